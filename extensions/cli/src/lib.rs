@@ -1,0 +1,1 @@
+//! Brings the command run.

@@ -1,0 +1,1 @@
+//! Keeps conversations: one log each, and the messages projected from it.

@@ -1,0 +1,1 @@
+//! Starts, stops and watches turns, and commits what they make.

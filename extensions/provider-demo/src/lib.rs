@@ -1,0 +1,1 @@
+//! Answers offline and says that it is not a model.

@@ -1,0 +1,1 @@
+//! Speaks the Chat Completions wire to any compatible endpoint.

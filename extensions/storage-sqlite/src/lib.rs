@@ -1,0 +1,1 @@
+//! Keeps all state in one SQLite file.

@@ -1,0 +1,1 @@
+//! Writes the system prompt of a turn.

@@ -1,0 +1,1 @@
+//! Gives the model the tool shell.

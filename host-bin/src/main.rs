@@ -1,0 +1,2 @@
+//! dispatch
+fn main() {}

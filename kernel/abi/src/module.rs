@@ -1,0 +1,89 @@
+//! The root module of an extension library and the two-way check that admits it.
+
+use crate::traits::{HostObj, InstanceObj};
+use crate::types::{Bytes, Fault};
+use abi_stable::StableAbi;
+use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
+use abi_stable::library::{AbiHeaderRef, LibHeader, RootModule};
+use abi_stable::package_version_strings;
+use abi_stable::sabi_types::VersionStrings;
+use abi_stable::std_types::RResult;
+use std::fmt::Write as _;
+
+/// The one symbol that an extension library exports.
+pub const EXPORT_SYMBOL: &str = "dispatch_extension";
+
+/// The ELF section with one JSON line `{abi, sdk, rustc, panic}`, a newline and the bytes of `extension.toml`.
+pub const SECTION_NAME: &str = ".dispatch";
+
+/// Version of the waist; the major is what must match.
+pub const ABI_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What the exported symbol points at.
+pub type ExtensionHeader = LibHeader;
+
+/// The root module of an extension library.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = ModuleRef)))]
+#[sabi(missing_field(panic))]
+pub struct Module {
+    /// Major version of the ABI the library was built against.
+    pub abi_version: extern "C" fn() -> u32,
+    /// Opens one instance. `config` is JSON `OpenParams` (contracts, `kernel`). May be called again for another instance.
+    #[sabi(last_prefix_field)]
+    pub open: extern "C" fn(HostObj, Bytes) -> RResult<InstanceObj, Fault>,
+}
+
+impl RootModule for ModuleRef {
+    abi_stable::declare_root_module_statics! {ModuleRef}
+    const BASE_NAME: &'static str = "dispatch_extension";
+    const NAME: &'static str = "dispatch_extension";
+    const VERSION_STRINGS: VersionStrings = package_version_strings!();
+}
+
+/// Why a library's root module was not admitted.
+#[derive(Debug)]
+pub enum InitError {
+    /// The header is not one of abi_stable 0.11.
+    Header(String),
+    /// The layouts are compatible in neither direction; the text is abi_stable's own report, possibly long.
+    Layout(String),
+    /// The constructor failed.
+    Constructor(String),
+}
+
+/// Checks a library's header in both directions and initialises its root module.
+///
+/// A newer host loads an older library and the other way round: additions stand at the end of vtables, so one of the
+/// two directions holds. Source: abi-measurements, "Additive evolution".
+///
+/// # Safety
+/// `header` must be the value of [`EXPORT_SYMBOL`] of a library that stays loaded for the rest of the process.
+pub unsafe fn init_module(header: AbiHeaderRef) -> Result<ModuleRef, InitError> {
+    let header: &'static LibHeader = header.upgrade().map_err(|e| InitError::Header(e.to_string()))?;
+    let host = <ModuleRef as StableAbi>::LAYOUT;
+    let Some(plugin) = header.layout() else {
+        return Err(InitError::Layout("the library carries no layout".to_owned()));
+    };
+    if let Err(first) = check_layout_compatibility(host, plugin)
+        && check_layout_compatibility(plugin, host).is_err()
+    {
+        return Err(InitError::Layout(format!("{first:#?}")));
+    }
+    // SAFETY: the layouts were found compatible in one direction just above; the caller keeps the library loaded.
+    unsafe { header.init_root_module_with_unchecked_layout::<ModuleRef>() }
+        .map_err(|e| InitError::Constructor(e.to_string()))
+}
+
+/// Shortens abi_stable's report to its `Error:` lines, at most `bytes_max` bytes.
+pub fn layout_report(full: &str, bytes_max: usize) -> String {
+    let mut short = String::new();
+    for line in full.lines().map(str::trim).filter(|l| l.starts_with("Error:")) {
+        if short.len() + line.len() + 1 > bytes_max {
+            break;
+        }
+        let _ = write!(short, "{}{line}", if short.is_empty() { "" } else { " " });
+    }
+    short
+}

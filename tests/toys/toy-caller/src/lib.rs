@@ -1,0 +1,1 @@
+//! A toy that calls another extension; for tests of the waist.
