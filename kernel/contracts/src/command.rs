@@ -1,0 +1,115 @@
+//! `command.v1`: commands of the `dispatch` binary. Many-valued by name: `command.v1/main#run`.
+//!
+//! `main` is spawned and long; frames are what to write, in order; the first Ctrl-C cancels the call (two phases).
+//! `command_host.v1/read` goes to the binary, which alone touches stdin.
+
+use crate::verb::{Limits, Mode, Verb};
+use serde::{Deserialize, Serialize};
+
+/// A command as `start` contributes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandSpec {
+    /// The word after `dispatch`.
+    pub name: String,
+    /// One line for `--help`.
+    pub summary: String,
+    /// Its options, for help, completion and man page.
+    #[serde(default)]
+    pub options: Vec<OptionSpec>,
+}
+
+/// One option of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OptionSpec {
+    /// `--conversation`, or the name of a positional argument.
+    pub name: String,
+    /// Name of its value; empty = a switch.
+    #[serde(default)]
+    pub value: String,
+    /// One line.
+    pub summary: String,
+}
+
+/// `command.v1/main`.
+pub struct Main;
+
+impl Verb for Main {
+    type Params = MainParams;
+    type Reply = MainReply;
+    type Frame = OutFrame;
+    const NAME: &'static str = "command.v1/main";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::long(0);
+}
+
+/// How the command was called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MainParams {
+    /// What stands after the command's name, without the host's own options.
+    pub argv: Vec<String>,
+    /// Which of the three standard streams are terminals.
+    pub tty: Tty,
+    /// Absolute working directory of the process.
+    pub cwd: String,
+}
+
+/// Which standard streams are terminals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tty {
+    /// Standard input.
+    pub stdin: bool,
+    /// Standard output.
+    pub stdout: bool,
+    /// Standard error.
+    pub stderr: bool,
+}
+
+/// Text to write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutFrame {
+    /// Where.
+    pub stream: crate::tool::OutputStream,
+    /// What; written and flushed as it is.
+    pub text: String,
+}
+
+/// How the command ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MainReply {
+    /// Exit code of the process.
+    pub exit_code: u8,
+}
+
+/// `command_host.v1/read`.
+pub struct Read;
+
+impl Verb for Read {
+    type Params = ReadParams;
+    type Reply = ReadReply;
+    type Frame = crate::verb::NoFrame;
+    const NAME: &'static str = "command_host.v1/read";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::long(0);
+}
+
+/// How much to read from standard input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadParams {
+    /// Most bytes.
+    pub bytes_max: u64,
+    /// Stop after a line feed.
+    #[serde(default)]
+    pub line: bool,
+}
+
+/// What was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadReply {
+    /// Text; bytes that are no UTF-8 are replaced.
+    pub text: String,
+    /// Nothing comes after it.
+    pub eof: bool,
+    /// More would have come, but `bytes_max` was reached.
+    #[serde(default)]
+    pub truncated: bool,
+}

@@ -1,0 +1,347 @@
+//! `conversations.v1`: one log per conversation, and the messages projected from it. Single-valued.
+//!
+//! Log rows and messages of one append are written in one commit. A conversation has at most one open turn, held by
+//! the host process that began it; every write names that turn. Numbers are reserved ahead in each commit, so that
+//! live text may run ahead of the disk and numbering goes on above it after a crash.
+//! Codes: `not_found`, `turn_in_flight` (detail [`OpenTurn`]), `conflict` (the turn is not the open one), `invalid`,
+//! `stale` (detail `{first_seq}`), and those of `storage.v1`.
+
+use crate::event::{Event, EventBody};
+use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Another turn of the conversation is open.
+pub const TURN_IN_FLIGHT: &str = "turn_in_flight";
+/// The cursor is older than what is kept.
+pub const STALE: &str = "stale";
+
+/// Most rows in one page of events.
+pub const EVENTS_LIMIT_MAX: usize = 1000;
+/// Most conversations in one page.
+pub const LIST_LIMIT_MAX: usize = 200;
+
+/// A conversation as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Conversation {
+    /// UUIDv7, or what the client chose (`[A-Za-z0-9_-]{1,64}`).
+    pub id: String,
+    /// From the first input unless renamed.
+    pub title: String,
+    /// Unix ms.
+    pub created_at: u64,
+    /// Last write, unix ms.
+    pub active_at: u64,
+    /// Highest number given so far; 0 = none.
+    pub seq_last: u64,
+    /// The turn that is open, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_turn: Option<OpenTurn>,
+    /// Working directory of the last turn.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cwd: String,
+    /// Provider of the last turn.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub provider: String,
+    /// Model of the last turn.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model: String,
+}
+
+/// An open turn and the process that runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OpenTurn {
+    /// The turn.
+    pub turn_id: String,
+    /// Its host process (`kernel.v1/host_alive` tells whether it lives).
+    pub host_id: String,
+}
+
+/// `conversations.v1/get`.
+pub struct Get;
+
+impl Verb for Get {
+    type Params = GetParams;
+    type Reply = Conversation;
+    type Frame = NoFrame;
+    const NAME: &'static str = "conversations.v1/get";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(10_000);
+}
+
+/// Which one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetParams {
+    /// The conversation.
+    pub conversation_id: String,
+}
+
+/// `conversations.v1/list`: latest activity first.
+pub struct List;
+
+impl Verb for List {
+    type Params = ListParams;
+    type Reply = ListReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "conversations.v1/list";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(30_000);
+}
+
+/// Which page.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListParams {
+    /// Most conversations, up to [`LIST_LIMIT_MAX`]; 0 = that.
+    #[serde(default)]
+    pub limit: usize,
+    /// Only those less recently active than this, unix ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+}
+
+/// A page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListReply {
+    /// Latest activity first.
+    pub conversations: Vec<Conversation>,
+    /// There are older ones.
+    pub has_older: bool,
+}
+
+/// `conversations.v1/begin`: makes the conversation if need be and opens a turn in it, with its input, in one commit.
+pub struct Begin;
+
+impl Verb for Begin {
+    type Params = BeginParams;
+    type Reply = BeginReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "conversations.v1/begin";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(30_000);
+}
+
+/// The turn to open.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BeginParams {
+    /// The conversation; made if it does not exist and `create` says so.
+    pub conversation_id: String,
+    /// Whether a missing conversation is made; else it is `not_found`.
+    #[serde(default)]
+    pub create: bool,
+    /// The new turn.
+    pub turn_id: String,
+    /// This host process.
+    pub host_id: String,
+    /// Kept as the conversation's last.
+    pub cwd: String,
+    /// Kept as the conversation's last.
+    pub provider: String,
+    /// Kept as the conversation's last.
+    #[serde(default)]
+    pub model: String,
+    /// Title if the conversation has none yet.
+    #[serde(default)]
+    pub title: String,
+    /// `turn_started` and `input`.
+    pub events: Vec<EventBody>,
+    /// The user's message.
+    pub messages: Vec<Box<RawValue>>,
+}
+
+/// The opened turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeginReply {
+    /// The number before the turn's first event: a client that watches after it sees the whole turn.
+    pub cursor: u64,
+    /// When the conversation was made, unix ms.
+    pub created_at: u64,
+    /// Whether it survives a power cut.
+    pub durable: bool,
+}
+
+/// `conversations.v1/append`: durable before its reply, then shown to watchers.
+pub struct Append;
+
+impl Verb for Append {
+    type Params = AppendParams;
+    type Reply = AppendReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "conversations.v1/append";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(60_000);
+}
+
+/// What to write, in order after everything sent for this turn before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AppendParams {
+    /// The conversation.
+    pub conversation_id: String,
+    /// The open turn; another is `conflict`.
+    pub turn_id: String,
+    /// For the log.
+    #[serde(default)]
+    pub events: Vec<EventBody>,
+    /// For the history.
+    #[serde(default)]
+    pub messages: Vec<Box<RawValue>>,
+    /// Closes the turn in the same commit; the last event is `turn_ended`.
+    #[serde(default)]
+    pub end_turn: bool,
+}
+
+/// Where it went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppendReply {
+    /// Number of the last event.
+    pub seq_last: u64,
+    /// Whether it survives a power cut.
+    pub durable: bool,
+}
+
+/// `conversations.v1/live`: events that are shown at once and become durable within 250 ms, or 16 KB, or with the next append.
+pub struct Live;
+
+impl Verb for Live {
+    type Params = LiveParams;
+    type Reply = Empty;
+    type Frame = NoFrame;
+    const NAME: &'static str = "conversations.v1/live";
+    const MODE: Mode = Mode::Inline;
+    const LIMITS: Limits = Limits::short(10_000);
+}
+
+/// Live events; consecutive deltas of one kind and step become one row.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LiveParams {
+    /// The conversation.
+    pub conversation_id: String,
+    /// The open turn, begun by this process.
+    pub turn_id: String,
+    /// In order.
+    pub events: Vec<EventBody>,
+}
+
+/// `conversations.v1/seal`: ends the open turn of a dead host as `interrupted`.
+///
+/// A pure function over the log: each tool call without a result gets one (`outcome_unknown`) directly after it, then
+/// `turn_ended`. Doing it twice is doing it once.
+pub struct Seal;
+
+impl Verb for Seal {
+    type Params = SealParams;
+    type Reply = SealReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "conversations.v1/seal";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(60_000);
+}
+
+/// Which turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealParams {
+    /// The conversation.
+    pub conversation_id: String,
+    /// The turn that must be the open one.
+    pub turn_id: String,
+}
+
+/// Whether there was something to seal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealReply {
+    /// False: the turn was not open any more.
+    pub sealed: bool,
+}
+
+/// `conversations.v1/messages`: the history for the next request, reconciled.
+pub struct Messages;
+
+impl Verb for Messages {
+    type Params = MessagesParams;
+    type Reply = MessagesReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "conversations.v1/messages";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(30_000);
+}
+
+/// Whose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessagesParams {
+    /// The conversation.
+    pub conversation_id: String,
+}
+
+/// The history.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MessagesReply {
+    /// Raw `message::Message`s in order; byte-stable from call to call.
+    pub messages: Vec<Box<RawValue>>,
+    /// Rows that could not be read and were left out.
+    #[serde(default)]
+    pub skipped: u64,
+}
+
+/// `conversations.v1/events`: a page of the log.
+pub struct Events;
+
+impl Verb for Events {
+    type Params = EventsParams;
+    type Reply = EventsReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "conversations.v1/events";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(30_000);
+}
+
+/// Which rows: those with `after < seq`, the first `limit`; with `before`, the last `limit` with `seq < before`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventsParams {
+    /// The conversation.
+    pub conversation_id: String,
+    /// Cursor; absent = from the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Upper end; absent = up to the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// Most rows, up to [`EVENTS_LIMIT_MAX`]; 0 = that.
+    #[serde(default)]
+    pub limit: usize,
+}
+
+/// A page of the log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EventsReply {
+    /// Ascending.
+    pub events: Vec<Event>,
+    /// There are rows before the first.
+    pub has_older: bool,
+    /// There are rows after the last.
+    pub has_newer: bool,
+    /// Rows that could not be read and were left out.
+    #[serde(default)]
+    pub skipped: u64,
+}
+
+/// `conversations.v1/watch`: every event after a cursor, then live ones, without gap or duplicate. Never ends by itself.
+pub struct Watch;
+
+impl Verb for Watch {
+    type Params = WatchParams;
+    type Reply = Empty;
+    type Frame = Event;
+    const NAME: &'static str = "conversations.v1/watch";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::long(0);
+}
+
+/// From where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchParams {
+    /// The conversation.
+    pub conversation_id: String,
+    /// Cursor; 0 = from the beginning.
+    #[serde(default)]
+    pub after: u64,
+}

@@ -1,0 +1,205 @@
+//! `exec.v1`: programs and files on one computer. Single-valued; tools never touch either themselves.
+//!
+//! A started program has its own process group, a scrubbed environment and no standard input; when the call ends, for
+//! whatever reason, the group is killed. Codes: `not_found`, `denied` (the file system's, or outside the roots),
+//! `invalid`, `too_large`, `io`.
+
+use crate::tool::OutputStream;
+use crate::verb::{Limits, Mode, NoFrame, Verb};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// `exec.v1/spawn`. Cancelling kills the group and still answers, with `cancelled: true`.
+pub struct Spawn;
+
+impl Verb for Spawn {
+    type Params = SpawnParams;
+    type Reply = SpawnReply;
+    type Frame = OutputFrame;
+    const NAME: &'static str = "exec.v1/spawn";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::long(0);
+}
+
+/// What to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpawnParams {
+    /// Program and arguments; a shell line is `["sh", "-c", line]`.
+    pub argv: Vec<String>,
+    /// Absolute.
+    pub cwd: String,
+    /// Added to the scrubbed environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Kill after this long; 0 = never.
+    #[serde(default)]
+    pub timeout_ms: u64,
+    /// Most bytes of both streams that are emitted; the rest is read, counted and dropped. 0 = 1 MiB.
+    #[serde(default)]
+    pub output_bytes_max: u64,
+}
+
+/// A piece of output, in the order it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputFrame {
+    /// Which stream.
+    pub stream: OutputStream,
+    /// Never cut inside a character; bytes that are no UTF-8 are replaced.
+    pub text: String,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpawnReply {
+    /// Exit code; absent when a signal ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// The timeout ended it.
+    #[serde(default)]
+    pub timed_out: bool,
+    /// The caller ended it.
+    #[serde(default)]
+    pub cancelled: bool,
+    /// Bytes that it wrote.
+    pub output_bytes: u64,
+    /// Bytes of these that were dropped in the middle.
+    #[serde(default)]
+    pub dropped_bytes: u64,
+    /// From start to end.
+    pub duration_ms: u64,
+}
+
+/// `exec.v1/stat`.
+pub struct Stat;
+
+impl Verb for Stat {
+    type Params = StatParams;
+    type Reply = StatReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "exec.v1/stat";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(10_000);
+}
+
+/// Which path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatParams {
+    /// Absolute, or relative to `cwd`.
+    pub path: String,
+    /// Absolute.
+    pub cwd: String,
+}
+
+/// What is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatReply {
+    /// What it is, links followed.
+    pub kind: FileKind,
+    /// Size in bytes of a file.
+    pub bytes: u64,
+    /// Last change, unix ms.
+    pub modified_at: u64,
+    /// Absolute path.
+    pub path: String,
+}
+
+/// What a path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A device, socket or pipe: never opened.
+    Other,
+}
+
+/// `exec.v1/read`: bytes of a regular file.
+pub struct Read;
+
+impl Verb for Read {
+    type Params = ReadParams;
+    type Reply = ReadReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "exec.v1/read";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(30_000);
+}
+
+/// Most bytes of one read.
+pub const READ_BYTES_MAX: u64 = 2 * 1024 * 1024;
+
+/// Which bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadParams {
+    /// Absolute, or relative to `cwd`.
+    pub path: String,
+    /// Absolute.
+    pub cwd: String,
+    /// First byte.
+    #[serde(default)]
+    pub offset: u64,
+    /// Most bytes, at most [`READ_BYTES_MAX`]; 0 = that.
+    #[serde(default)]
+    pub bytes_max: u64,
+}
+
+/// Some bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadReply {
+    /// Base64.
+    pub data: String,
+    /// Size of the file now.
+    pub file_bytes: u64,
+    /// These were the last ones.
+    pub eof: bool,
+}
+
+/// `exec.v1/list`: names in a directory.
+pub struct List;
+
+impl Verb for List {
+    type Params = ListParams;
+    type Reply = ListReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "exec.v1/list";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(30_000);
+}
+
+/// Most entries of one list.
+pub const LIST_ENTRIES_MAX: usize = 10_000;
+
+/// Which directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListParams {
+    /// Absolute, or relative to `cwd`.
+    pub path: String,
+    /// Absolute.
+    pub cwd: String,
+    /// Most entries; 0 = [`LIST_ENTRIES_MAX`].
+    #[serde(default)]
+    pub entries_max: usize,
+}
+
+/// Its names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListReply {
+    /// Sorted bytewise.
+    pub entries: Vec<ListEntry>,
+    /// There were more.
+    pub truncated: bool,
+}
+
+/// One name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListEntry {
+    /// Without its directory.
+    pub name: String,
+    /// What it is, links followed; `other` for a dangling one.
+    pub kind: FileKind,
+}

@@ -1,0 +1,140 @@
+//! `filter.v1`: changes a value at a named point by a list of operations, never by the whole value. Many-valued by name.
+//!
+//! Points and their values: `turn.input` (parts of the input), `turn.tools` (tool offers), `turn.messages` (messages),
+//! `provider.request` (object), `tool.call` (object `{tool_call_id, name, args}`), `tool.result` (object
+//! `{tool_call_id, name, content, is_error}`). What a filter does is logged as `filter_changed`.
+
+use crate::verb::{Limits, Mode, NoFrame, Verb};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// A named point of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Point {
+    /// The user's input, before it is shown to the model.
+    #[serde(rename = "turn.input")]
+    TurnInput,
+    /// The tools offered in this turn.
+    #[serde(rename = "turn.tools")]
+    TurnTools,
+    /// The messages of one step's request.
+    #[serde(rename = "turn.messages")]
+    TurnMessages,
+    /// The other fields of one step's request: model, system, output_tokens_max, temperature.
+    #[serde(rename = "provider.request")]
+    ProviderRequest,
+    /// One tool call, after validation and before the policy.
+    #[serde(rename = "tool.call")]
+    ToolCall,
+    /// One tool result, before it is shown to anybody.
+    #[serde(rename = "tool.result")]
+    ToolResult,
+}
+
+/// How much of the value a filter wants to see; less is cheaper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reads {
+    /// Nothing of the value; only the call's meta.
+    Meta,
+    /// The last element of a list value.
+    LastMessage,
+    /// The tool names of a request.
+    Tools,
+    /// The whole value.
+    #[default]
+    All,
+}
+
+/// What happens to the turn when a filter fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFault {
+    /// The value before the filter passes on; a notice is shown.
+    #[default]
+    Open,
+    /// The point fails: the turn for `turn.*` and `provider.request`, the call for `tool.*`.
+    Closed,
+}
+
+/// A filter as `start` contributes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterSpec {
+    /// Unique in the build.
+    pub name: String,
+    /// Where it is asked.
+    pub point: Point,
+    /// Ascending; equal ones in order of registration.
+    #[serde(default)]
+    pub priority: i32,
+    /// How much it wants to see.
+    #[serde(default)]
+    pub reads: Reads,
+    /// What its failure means.
+    #[serde(default)]
+    pub on_fault: OnFault,
+}
+
+/// `filter.v1/apply`.
+pub struct Apply;
+
+impl Verb for Apply {
+    type Params = ApplyParams;
+    type Reply = ApplyReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "filter.v1/apply";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(5_000);
+}
+
+/// The value, as far as the filter reads it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ApplyParams {
+    /// Which point.
+    pub point: Point,
+    /// The value, or the part of it named by `reads`; absent for `meta`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Box<RawValue>>,
+    /// Length of a list value, so that operations can name positions in it.
+    #[serde(default)]
+    pub n_items: usize,
+}
+
+/// What the filter wants changed; an empty list = unchanged.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ApplyReply {
+    /// Applied in order.
+    #[serde(default)]
+    pub ops: Vec<FilterOp>,
+}
+
+/// One change. `at` is an index of a list value or a key of an object value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub enum FilterOp {
+    /// Adds at the end of a list.
+    Append {
+        /// New element.
+        value: Value,
+    },
+    /// Adds before the element `at` of a list.
+    Insert {
+        /// Position.
+        at: usize,
+        /// New element.
+        value: Value,
+    },
+    /// Replaces an element or a field.
+    Replace {
+        /// Position or key.
+        at: Value,
+        /// New value.
+        value: Value,
+    },
+    /// Removes an element or a field.
+    Remove {
+        /// Position or key.
+        at: Value,
+    },
+}

@@ -1,0 +1,254 @@
+//! `kernel.v1`, and the two documents at the ends of an instance's start: [`OpenParams`] in, [`Started`] out.
+
+use crate::command::CommandSpec;
+use crate::filter::FilterSpec;
+use crate::op::OpSpec;
+use crate::provider::ProviderSpec;
+use crate::tool::ToolSpec;
+use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What an instance is opened with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenParams {
+    /// Instance id of the build.
+    pub instance: String,
+    /// Merged configuration of the instance; secrets already resolved.
+    #[serde(default)]
+    pub config: Value,
+    /// Directories of the host; an instance keeps to `<dir>/<instance>` unless its contract says otherwise.
+    #[serde(default)]
+    pub dirs: Dirs,
+    /// Worker threads of its runtime, if it needs one.
+    #[serde(default = "one")]
+    pub workers: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// Absolute directories; they exist, mode 0700.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dirs {
+    /// Configuration.
+    #[serde(default)]
+    pub config: String,
+    /// What must not be lost.
+    #[serde(default)]
+    pub data: String,
+    /// Locks, reports.
+    #[serde(default)]
+    pub state: String,
+    /// What can be made again.
+    #[serde(default)]
+    pub cache: String,
+    /// Sockets.
+    #[serde(default)]
+    pub run: String,
+    /// The host binary, for `exec-shim`.
+    #[serde(default)]
+    pub exe: String,
+}
+
+/// What `start` answers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// Every verb that the instance serves.
+    #[serde(default)]
+    pub verbs: Vec<VerbInfo>,
+    /// What it contributes.
+    #[serde(default)]
+    pub contributes: Contributions,
+}
+
+/// What the router must know of a verb.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerbInfo {
+    /// Wire name without target.
+    pub name: String,
+    /// How it is driven.
+    pub mode: Mode,
+    /// How long it may take.
+    pub limits: Limits,
+}
+
+/// Contributions with their details; every name must be declared in the manifest.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Contributions {
+    /// Tools.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolSpec>,
+    /// Providers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<ProviderSpec>,
+    /// Ops.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ops: Vec<OpSpec>,
+    /// Filters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<FilterSpec>,
+    /// Commands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<CommandSpec>,
+}
+
+/// `kernel.v1/inventory`.
+pub struct Inventory;
+
+impl Verb for Inventory {
+    type Params = Empty;
+    type Reply = InventoryReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "kernel.v1/inventory";
+    const MODE: Mode = Mode::Inline;
+    const LIMITS: Limits = Limits::short(1_000);
+}
+
+/// What this host is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InventoryReply {
+    /// Kernel version.
+    pub kernel: String,
+    /// Id of this host process.
+    pub host_id: String,
+    /// In order of activation; disabled ones last.
+    pub instances: Vec<InstanceInfo>,
+    /// Contract → instance that answers it.
+    pub services: std::collections::BTreeMap<String, String>,
+}
+
+/// One instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstanceInfo {
+    /// Instance id.
+    pub id: String,
+    /// Extension id.
+    pub from: String,
+    /// Extension version.
+    pub version: String,
+    /// `active`, or `disabled` with a reason.
+    pub state: InstanceState,
+    /// Why it is disabled; empty when active.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Contracts it answers.
+    #[serde(default)]
+    pub provides: Vec<String>,
+    /// What it contributes.
+    #[serde(default)]
+    pub contributes: Contributions,
+}
+
+/// Whether an instance runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstanceState {
+    /// It answers calls.
+    Active,
+    /// It does not; the reason says why.
+    Disabled,
+}
+
+/// `kernel.v1/update`: replaces what the calling instance contributes, within what its manifest declares.
+pub struct Update;
+
+impl Verb for Update {
+    type Params = UpdateParams;
+    type Reply = Empty;
+    type Frame = NoFrame;
+    const NAME: &'static str = "kernel.v1/update";
+    const MODE: Mode = Mode::Inline;
+    const LIMITS: Limits = Limits::short(1_000);
+}
+
+/// The new contributions, whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UpdateParams {
+    /// Replaces all earlier ones of this instance.
+    pub contributes: Contributions,
+}
+
+/// `kernel.v1/host`.
+pub struct HostInfo;
+
+impl Verb for HostInfo {
+    type Params = Empty;
+    type Reply = HostInfoReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "kernel.v1/host";
+    const MODE: Mode = Mode::Inline;
+    const LIMITS: Limits = Limits::short(1_000);
+}
+
+/// Who this host process is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostInfoReply {
+    /// New for each process; its lock file is held as long as the process lives.
+    pub host_id: String,
+}
+
+/// `kernel.v1/host_alive`: whether the lock of a host process is still held.
+pub struct HostAlive;
+
+impl Verb for HostAlive {
+    type Params = HostAliveParams;
+    type Reply = HostAliveReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "kernel.v1/host_alive";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(1_000);
+}
+
+/// Which host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostAliveParams {
+    /// As `kernel.v1/host` answered it there.
+    pub host_id: String,
+}
+
+/// Whether it lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostAliveReply {
+    /// Its lock is held.
+    pub alive: bool,
+}
+
+/// `kernel.v1/health`.
+pub struct Health;
+
+impl Verb for Health {
+    type Params = Empty;
+    type Reply = HealthReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "kernel.v1/health";
+    const MODE: Mode = Mode::Inline;
+    const LIMITS: Limits = Limits::short(1_000);
+}
+
+/// Numbers of the running host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthReply {
+    /// Calls open now.
+    pub calls_open: u64,
+    /// Of these, long ones.
+    pub long_calls_open: u64,
+    /// Per instance, in order of activation.
+    pub instances: Vec<InstanceHealth>,
+}
+
+/// Numbers of one instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceHealth {
+    /// Instance id.
+    pub id: String,
+    /// Calls it has answered, with a fault or without.
+    pub calls: u64,
+    /// Of these, `panicked`.
+    pub panics: u64,
+    /// Of these, refused as `overloaded`.
+    pub overloaded: u64,
+    /// Slots taken now.
+    pub calls_in_flight: u64,
+}

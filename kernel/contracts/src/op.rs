@@ -1,0 +1,130 @@
+//! `op.v1`: authored operations; CLI commands, HTTP routes and MCP tools are projections of them.
+//!
+//! `op.v1/run#turns.start` is answered by the router: it checks the input against the schema and calls the op's verb on
+//! its contributor with the caller's meta. Codes: those of the op, and `invalid` for an input that breaks the schema.
+
+use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What an op does to the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Intent {
+    /// Looks.
+    Read,
+    /// Changes.
+    Write,
+    /// Takes away for good.
+    Destroy,
+}
+
+/// An op as `start` contributes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpSpec {
+    /// `<noun>.<verb>`, such as `turns.start`.
+    pub id: String,
+    /// One sentence.
+    pub summary: String,
+    /// Verb of the contributor that does it.
+    pub verb: String,
+    /// JSON Schema of the input.
+    pub input_schema: Value,
+    /// JSON Schema of the output.
+    pub output_schema: Value,
+    /// What it does to the world.
+    pub intent: Intent,
+    /// Whether doing it twice is doing it once.
+    #[serde(default)]
+    pub idempotent: bool,
+    /// Whether it emits frames.
+    #[serde(default)]
+    pub stream: bool,
+    /// Inputs with what they answer; run as tests.
+    #[serde(default)]
+    pub examples: Vec<OpExample>,
+    /// Codes it may answer, beside the router's own.
+    #[serde(default)]
+    pub error_codes: Vec<String>,
+    /// How projections show it.
+    #[serde(default)]
+    pub surface: SurfaceHints,
+}
+
+/// An input and the output's shape.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpExample {
+    /// What it shows.
+    pub summary: String,
+    /// Valid against the input schema.
+    pub input: Value,
+}
+
+/// How projections show an op.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SurfaceHints {
+    /// HTTP method.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub http_method: String,
+    /// HTTP path with `{field}` places.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub http_path: String,
+    /// Words on the command line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cli_words: Vec<String>,
+}
+
+/// Wire name of `op.v1/run`, to which `#<id>` is added. Parameters, frames and reply are those of the op's verb.
+pub const RUN: &str = "op.v1/run";
+
+/// `op.v1/list`.
+pub struct List;
+
+impl Verb for List {
+    type Params = Empty;
+    type Reply = ListReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "op.v1/list";
+    const MODE: Mode = Mode::Inline;
+    const LIMITS: Limits = Limits::short(1_000);
+}
+
+/// Every op of the build.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListReply {
+    /// Sorted by id.
+    pub ops: Vec<ListedOp>,
+}
+
+/// An op with its place and fingerprint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListedOp {
+    /// Who contributes it.
+    pub instance: String,
+    /// sha256 of input and output schema, hex, 16 characters.
+    pub schema_hash: String,
+    /// The op.
+    #[serde(flatten)]
+    pub spec: OpSpec,
+}
+
+/// How a fault's code looks on each surface: `(code, HTTP status, exit code, JSON-RPC code)`.
+///
+/// A code that is not listed is `500`, `1`, `-32000`. Source: RFC 9110, sysexits(3), JSON-RPC 2.0.
+pub const ERROR_TABLE: &[(&str, u16, u8, i32)] = &[
+    (crate::fault::INVALID, 400, 2, -32602),
+    (crate::fault::BAD_CALL, 400, 1, -32600),
+    (crate::fault::DENIED, 403, 77, -32001),
+    (crate::fault::NOT_REQUIRED, 403, 1, -32001),
+    (crate::fault::NOT_FOUND, 404, 1, -32002),
+    (crate::fault::UNKNOWN_VERB, 404, 1, -32601),
+    (crate::fault::NO_SERVICE, 503, 78, -32601),
+    (crate::fault::CONFLICT, 409, 75, -32003),
+    ("turn_in_flight", 409, 75, -32003),
+    (crate::fault::TOO_LARGE, 413, 1, -32602),
+    (crate::fault::OVERLOADED, 503, 75, -32004),
+    (crate::fault::UNAVAILABLE, 503, 75, -32004),
+    ("no_provider", 503, 78, -32004),
+    (crate::fault::DEADLINE, 504, 75, -32005),
+    (crate::fault::CANCELLED, 499, 130, -32006),
+];

@@ -1,0 +1,108 @@
+//! `tool.v1`: what the model can ask for. Many-valued: `tool.v1/run#read_file`.
+//!
+//! `run` is spawned and long; its deadline is the tool's own `timeout_ms`. The kernel validates the arguments against
+//! `input_schema` before it calls. Codes: `invalid` (arguments that the schema cannot express), any other is shown to the model.
+
+use crate::verb::{Limits, Mode, Verb};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What a tool may change; the policy decides on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// Looks only.
+    Read,
+    /// Changes files or remote state.
+    Write,
+    /// Runs programs.
+    Exec,
+}
+
+/// Where a tool can act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Locality {
+    /// Wherever the conversation's computer is.
+    #[default]
+    Any,
+    /// Only on the machine of the host.
+    Local,
+}
+
+/// A tool as `start` contributes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolSpec {
+    /// `[a-zA-Z0-9_-]{1,64}`, as providers demand.
+    pub name: String,
+    /// What the model reads to decide.
+    pub description: String,
+    /// JSON Schema 2020-12 of an object.
+    pub input_schema: Value,
+    /// What it may change.
+    pub effect: Effect,
+    /// Whether it must run alone.
+    #[serde(default)]
+    pub exclusive: bool,
+    /// Where it can act.
+    #[serde(default)]
+    pub locality: Locality,
+    /// Deadline of one run in ms; 0 = none.
+    #[serde(default)]
+    pub timeout_ms: u64,
+}
+
+/// `tool.v1/run`.
+pub struct Run;
+
+impl Verb for Run {
+    type Params = RunParams;
+    type Reply = RunReply;
+    type Frame = ToolFrame;
+    const NAME: &'static str = "tool.v1/run";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::long(0);
+}
+
+/// One tool call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunParams {
+    /// The model's id of the call.
+    pub tool_call_id: String,
+    /// Arguments, valid against the schema.
+    pub args: Map<String, Value>,
+    /// Absolute working directory of the turn; relative paths resolve against it.
+    pub cwd: String,
+}
+
+/// What the tool answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunReply {
+    /// What the model reads; bounded by the tool.
+    pub content: String,
+    /// Whether the tool considers it a failure.
+    #[serde(default)]
+    pub is_error: bool,
+    /// For clients, never for the model: exit code, paths, diff.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub detail: Value,
+}
+
+/// Live output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolFrame {
+    /// Which stream of a program, or `stdout` for tools without any.
+    pub stream: OutputStream,
+    /// Text; never cut inside a character.
+    pub text: String,
+}
+
+/// Where live output came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}

@@ -1,0 +1,208 @@
+//! `turn.v1` (served by the kernel: runs exactly one turn) and `turn_host.v1` (served by whoever called `turn.v1/run`).
+//!
+//! Frames of `run` are [`EventBody`]s of the types that need no durability. Everything else comes through
+//! `turn_host.v1/commit`, which is durable before its reply, applied after `frames_before` frames of this call, and
+//! shown only then. `run` always answers with a reply, never a fault, once its parameters were read: a failed turn is a result.
+
+use crate::event::{EventBody, TurnEnded};
+use crate::tool::Effect;
+use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// `turn.v1/run`.
+pub struct Run;
+
+impl Verb for Run {
+    type Params = RunParams;
+    type Reply = TurnEnded;
+    type Frame = EventBody;
+    const NAME: &'static str = "turn.v1/run";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::long(300_000);
+}
+
+/// One turn.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RunParams {
+    /// UUIDv7.
+    pub conversation_id: String,
+    /// UUIDv7.
+    pub turn_id: String,
+    /// Provider name.
+    pub provider: String,
+    /// Model; empty = the provider's default.
+    #[serde(default)]
+    pub model: String,
+    /// System prompt.
+    #[serde(default)]
+    pub system: String,
+    /// Absolute working directory for tools.
+    pub cwd: String,
+    /// The history, the input of this turn last.
+    pub messages: Vec<Box<RawValue>>,
+    /// Most steps; 0 = no bound.
+    #[serde(default)]
+    pub steps_max: u32,
+}
+
+/// `turn.v1/stop`: ends a running turn in order; it still commits what there is. Answers at once.
+pub struct Stop;
+
+impl Verb for Stop {
+    type Params = StopParams;
+    type Reply = StopReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "turn.v1/stop";
+    const MODE: Mode = Mode::Inline;
+    const LIMITS: Limits = Limits::short(1_000);
+}
+
+/// Which turn, and what to write down as its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopParams {
+    /// The turn.
+    pub turn_id: String,
+    /// The host is going down: the turn ends as `interrupted` instead of `cancelled`.
+    #[serde(default)]
+    pub interrupted: bool,
+}
+
+/// Whether there was something to stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopReply {
+    /// Whether the turn was running here.
+    pub stopping: bool,
+}
+
+/// `turn_host.v1/commit`.
+pub struct Commit;
+
+impl Verb for Commit {
+    type Params = CommitParams;
+    type Reply = Empty;
+    type Frame = NoFrame;
+    const NAME: &'static str = "turn_host.v1/commit";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(60_000);
+}
+
+/// What must be durable before the turn goes on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CommitParams {
+    /// The turn.
+    pub turn_id: String,
+    /// How many frames of `run` come before this commit.
+    pub frames_before: u64,
+    /// Messages for the history, raw.
+    #[serde(default)]
+    pub messages: Vec<Box<RawValue>>,
+    /// Events for the log, shown after they are durable.
+    #[serde(default)]
+    pub events: Vec<EventBody>,
+}
+
+/// `turn_host.v1/ask`: whether a tool call that the policy marks `ask` may run. May take as long as a person does.
+pub struct Ask;
+
+impl Verb for Ask {
+    type Params = AskParams;
+    type Reply = AskReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "turn_host.v1/ask";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::long(0);
+}
+
+/// The call in question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AskParams {
+    /// The conversation.
+    pub conversation_id: String,
+    /// The turn.
+    pub turn_id: String,
+    /// The call.
+    pub tool_call_id: String,
+    /// Tool name.
+    pub tool: String,
+    /// What it may change.
+    pub effect: Effect,
+    /// Its arguments.
+    pub args: Value,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "lowercase")]
+pub enum AskReply {
+    /// It may run.
+    Allow {
+        /// For how long this holds.
+        #[serde(default)]
+        scope: AllowScope,
+    },
+    /// It may not.
+    Deny {
+        /// Told to the model.
+        reason: String,
+    },
+}
+
+/// For how long an `allow` holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AllowScope {
+    /// This call alone.
+    #[default]
+    Once,
+    /// Every call of this tool in this conversation, as long as this host runs.
+    Conversation,
+}
+
+/// `turn_host.v1/steering`: what was said while the turn ran. Asked once after each step that had tool calls.
+pub struct Steering;
+
+impl Verb for Steering {
+    type Params = Empty;
+    type Reply = SteeringReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "turn_host.v1/steering";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(10_000);
+}
+
+/// Messages to go on with; the kernel commits them with a `steering` event.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SteeringReply {
+    /// User messages, raw.
+    #[serde(default)]
+    pub messages: Vec<Box<RawValue>>,
+}
+
+/// `turn_host.v1/boundary`: between two steps, the caller may replace the working history (compaction).
+pub struct Boundary;
+
+impl Verb for Boundary {
+    type Params = BoundaryParams;
+    type Reply = BoundaryReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "turn_host.v1/boundary";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::long(300_000);
+}
+
+/// How full the context is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundaryParams {
+    /// The last step's tokens.
+    pub usage: crate::provider::Usage,
+}
+
+/// What to go on with.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct BoundaryReply {
+    /// Absent = unchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Vec<Box<RawValue>>>,
+}
