@@ -23,10 +23,17 @@ pub struct OpenParams {
     /// Worker threads of its runtime, if it needs one.
     #[serde(default = "one")]
     pub workers: usize,
+    /// Most notifications waiting for it; the oldest are dropped beyond that, and counted as missed.
+    #[serde(default = "topic_queue_max")]
+    pub topic_queue_max: usize,
 }
 
 fn one() -> usize {
     1
+}
+
+fn topic_queue_max() -> usize {
+    4096
 }
 
 /// Absolute directories; they exist, mode 0700.

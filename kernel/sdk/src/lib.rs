@@ -1,1 +1,48 @@
-//! sdk
+//! What an extension author sees: one trait, one macro, typed calls and streams.
+//!
+//! It must not know the kernel or any extension; it speaks to the host through `dispatch-abi` alone.
+//!
+//! ```ignore
+//! export!(Clock);
+//!
+//! impl Extension for Clock {
+//!     fn open(_host: Host, _config: Config) -> Result<Self, Fault> { Ok(Clock) }
+//!     fn verbs(verbs: &mut Verbs<Self>) { verbs.on(tool::Run, Self::run); }
+//!     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> { Ok(Contributions { tools: vec![spec()], ..Default::default() }) }
+//! }
+//! ```
+//! See `extensions/README.md` for the whole path.
+
+mod adapter;
+mod call;
+mod config;
+mod convert;
+mod export;
+mod extension;
+mod guard;
+mod host;
+mod logging;
+mod runtime;
+mod section;
+mod stack;
+mod stream;
+
+pub use call::{Call, Meta};
+pub use config::Config;
+pub use dispatch_abi::SharedBytes;
+pub use dispatch_contracts as contracts;
+pub use dispatch_contracts::kernel::Contributions;
+pub use dispatch_contracts::{Fault, Mode, Verb, fault};
+pub use extension::{Extension, Topic, Verbs};
+pub use host::Host;
+pub use stream::{CallStream, Item, RawItem, RawStream};
+
+/// What `export!` and the testkit reach; not for authors.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::adapter::open;
+    pub use crate::convert::{fault_from_abi, fault_to_abi, shared};
+    pub use crate::export::header;
+    pub use crate::section::{LINE, concat, line};
+    pub use dispatch_abi as abi;
+}

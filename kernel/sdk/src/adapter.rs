@@ -1,0 +1,279 @@
+//! The ABI's `Instance` over an author's `Extension`.
+
+use crate::call::Call;
+use crate::config::Config;
+use crate::convert::{decode, encode, fault_to_abi};
+use crate::extension::{Extension, Topic, Verbs};
+use crate::guard::{Guarded, entry};
+use crate::host::Host;
+use crate::runtime::{LazyRuntime, Spawned};
+use crate::stream::Streams;
+use dispatch_abi::abi_stable::sabi_trait::TD_Opaque;
+use dispatch_abi::abi_stable::std_types::{RResult, RSlice, RStr};
+use dispatch_abi::async_ffi::FutureExt as _;
+use dispatch_abi::{
+    Bytes, CallCtx, HostObj, Instance, Instance_TO, InstanceObj, Reply, SharedBytes, TopicItem,
+};
+use dispatch_contracts::fault::{INVALID, UNKNOWN_VERB};
+use dispatch_contracts::kernel::{OpenParams, Started};
+use dispatch_contracts::{Fault, Mode};
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Notify;
+
+/// What all handles of one instance share.
+pub(crate) struct Inner {
+    pub(crate) instance: String,
+    pub(crate) host: HostObj,
+    pub(crate) streams: Streams,
+    pub(crate) runtime: LazyRuntime,
+    calls: Mutex<HashMap<u64, Arc<CallState>>>,
+}
+
+impl Inner {
+    pub(crate) fn log_error(&self, message: &str) {
+        let record = serde_json::json!({ "message": message }).to_string();
+        self.host.log(1, "dispatch_sdk".into(), record.as_str().into());
+    }
+}
+
+/// Whether an open call has been cancelled.
+#[derive(Default)]
+pub(crate) struct CallState {
+    cancelled: AtomicBool,
+    changed: Notify,
+}
+
+impl CallState {
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    pub(crate) async fn cancelled(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.is_cancelled() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+}
+
+/// Opens one instance of `E`: what `Module::open` of its library does, and what the testkit does without a library.
+pub extern "C" fn open<E: Extension>(
+    host: HostObj,
+    config: Bytes,
+) -> RResult<InstanceObj, dispatch_abi::Fault> {
+    match open_instance::<E>(host, &config) {
+        Ok(instance) => RResult::ROk(instance),
+        Err(fault) => RResult::RErr(fault_to_abi(fault)),
+    }
+}
+
+fn open_instance<E: Extension>(host: HostObj, config: &[u8]) -> Result<InstanceObj, Fault> {
+    let params: OpenParams = decode(INVALID, "the parameters of `open`", config)?;
+    crate::logging::install(&host);
+    let inner = Arc::new(Inner {
+        instance: params.instance.clone(),
+        host,
+        streams: Streams::default(),
+        runtime: LazyRuntime::new(&params.instance, params.workers),
+        calls: Mutex::default(),
+    });
+    let topics = Arc::new(TopicQueue::new(params.topic_queue_max));
+    let (extension, verbs) = entry(&inner, "`open`", || {
+        let extension = E::open(Host::root(Arc::clone(&inner)), Config { params })?;
+        Ok((Arc::new(extension), Verbs::<E>::of()))
+    })?;
+    let adapter = Adapter { extension, verbs, inner, topics };
+    Ok(Instance_TO::from_value(adapter, TD_Opaque))
+}
+
+struct Adapter<E: Extension> {
+    extension: Arc<E>,
+    verbs: Verbs<E>,
+    inner: Arc<Inner>,
+    topics: Arc<TopicQueue>,
+}
+
+impl<E: Extension> Adapter<E> {
+    fn drive<T, F>(&self, mode: Mode, what: String, future: F) -> Reply<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Fault>> + Send + 'static,
+    {
+        let guarded = Guarded::new(Arc::clone(&self.inner), what, future);
+        let reply = |result: Result<T, Fault>| match result {
+            Ok(value) => RResult::ROk(value),
+            Err(fault) => RResult::RErr(fault_to_abi(fault)),
+        };
+        match mode {
+            Mode::Inline => async move { reply(guarded.await) }.into_ffi(),
+            Mode::Spawned => match self.inner.runtime.handle() {
+                Ok(handle) => {
+                    let spawned = Spawned { task: handle.spawn(guarded) };
+                    async move { reply(spawned.await) }.into_ffi()
+                }
+                Err(fault) => std::future::ready(RResult::RErr(fault_to_abi(fault))).into_ffi(),
+            },
+        }
+    }
+
+    fn call_or_fault(
+        &self,
+        verb: &str,
+        ctx: CallCtx,
+        body: SharedBytes,
+    ) -> Result<Reply<SharedBytes>, Fault> {
+        let (name, target) = match verb.split_once('#') {
+            Some((name, target)) => (name, Some(target.to_owned())),
+            None => (verb, None),
+        };
+        let Some(served) = self.verbs.table.get(name) else {
+            return Err(Fault::new(
+                UNKNOWN_VERB,
+                format!("`{}` does not serve `{name}`", self.inner.instance),
+            ));
+        };
+        let open = OpenCall::new(&self.inner, ctx.call_id);
+        let call = Call::new(Arc::clone(&self.inner), ctx, target, Arc::clone(&open.state));
+        let what = format!("`{verb}`");
+        let handler =
+            entry(&self.inner, &what, || Ok((served.handler)(Arc::clone(&self.extension), call, body)))?;
+        let future = async move {
+            let _open = open;
+            handler.await
+        };
+        Ok(self.drive(served.info.mode, what, future))
+    }
+}
+
+impl<E: Extension> Instance for Adapter<E> {
+    fn start(&self) -> Reply<SharedBytes> {
+        let verbs = self.verbs.table.values().map(|served| served.info.clone()).collect();
+        let extension = Arc::clone(&self.extension);
+        let started = async move {
+            let contributes = extension.start().await?;
+            encode("start", &Started { verbs, contributes })
+        };
+        self.drive(E::START, "`start`".to_owned(), started)
+    }
+
+    fn stop(&self) -> Reply<()> {
+        let extension = Arc::clone(&self.extension);
+        self.drive(E::START, "`stop`".to_owned(), async move { extension.stop().await })
+    }
+
+    fn call(&self, verb: RStr<'_>, ctx: CallCtx, body: SharedBytes) -> Reply<SharedBytes> {
+        match self.call_or_fault(verb.as_str(), ctx, body) {
+            Ok(reply) => reply,
+            Err(fault) => std::future::ready(RResult::RErr(fault_to_abi(fault))).into_ffi(),
+        }
+    }
+
+    fn cancel(&self, call_id: u64) {
+        let state = self.inner.calls.lock().unwrap_or_else(PoisonError::into_inner).get(&call_id).cloned();
+        if let Some(state) = state {
+            state.cancel();
+        }
+    }
+
+    fn on_stream(&self, stream_id: u64, frames: RSlice<'_, SharedBytes>) {
+        self.inner.streams.deliver(stream_id, frames);
+    }
+
+    fn on_topic(&self, items: RSlice<'_, TopicItem>) {
+        if !self.topics.push(items.as_slice()) {
+            return;
+        }
+        let Ok(handle) = self.inner.runtime.handle() else { return };
+        let (extension, topics) = (Arc::clone(&self.extension), Arc::clone(&self.topics));
+        let drain = async move {
+            while let Some(topic) = topics.pop() {
+                Arc::clone(&extension).on_topic(topic).await;
+            }
+            Ok(())
+        };
+        handle.spawn(Guarded::new(Arc::clone(&self.inner), "`on_topic`".to_owned(), drain));
+    }
+}
+
+impl<E: Extension> Drop for Adapter<E> {
+    fn drop(&mut self) {
+        self.inner.runtime.shut_down();
+    }
+}
+
+/// An entry in the table of open calls, taken out when the call's future is dropped.
+struct OpenCall {
+    inner: Arc<Inner>,
+    call_id: u64,
+    state: Arc<CallState>,
+}
+
+impl OpenCall {
+    fn new(inner: &Arc<Inner>, call_id: u64) -> Self {
+        let state = Arc::new(CallState::default());
+        inner.calls.lock().unwrap_or_else(PoisonError::into_inner).insert(call_id, Arc::clone(&state));
+        Self { inner: Arc::clone(inner), call_id, state }
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.inner.calls.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.call_id);
+    }
+}
+
+/// Notifications waiting for the author's `on_topic`; the oldest are dropped when it is full.
+struct TopicQueue {
+    items_max: usize,
+    state: Mutex<TopicState>,
+}
+
+#[derive(Default)]
+struct TopicState {
+    items: VecDeque<Topic>,
+    missed: u64,
+    draining: bool,
+}
+
+impl TopicQueue {
+    fn new(items_max: usize) -> Self {
+        Self { items_max: items_max.max(1), state: Mutex::default() }
+    }
+
+    /// Queues the items; true if the caller must start draining.
+    fn push(&self, items: &[TopicItem]) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for item in items {
+            state.missed += item.missed;
+            if state.items.len() == self.items_max
+                && let Some(dropped) = state.items.pop_front()
+            {
+                state.missed += 1 + dropped.missed;
+            }
+            let topic = Topic { name: item.topic.to_string(), data: item.data.clone(), missed: 0 };
+            state.items.push_back(topic);
+        }
+        !std::mem::replace(&mut state.draining, true)
+    }
+
+    fn pop(&self) -> Option<Topic> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut topic) = state.items.pop_front() else {
+            state.draining = false;
+            return None;
+        };
+        topic.missed = std::mem::take(&mut state.missed);
+        Some(topic)
+    }
+}
