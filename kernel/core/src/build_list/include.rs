@@ -1,0 +1,110 @@
+//! Follows `include` from file to file and merges what they say, the including file last.
+//!
+//! It must not know what an entry means.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{BUILD_BYTES_MAX, BuildList, Sheet};
+use crate::document::{self, Reader};
+use crate::problem::{Problem, Problems, shown};
+use crate::source::{Placed, Source};
+
+/// The longest chain of files including one another.
+pub const INCLUDE_DEPTH_MAX: usize = 8;
+/// The most files one build is made of, each counted as often as it is included.
+pub const INCLUDED_FILES_MAX: usize = 64;
+
+/// Reads `source` and all it includes; what could be read comes along with all that is wrong.
+pub(super) fn load(source: Arc<Source>) -> (BuildList, Vec<Problem>) {
+    let mut loader = Loader { chain: Vec::new(), files: 0, problems: Vec::new() };
+    let list = loader.load(&source);
+    (list, loader.problems)
+}
+
+struct Loader {
+    /// The files that are being read, outermost first.
+    chain: Vec<Link>,
+    files: usize,
+    problems: Vec<Problem>,
+}
+
+struct Link {
+    shown: PathBuf,
+    real: PathBuf,
+}
+
+impl Loader {
+    fn load(&mut self, source: &Arc<Source>) -> BuildList {
+        let mut list = BuildList::empty(&source.path);
+        let document = match document::parse(source) {
+            Ok(document) => document,
+            Err(problems) => {
+                self.problems.extend(problems);
+                return list;
+            }
+        };
+        let mut reader = Reader::new(source);
+        let sheet = Sheet::read(&mut reader, document.get_ref(), &source.path);
+        self.chain.push(Link { shown: source.path.clone(), real: real(&source.path) });
+        for include in &sheet.include {
+            if let Some(included) = self.open(include, &source.path) {
+                list.take_over(self.load(&included));
+            }
+        }
+        self.chain.pop();
+        list.path.clone_from(&source.path);
+        list.exclude(&mut reader, &sheet.exclude);
+        list.take_over(sheet.own);
+        self.problems.extend(reader.finish());
+        list
+    }
+
+    /// Opens an included file, unless it is open already or one too many.
+    fn open(&mut self, include: &Placed<String>, from: &Path) -> Option<Arc<Source>> {
+        let path = from.parent().unwrap_or(Path::new("")).join(&include.value);
+        if let Some(problem) = self.refusal(&path, include) {
+            self.problems.push(problem);
+            return None;
+        }
+        self.files += 1;
+        match Source::read(&path, BUILD_BYTES_MAX) {
+            Ok(source) => Some(source),
+            Err(Problems(problems)) => {
+                self.problems.extend(problems.into_iter().map(|problem| blamed_on(include, problem)));
+                None
+            }
+        }
+    }
+
+    fn refusal(&self, path: &Path, include: &Placed<String>) -> Option<Problem> {
+        let real = real(path);
+        if let Some(first) = self.chain.iter().position(|link| link.real == real) {
+            let links = self.chain[first..].iter().map(|link| link.shown.display().to_string());
+            let cycle: Vec<String> = links.chain([path.display().to_string()]).collect();
+            return Some(include.place.problem(format!("files include one another: {}", cycle.join(" -> "))));
+        }
+        if self.chain.len() >= INCLUDE_DEPTH_MAX {
+            let message = format!("more than {INCLUDE_DEPTH_MAX} files include one another in a chain");
+            return Some(include.place.problem(message));
+        }
+        if self.files >= INCLUDED_FILES_MAX {
+            let message = format!("the build is made of more than {INCLUDED_FILES_MAX} files");
+            return Some(include.place.problem(message));
+        }
+        None
+    }
+}
+
+/// Points at the `include` when the included file has no line to point at.
+fn blamed_on(include: &Placed<String>, problem: Problem) -> Problem {
+    if problem.excerpt.is_some() {
+        return problem;
+    }
+    include.place.problem(format!("cannot include `{}`: {}", shown(&include.value), problem.message))
+}
+
+/// The path without links and `..`, by which a file is known again; of a missing file, the path itself.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}

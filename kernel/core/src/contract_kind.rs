@@ -1,0 +1,36 @@
+//! Who may answer a contract: the kernel's own ones by name, all others alike.
+//!
+//! It must not know any service contract.
+
+/// How a contract finds its answerer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ContractKind {
+    /// The kernel itself.
+    Kernel,
+    /// The router, by the name after `#`; any number of instances contribute.
+    ByName,
+    /// The instance that made the call named by `parent_call_id`: `<x>_host` contracts are never bound.
+    Caller,
+    /// One instance of the build.
+    Single,
+}
+
+/// Answered by the kernel and by nobody else.
+const KERNEL: [&str; 2] = ["kernel.v1", "turn.v1"];
+/// Many-valued: a verb names its target after `#`.
+const BY_NAME: [&str; 6] = ["command.v1", "engine.v1", "filter.v1", "op.v1", "provider.v1", "tool.v1"];
+
+impl ContractKind {
+    pub(crate) fn of(contract: &str) -> Self {
+        let name = contract.split_once('.').map_or(contract, |(name, _)| name);
+        if KERNEL.contains(&contract) {
+            Self::Kernel
+        } else if BY_NAME.contains(&contract) {
+            Self::ByName
+        } else if name.ends_with("_host") {
+            Self::Caller
+        } else {
+            Self::Single
+        }
+    }
+}

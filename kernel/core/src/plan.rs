@@ -1,0 +1,83 @@
+//! A resolved build: which instances are activated, in which order, and who answers which contract.
+//!
+//! It must not know how an instance is loaded.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::build_list::Policy;
+use crate::contract_kind::ContractKind;
+use crate::manifest::{Capability, Contributes, Manifest, Placement};
+
+/// A build without contradictions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The instances in activation order: each after all that it depends on.
+    pub instances: Vec<PlannedInstance>,
+    /// Single-valued contract to the id of the instance that answers it.
+    pub binds: BTreeMap<String, String>,
+    /// What tools may do.
+    pub policy: Policy,
+}
+
+/// One instance, ready to be loaded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedInstance {
+    /// The instance's id, unique in the plan.
+    pub id: String,
+    /// The id of the extension it is made from.
+    pub from: String,
+    /// What the extension says about itself.
+    pub manifest: Manifest,
+    /// The file it is loaded from.
+    pub library: PathBuf,
+    /// Where it runs.
+    pub placement: Placement,
+    /// Its configuration, an object.
+    pub config: Value,
+    /// The capabilities it holds.
+    pub grants: Vec<Capability>,
+    /// Whether the host refuses to run without it.
+    pub required: bool,
+    /// Threads of its runtime.
+    pub workers: u32,
+    /// The instances that answer what it `requires`; without one of them it is disabled. In plan order.
+    pub dependencies: Vec<String>,
+    /// The instances that answer what it lists as `optional` and are started before it. In plan order.
+    pub optional_dependencies: Vec<String>,
+    /// The names it contributes, `{instance}` filled in; a trailing `*` stays.
+    pub contributes: Contributes,
+}
+
+/// Who answers a contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// One instance.
+    Instance(&'a str),
+    /// The kernel, by itself or by the name after `#`.
+    Kernel,
+    /// The instance that made the call which is being served.
+    Caller,
+    /// Nobody in this plan.
+    Nobody,
+}
+
+impl Plan {
+    /// Finds an instance by id.
+    pub fn instance(&self, id: &str) -> Option<&PlannedInstance> {
+        self.instances.iter().find(|instance| instance.id == id)
+    }
+
+    /// Says who answers a contract.
+    pub fn answer(&self, contract: &str) -> Answer<'_> {
+        match ContractKind::of(contract) {
+            ContractKind::Kernel | ContractKind::ByName => Answer::Kernel,
+            ContractKind::Caller => Answer::Caller,
+            ContractKind::Single => {
+                self.binds.get(contract).map_or(Answer::Nobody, |id| Answer::Instance(id))
+            }
+        }
+    }
+}

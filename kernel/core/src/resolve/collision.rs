@@ -1,0 +1,99 @@
+//! Finds contributed names that two instances claim, wildcards included.
+//!
+//! It must not know what a tool or an op is.
+
+use std::collections::BTreeMap;
+
+use super::instance::Draft;
+use crate::manifest::ContributionKind;
+use crate::problem::Problems;
+
+/// The most names one problem lists; the rest is counted.
+const NAMES_SHOWN_MAX: usize = 3;
+
+/// A name as one instance claims it; `mcp__*` is the stem `mcp__` and a wildcard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim<'a> {
+    stem: &'a str,
+    /// Sorts a wildcard before the exact name of the same stem.
+    exact: bool,
+    draft_idx: usize,
+    name: &'a str,
+}
+
+/// Tells every name claimed twice: one problem for each kind and pair of instances.
+pub(super) fn find(drafts: &[Draft<'_>], problems: &mut Problems) {
+    for kind in ContributionKind::ALL {
+        let mut by_pair: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
+        for (held, late) in collisions(claims(drafts, kind)) {
+            let pair = (held.draft_idx.min(late.draft_idx), held.draft_idx.max(late.draft_idx));
+            let shown = if held.name == late.name {
+                format!("`{}`", late.name)
+            } else {
+                format!("`{}` (under `{}`)", late.name, held.name)
+            };
+            by_pair.entry(pair).or_default().push(shown);
+        }
+        for ((first, second), names) in by_pair {
+            tell(drafts, kind, (first, second), &names, problems);
+        }
+    }
+}
+
+fn claims<'a>(drafts: &'a [Draft<'_>], kind: ContributionKind) -> Vec<Claim<'a>> {
+    let of_draft = |(draft_idx, draft): (usize, &'a Draft<'_>)| {
+        draft.contributes.of(kind).iter().map(move |name| {
+            let wildcard = name.strip_suffix('*');
+            Claim { stem: wildcard.unwrap_or(name), exact: wildcard.is_none(), draft_idx, name }
+        })
+    };
+    let mut claims: Vec<Claim<'a>> = drafts.iter().enumerate().flat_map(of_draft).collect();
+    claims.sort_unstable();
+    claims
+}
+
+/// Walks the sorted claims once: a name lies under a wildcard exactly while that wildcard's stem begins it.
+fn collisions(claims: Vec<Claim<'_>>) -> Vec<(Claim<'_>, Claim<'_>)> {
+    let mut wildcards: Vec<Claim<'_>> = Vec::new();
+    let mut exact: Option<Claim<'_>> = None;
+    let mut found = Vec::new();
+    for claim in claims {
+        while wildcards.last().is_some_and(|wildcard| !claim.stem.starts_with(wildcard.stem)) {
+            wildcards.pop();
+        }
+        let same = exact.filter(|held| claim.exact && held.stem == claim.stem);
+        if let Some(held) = wildcards.last().copied().or(same) {
+            found.push((held, claim));
+        }
+        if claim.exact {
+            exact = same.or(Some(claim));
+        } else {
+            wildcards.push(claim);
+        }
+    }
+    found
+}
+
+fn tell(
+    drafts: &[Draft<'_>],
+    kind: ContributionKind,
+    (first, second): (usize, usize),
+    names: &[String],
+    problems: &mut Problems,
+) {
+    let mut listed = names.iter().take(NAMES_SHOWN_MAX).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > NAMES_SHOWN_MAX {
+        listed.push_str(&format!(" and {} more", names.len() - NAMES_SHOWN_MAX));
+    }
+    let noun = if names.len() == 1 { kind.noun() } else { kind.key() };
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    let (one, other) = (drafts[first].id(), drafts[second].id());
+    let place = &drafts[second].entry.id.place;
+    problems.0.push(if first == second {
+        let message = format!("the {noun} {listed} {verb} contributed twice by `{one}`");
+        place.problem(message).help("give the instance another id, so that its names differ")
+    } else {
+        let message = format!("the {noun} {listed} {verb} contributed by `{one}` and by `{other}`");
+        place.problem(message).help("take one of the two instances out of the build")
+    });
+}
