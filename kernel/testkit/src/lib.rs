@@ -1,1 +1,3 @@
-//! testkit
+//! What tests of the host and of extensions are made with. It must not know core or any extension.
+
+pub mod fake_llm;
