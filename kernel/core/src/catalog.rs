@@ -3,7 +3,7 @@
 //! It must not know how they were found.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::manifest::Manifest;
 
@@ -29,6 +29,8 @@ impl Catalog {
     }
 
     /// Adds an extension; the same file a second time changes nothing.
+    ///
+    /// A library that a build names with `path` is added under that very path, or under one below it.
     pub fn add(&mut self, manifest: Manifest, library: impl Into<PathBuf>) {
         let library = library.into();
         let known = self.by_id.entry(manifest.id.clone()).or_default();
@@ -44,7 +46,8 @@ impl Catalog {
 
     /// All files found for an id that are `path` or lie below it.
     pub(crate) fn candidates_at(&self, id: &str, path: &Path) -> Vec<&KnownExtension> {
-        self.candidates(id).iter().filter(|known| known.library.starts_with(path)).collect()
+        let path = straight(path);
+        self.candidates(id).iter().filter(|known| straight(&known.library).starts_with(&path)).collect()
     }
 
     /// The ids of all extensions, sorted.
@@ -57,4 +60,20 @@ impl Catalog {
         let provides = |known: &KnownExtension| known.manifest.provides.iter().any(|name| name == contract);
         self.by_id.iter().filter(|(_, known)| known.iter().any(provides)).map(|(id, _)| id.as_str()).collect()
     }
+}
+
+/// The path without `.` and `..`, by its letters alone: a resolution does not touch the disk.
+fn straight(path: &Path) -> PathBuf {
+    let mut straight = PathBuf::new();
+    for part in path.components() {
+        let named = matches!(straight.components().next_back(), Some(Component::Normal(_)));
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if named => {
+                straight.pop();
+            }
+            part => straight.push(part),
+        }
+    }
+    straight
 }

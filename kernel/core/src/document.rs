@@ -202,12 +202,16 @@ impl Reader {
         let mut seen = BTreeSet::new();
         let mut taken = Vec::new();
         for item in items.iter() {
-            if item.get_ref().as_str().is_some_and(|text| !seen.insert(text)) {
-                let text = shown(item.get_ref().as_str().unwrap_or_default());
-                self.refuse(&item.span(), Wrong::new(format!("`{text}` stands twice in `{key}`")));
+            let DeValue::String(text) = item.get_ref() else {
+                self.mistyped::<()>(item, key, "a list of strings");
                 continue;
+            };
+            if seen.insert(text) {
+                taken.extend(self.text_value(item, key, &check));
+            } else {
+                let wrong = Wrong::new(format!("`{}` stands twice in `{key}`", shown(text)));
+                self.refuse(&item.span(), wrong);
             }
-            taken.extend(self.text_value(item, key, &check));
         }
         taken
     }

@@ -65,7 +65,9 @@ impl Display for Problem {
         if let Some(Excerpt { line, column, snippet, caret }) = &self.excerpt {
             let indent = " ".repeat(caret.start);
             let underline = "^".repeat(caret.len());
-            write!(f, ":{line}:{column}\n{margin} |\n{line} | {snippet}\n{margin} | {indent}{underline}")?;
+            let shown_line = format!("{line} | {snippet}");
+            let shown_line = shown_line.trim_end();
+            write!(f, ":{line}:{column}\n{margin} |\n{shown_line}\n{margin} | {indent}{underline}")?;
         }
         if let Some(help) = &self.help {
             write!(f, "\n{margin} = help: {help}")?;

@@ -68,6 +68,14 @@ impl Loader {
             return None;
         }
         self.files += 1;
+        if self.files > INCLUDED_FILES_MAX {
+            // Told once: each of the many files may hold many includes.
+            if self.files == INCLUDED_FILES_MAX + 1 {
+                let message = format!("the build is made of more than {INCLUDED_FILES_MAX} files");
+                self.problems.push(include.place.problem(message));
+            }
+            return None;
+        }
         match Source::read(&path, BUILD_BYTES_MAX) {
             Ok(source) => Some(source),
             Err(Problems(problems)) => {
@@ -80,16 +88,12 @@ impl Loader {
     fn refusal(&self, path: &Path, include: &Placed<String>) -> Option<Problem> {
         let real = real(path);
         if let Some(first) = self.chain.iter().position(|link| link.real == real) {
-            let links = self.chain[first..].iter().map(|link| link.shown.display().to_string());
-            let cycle: Vec<String> = links.chain([path.display().to_string()]).collect();
+            let links = self.chain[first..].iter().chain([&self.chain[first]]);
+            let cycle: Vec<String> = links.map(|link| link.shown.display().to_string()).collect();
             return Some(include.place.problem(format!("files include one another: {}", cycle.join(" -> "))));
         }
         if self.chain.len() >= INCLUDE_DEPTH_MAX {
             let message = format!("more than {INCLUDE_DEPTH_MAX} files include one another in a chain");
-            return Some(include.place.problem(message));
-        }
-        if self.files >= INCLUDED_FILES_MAX {
-            let message = format!("the build is made of more than {INCLUDED_FILES_MAX} files");
             return Some(include.place.problem(message));
         }
         None
