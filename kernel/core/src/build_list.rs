@@ -9,6 +9,7 @@ mod include;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
@@ -103,7 +104,7 @@ impl BuildList {
         Self::merged(Source::from_bytes(path, text.as_bytes(), BUILD_BYTES_MAX)?)
     }
 
-    fn merged(source: std::sync::Arc<Source>) -> Result<Self, Problems> {
+    fn merged(source: Arc<Source>) -> Result<Self, Problems> {
         let path = source.path.clone();
         let (list, mut problems) = include::load(source);
         if list.entries.len() > INSTANCES_MAX {
@@ -194,6 +195,10 @@ fn entries(reader: &mut Reader, table: &DeTable<'_>, path: &Path) -> Vec<Entry> 
         );
         return Vec::new();
     };
+    if let Some(one_too_many) = tables.get(INSTANCES_MAX) {
+        reader.refuse(&one_too_many.span(), Wrong::new(too_many_instances(tables.len())));
+        return Vec::new();
+    }
     let mut entries: Vec<Entry> = Vec::new();
     for item in tables.iter() {
         let DeValue::Table(fields) = item.get_ref() else { continue };
@@ -207,6 +212,10 @@ fn entries(reader: &mut Reader, table: &DeTable<'_>, path: &Path) -> Vec<Entry> 
         }
     }
     entries
+}
+
+fn too_many_instances(count: usize) -> String {
+    format!("the build has {count} instances, at most {INSTANCES_MAX} run")
 }
 
 fn bind(reader: &mut Reader, table: &DeTable<'_>) -> BTreeMap<String, Placed<String>> {

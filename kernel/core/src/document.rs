@@ -119,7 +119,11 @@ impl Reader {
             return;
         }
         let problem = self.place(span.clone()).problem(wrong.message);
-        self.found.push((span.start, Problem { help: wrong.help, ..problem }));
+        let problem = match wrong.help {
+            Some(help) => problem.help(help),
+            None => problem,
+        };
+        self.found.push((span.start, problem));
     }
 
     /// Answers what is wrong, in the order of the text.

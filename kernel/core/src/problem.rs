@@ -39,7 +39,7 @@ pub struct Problem {
 impl Problem {
     /// Makes a problem without a place.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { file: None, excerpt: None, message: message.into(), help: None }
+        Self { file: None, excerpt: None, message: one_line(&message.into()), help: None }
     }
 
     /// Makes a problem about a whole file.
@@ -50,7 +50,7 @@ impl Problem {
     /// Says what to do about it.
     #[must_use]
     pub fn help(self, help: impl Into<String>) -> Self {
-        Self { help: Some(help.into()), ..self }
+        Self { help: Some(one_line(&help.into())), ..self }
     }
 }
 
@@ -60,7 +60,7 @@ impl Display for Problem {
         let digits = self.excerpt.as_ref().map_or(1, |excerpt| excerpt.line.to_string().len());
         let margin = " ".repeat(digits);
         if let Some(file) = &self.file {
-            write!(f, "\n{margin}--> {}", shown(&file.to_string_lossy()))?;
+            write!(f, "\n{margin}--> {}", one_line(&file.to_string_lossy()))?;
         }
         if let Some(Excerpt { line, column, snippet, caret }) = &self.excerpt {
             let indent = " ".repeat(caret.start);
@@ -106,9 +106,13 @@ impl Display for Problems {
 impl Error for Problem {}
 impl Error for Problems {}
 
-/// Makes text from a file fit for a message: one line, no control characters, bounded.
+fn one_line(text: &str) -> String {
+    text.chars().map(visible).collect()
+}
+
+/// Cuts text from a file to what a message may repeat of it.
 pub(crate) fn shown(text: &str) -> String {
-    let mut short: String = text.chars().take(SHOWN_CHARS_MAX).map(visible).collect();
+    let mut short: String = text.chars().take(SHOWN_CHARS_MAX).collect();
     if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
         short.push('…');
     }

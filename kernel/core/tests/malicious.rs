@@ -4,9 +4,10 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use dispatch_kernel::{
-    BuildList, INCLUDE_DEPTH_MAX, INCLUDED_FILES_MAX, INSTANCES_MAX, LIST_ITEMS_MAX, MANIFEST_BYTES_MAX,
-    Manifest, NESTING_MAX, PROBLEMS_MAX, Problems,
+    BuildList, Catalog, INCLUDE_DEPTH_MAX, INCLUDED_FILES_MAX, INSTANCES_MAX, LIST_ITEMS_MAX,
+    MANIFEST_BYTES_MAX, Manifest, NESTING_MAX, PROBLEMS_MAX, Problems, resolve,
 };
+use semver::Version;
 
 const HEAD: &str = "id = \"sample\"\nversion = \"0.1.0\"\nsummary = \"A sample.\"\n";
 
@@ -127,7 +128,11 @@ fn a_list_has_a_bound() {
 #[test]
 fn a_problem_never_moves_the_terminals_cursor() {
     let problems = parsed(&format!("{HEAD}\"\\u001b[2J\\u202e\" = 1\n")).expect_err("it is refused");
-    let printed = problems.to_string();
+    let mut printed = problems.to_string();
+    let build = "[[extension]]\nid = \"x\"\npath = \"\\u001b[2J\\u202e\"\n";
+    let build = BuildList::parse(Path::new("\u{1b}.toml"), build).expect("a path may hold anything");
+    let problems = resolve(&build, &Catalog::new(), &Version::new(0, 1, 0)).expect_err("nothing is known");
+    printed.push_str(&problems.to_string());
     assert!(!printed.chars().any(|c| c != '\n' && c.is_control()), "{printed:?}");
     assert!(!printed.contains('\u{202e}'), "{printed:?}");
 }

@@ -53,7 +53,6 @@ impl Loader {
             }
         }
         self.chain.pop();
-        list.path.clone_from(&source.path);
         list.exclude(&mut reader, &sheet.exclude);
         list.take_over(sheet.own);
         self.problems.extend(reader.finish());
