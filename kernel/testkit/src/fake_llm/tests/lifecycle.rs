@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::{FakeLlm, REQUESTS_MAX, Script};
+use super::super::log::Log;
+use super::super::{FakeLlm, RECORDED_BYTES_MAX, REQUESTS_MAX, Recorded, Script};
 use super::client::{Client, End};
 use super::{SOON, ask, text};
 
@@ -36,6 +37,35 @@ fn only_the_latest_requests_are_kept_and_all_are_counted() {
     let requests = fake.requests();
     assert_eq!((requests.len(), fake.n_requests()), (REQUESTS_MAX, REQUESTS_MAX + 2));
     assert_eq!(requests[0].path, "/v1/models?2");
+}
+
+#[test]
+fn large_bodies_push_older_requests_out() {
+    let log = Log::new();
+    for (path, body_bytes) in [
+        ("/a", RECORDED_BYTES_MAX / 2),
+        ("/b", RECORDED_BYTES_MAX / 2),
+        ("/c", 1),
+        ("/d", RECORDED_BYTES_MAX + 1),
+    ] {
+        log.record(Recorded {
+            method: "POST".into(),
+            path: path.into(),
+            headers: Vec::new(),
+            body: Value::Null,
+            body_bytes,
+            at_ns: 0,
+            refused: None,
+        });
+        let kept: Vec<String> = log.requests().into_iter().map(|r| r.path).collect();
+        let expected: &[&str] = match path {
+            "/a" => &["/a"],
+            "/b" => &["/a", "/b"],
+            "/c" => &["/b", "/c"],
+            _ => &["/d"],
+        };
+        assert_eq!(kept, expected);
+    }
 }
 
 #[test]
