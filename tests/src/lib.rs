@@ -3,6 +3,10 @@
 //! It must not know what any of them does. `cargo test` alone builds no library that is a `cdylib` only, so the tests
 //! need `cargo house`, which builds the workspace first and names the directory in [`BIN_DIR_VARIABLE`].
 
+mod cargo;
+
+pub use cargo::{cargo, metadata};
+
 use std::path::{Path, PathBuf};
 
 /// The environment variable that names the directory of the built `dispatch` and `libext_*.so`.
@@ -22,7 +26,7 @@ pub fn bin_dir() -> PathBuf {
     let Some(named) = std::env::var_os(BIN_DIR_VARIABLE) else {
         panic!(
             "cannot find the built binaries: `{BIN_DIR_VARIABLE}` is not set; run `cargo house`, which builds \
-             the workspace and sets it (one test: `cargo house -- a_name`)"
+             the workspace and sets it (one test: `cargo house a_name`)"
         );
     };
     let dir = PathBuf::from(named);

@@ -1,4 +1,36 @@
 //! The binary behind `cargo demo` and `cargo house`.
 //!
-//! It must not know what it builds beyond the names of cargo's own commands.
-fn main() {}
+//! It must not know what it builds beyond the names of cargo's own commands and of the `dispatch` binary.
+
+#[path = "dev/build.rs"]
+mod build;
+#[path = "dev/demo.rs"]
+mod demo;
+#[path = "dev/house_run.rs"]
+mod house_run;
+#[path = "dev/tally.rs"]
+mod tally;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo demo                 build the workspace and show one turn, offline
+       cargo house [ARGS…]        build the workspace and run all its tests; ARGS go to `cargo test`
+       cargo house a_name         … those whose name holds `a_name`
+       cargo house -p house       … those of one package";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let outcome = match args.next().as_deref() {
+        Some("demo") if args.len() == 0 => demo::run(),
+        Some("house") => house_run::run(args.collect()),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    outcome.unwrap_or_else(|trouble| {
+        eprintln!("dev: {trouble}");
+        ExitCode::FAILURE
+    })
+}
