@@ -1,0 +1,222 @@
+//! Reads the chunks of a Chat Completions stream, however a server strays from the reference. It must not know sockets.
+//!
+//! Source: <https://platform.openai.com/docs/api-reference/chat-streaming>, and what other servers were seen to send.
+
+mod tool_calls;
+mod usage;
+
+use crate::trouble::{Trouble, error_object};
+use dispatch_sdk::contracts::provider::{FaultClass, Finish, StreamFrame, StreamReply, Usage};
+use serde_json::Value;
+use std::collections::HashSet;
+use tool_calls::ToolCalls;
+
+/// A frame takes no further delta once it has so many bytes.
+const MERGED_BYTES_MAX: usize = 64 * 1024;
+const DONE: &str = "[DONE]";
+
+/// What is known of the answer so far.
+#[derive(Debug)]
+pub(crate) struct Interpreter {
+    calls: ToolCalls,
+    finish: Option<Finish>,
+    usage: Option<Usage>,
+    model: String,
+    has_output: bool,
+    done: bool,
+}
+
+impl Interpreter {
+    /// `id_seed` begins the ids of calls that come without one; `ids_taken` are those of the history.
+    pub(crate) fn new(id_seed: String, ids_taken: HashSet<String>) -> Self {
+        Self {
+            calls: ToolCalls::new(id_seed, ids_taken),
+            finish: None,
+            usage: None,
+            model: String::new(),
+            has_output: false,
+            done: false,
+        }
+    }
+
+    /// Whether the model has said why it stopped; only its usage may still come.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finish.is_some()
+    }
+
+    /// Whether a tool call is under way: nothing of it is shown before its end.
+    pub(crate) fn is_calling(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    /// Whether the server has said that nothing more comes.
+    pub(crate) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Reads the data of one event; a delta that continues the last of `frames` is merged into it.
+    pub(crate) fn event(&mut self, data: &str, frames: &mut Vec<StreamFrame>) -> Result<(), Trouble> {
+        let data = data.trim();
+        if data.is_empty() || self.done {
+            return Ok(());
+        }
+        if data == DONE {
+            self.done = true;
+            return Ok(());
+        }
+        match serde_json::from_str::<Value>(data) {
+            Ok(chunk) => self.chunk(&chunk, frames),
+            // Servers that forget the blank line between events send several chunks as one.
+            Err(_) if data.contains('\n') => data.lines().try_for_each(|line| self.event(line, frames)),
+            Err(error) => {
+                let why = format!("the stream holds an event that is no JSON ({error}): `{data}`");
+                Err(Trouble::new(FaultClass::Garbled, why))
+            }
+        }
+    }
+
+    /// Reads what the body ended with: half an event is no error of its own, the answer is then cut short.
+    pub(crate) fn last_event(&mut self, data: &str, frames: &mut Vec<StreamFrame>) -> Result<(), Trouble> {
+        for line in data.lines().map(str::trim) {
+            if line == DONE || serde_json::from_str::<Value>(line).is_ok() {
+                self.event(line, frames)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The tool calls and the reply, once nothing more comes; `cut` says why the body ended early, if it did.
+    ///
+    /// `[DONE]` after output counts as a stop, because some servers send no finish reason.
+    pub(crate) fn end(self, cut: Option<&str>) -> Result<(Vec<StreamFrame>, StreamReply), Trouble> {
+        let finish = match self.finish {
+            Some(finish) => finish,
+            None if self.done && (self.has_output || !self.calls.is_empty()) => Finish::Stop,
+            None => {
+                let why = match cut {
+                    Some(why) => format!("the answer was cut before its finish reason: {why}"),
+                    None => "the answer ended before its finish reason".to_owned(),
+                };
+                return Err(Trouble::new(FaultClass::Truncated, why));
+            }
+        };
+        // Arguments that the bound on output cut must not run as if they were whole.
+        let calls = match finish {
+            Finish::Length | Finish::ContentFilter => self.calls.whole_ones()?,
+            Finish::Stop | Finish::ToolCalls | Finish::Other => self.calls.all()?,
+        };
+        let finish = match finish {
+            Finish::Stop | Finish::Other if !calls.is_empty() => Finish::ToolCalls,
+            Finish::ToolCalls if calls.is_empty() => Finish::Stop,
+            Finish::Stop | Finish::ToolCalls | Finish::Length | Finish::ContentFilter | Finish::Other => {
+                finish
+            }
+        };
+        Ok((calls, StreamReply { finish, usage: self.usage, model: self.model }))
+    }
+
+    fn chunk(&mut self, chunk: &Value, frames: &mut Vec<StreamFrame>) -> Result<(), Trouble> {
+        if let Some(error) = error_object(chunk) {
+            return Err(Trouble::in_stream(error));
+        }
+        if let Some(model) = chunk["model"].as_str().filter(|model| !model.is_empty()) {
+            model.clone_into(&mut self.model);
+        }
+        self.count(chunk);
+        let choices = chunk["choices"].as_array().map_or(&[][..], Vec::as_slice);
+        // One answer is asked for; a server that sends further ones is read as if it had not.
+        for choice in choices.iter().filter(|choice| choice["index"].as_u64().unwrap_or(0) == 0) {
+            self.choice(choice, frames)?;
+        }
+        Ok(())
+    }
+
+    fn choice(&mut self, choice: &Value, frames: &mut Vec<StreamFrame>) -> Result<(), Trouble> {
+        self.count(choice);
+        // A server that does not stream answers a whole `message`.
+        let delta = if choice["delta"].is_object() { &choice["delta"] } else { &choice["message"] };
+        let reasoning = [&delta["reasoning_content"], &delta["reasoning"]];
+        // Some send both fields with the same text.
+        if let Some(text) = reasoning.into_iter().find_map(|field| field.as_str().filter(|t| !t.is_empty())) {
+            self.show(StreamFrame::ReasoningDelta { text: text.to_owned() }, frames);
+        }
+        self.content(&delta["content"], frames);
+        self.content(&delta["refusal"], frames);
+        let calls = match &delta["tool_calls"] {
+            Value::Array(entries) => entries.as_slice(),
+            one @ Value::Object(_) => std::slice::from_ref(one),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => &[],
+        };
+        self.calls.take(calls)?;
+        if delta["function_call"].is_object() {
+            self.calls.take(&[serde_json::json!({ "index": 0, "function": delta["function_call"] })])?;
+        }
+        if let Some(reason) = choice["finish_reason"].as_str().filter(|reason| !reason.is_empty()) {
+            self.finish = Some(finish_of(reason)?);
+        }
+        Ok(())
+    }
+
+    /// `content` as a string, or as a list of parts: texts and, at some servers, lists of thoughts.
+    fn content(&mut self, content: &Value, frames: &mut Vec<StreamFrame>) {
+        match content {
+            Value::String(text) => self.show(StreamFrame::TextDelta { text: text.clone() }, frames),
+            Value::Array(parts) => {
+                for part in parts {
+                    let text = text_of(&part["thinking"]);
+                    self.show(StreamFrame::ReasoningDelta { text }, frames);
+                    self.show(StreamFrame::TextDelta { text: text_of(&part["text"]) }, frames);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {}
+        }
+    }
+
+    fn show(&mut self, frame: StreamFrame, frames: &mut Vec<StreamFrame>) {
+        use StreamFrame::{ReasoningDelta, TextDelta};
+        if matches!(&frame, TextDelta { text } | ReasoningDelta { text } if text.is_empty()) {
+            return;
+        }
+        self.has_output = true;
+        match (frames.last_mut(), &frame) {
+            (Some(TextDelta { text }), TextDelta { text: more })
+            | (Some(ReasoningDelta { text }), ReasoningDelta { text: more })
+                if text.len() < MERGED_BYTES_MAX =>
+            {
+                text.push_str(more);
+            }
+            _ => frames.push(frame),
+        }
+    }
+
+    fn count(&mut self, holder: &Value) {
+        let found = [&holder["usage"], &holder["x_groq"]["usage"]].into_iter().find_map(usage::read);
+        self.usage = found.or(self.usage);
+    }
+}
+
+/// The text of a string, of a part, or of a list of parts.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().map(|part| text_of(&part["text"])).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
+    }
+}
+
+fn finish_of(reason: &str) -> Result<Finish, Trouble> {
+    Ok(match reason.to_ascii_lowercase().as_str() {
+        "stop" | "end_turn" | "eos" | "eos_token" | "stop_sequence" | "completed" => Finish::Stop,
+        "tool_calls" | "tool_call" | "tool_use" | "function_call" => Finish::ToolCalls,
+        "length" | "max_tokens" | "max_output_tokens" | "model_length" => Finish::Length,
+        "content_filter" | "content-filter" | "safety" | "recitation" => Finish::ContentFilter,
+        "error" => {
+            let why = "the endpoint ended its answer with the finish reason `error`";
+            return Err(Trouble::new(FaultClass::ServerError, why));
+        }
+        _ => Finish::Other,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+use super::Interpreter;
+use super::tool_calls::{ARGS_BYTES_MAX, CALLS_MAX};
+use crate::sse::SseParser;
+use crate::trouble::Trouble;
+use dispatch_sdk::contracts::provider::{FaultClass, Finish, StreamFrame, StreamReply, Usage};
+use serde_json::{Value, json};
+
+mod streams;
+
+type Answer = Result<(Vec<StreamFrame>, StreamReply), Trouble>;
+
+/// Reads a body that comes in these pieces; neighbouring deltas of one kind are joined, because reads cut them freely.
+fn read(pieces: &[&[u8]]) -> Answer {
+    let mut parser = SseParser::default();
+    let mut interpreter = Interpreter::new("seed".into(), ["taken".to_owned()].into());
+    let mut shown = Vec::new();
+    for piece in pieces {
+        let mut events = Vec::new();
+        parser.push(piece, &mut events).expect("short lines");
+        let mut frames = Vec::new();
+        for event in events {
+            interpreter.event(&event, &mut frames)?;
+        }
+        shown.extend(frames);
+    }
+    for event in parser.finish().expect("short lines") {
+        interpreter.last_event(&event, &mut shown)?;
+    }
+    let (calls, reply) = interpreter.end(None)?;
+    shown.extend(calls);
+    Ok((joined(shown), reply))
+}
+
+fn joined(frames: Vec<StreamFrame>) -> Vec<StreamFrame> {
+    use StreamFrame::{ReasoningDelta, TextDelta};
+    let mut joined: Vec<StreamFrame> = Vec::new();
+    for frame in frames {
+        match (joined.last_mut(), &frame) {
+            (Some(TextDelta { text }), TextDelta { text: more })
+            | (Some(ReasoningDelta { text }), ReasoningDelta { text: more }) => text.push_str(more),
+            _ => joined.push(frame),
+        }
+    }
+    joined
+}
+
+/// A body of these chunks, each an event; a string goes as it is.
+fn body(chunks: &[Value]) -> Vec<u8> {
+    let text = |chunk: &Value| chunk.as_str().map_or_else(|| chunk.to_string(), str::to_owned);
+    chunks.iter().map(|chunk| format!("data: {}\n\n", text(chunk))).collect::<String>().into_bytes()
+}
+
+fn read_chunks(chunks: &[Value]) -> Answer {
+    read(&[&body(chunks)])
+}
+
+fn delta(delta: Value) -> Value {
+    json!({ "choices": [{ "index": 0, "delta": delta }] })
+}
+
+fn calls(entries: Value) -> Value {
+    delta(json!({ "tool_calls": entries }))
+}
+
+fn finish(reason: &str) -> Value {
+    json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": reason }] })
+}
+
+fn text(text: &str) -> StreamFrame {
+    StreamFrame::TextDelta { text: text.into() }
+}
+
+fn call(id: &str, name: &str, args_text: &str) -> StreamFrame {
+    StreamFrame::ToolCall { tool_call_id: id.into(), name: name.into(), args_text: args_text.into() }
+}
+
+fn reply(finish: Finish) -> StreamReply {
+    StreamReply { finish, usage: None, model: String::new() }
+}
+
+#[test]
+fn half_a_stream_is_truncated_at_every_byte() {
+    let whole = body(&[delta(json!({ "content": "hé" })), finish("stop"), json!("[DONE]")]);
+    let finished_at = whole.windows(6).position(|bytes| bytes == b"\"stop\"").expect("it is there");
+    for end in 0..whole.len() {
+        match read(&[&whole[..end]]) {
+            // The chunk with the finish reason is whole before its event is.
+            Ok(answer) => {
+                assert!(end > finished_at, "cut at {end}");
+                assert_eq!(answer, (vec![text("hé")], reply(Finish::Stop)), "cut at {end}");
+            }
+            Err(trouble) => assert_eq!(trouble.class, FaultClass::Truncated, "cut at {end}"),
+        }
+    }
+}
+
+#[test]
+fn done_without_any_output_is_truncated() {
+    let trouble = read_chunks(&[json!({ "choices": [] }), json!("[DONE]")]).expect_err("nothing was said");
+    assert_eq!(trouble, Trouble::new(FaultClass::Truncated, "the answer ended before its finish reason"));
+}
+
+#[test]
+fn the_cause_of_a_cut_is_told() {
+    let trouble = Interpreter::new(String::new(), Default::default()).end(Some("reset")).expect_err("cut");
+    assert_eq!(trouble.message, "the answer was cut before its finish reason: reset");
+}
+
+#[test]
+fn what_is_no_json_is_garbled() {
+    for broken in ["{\"choices\":[}", "<html>", "{\"a\":1}{\"b\":2}", "{\"a\":\n1}\n}"] {
+        let trouble = read(&[format!("data: {}\n\n", broken.replace('\n', "\ndata: ")).as_bytes()]);
+        assert_eq!(trouble.expect_err(broken).class, FaultClass::Garbled, "{broken}");
+    }
+}
+
+#[test]
+fn an_error_inside_a_stream_has_a_class() {
+    let cases = [
+        (json!({ "message": "slow down", "code": 429 }), FaultClass::RateLimited),
+        (json!({ "message": "m", "code": "rate_limit_exceeded" }), FaultClass::RateLimited),
+        (json!({ "message": "Overloaded", "type": "overloaded_error" }), FaultClass::ProviderOverloaded),
+        (json!({ "message": "m", "code": "502" }), FaultClass::ServerError),
+        (json!({ "message": "maximum context length is 10", "code": 400 }), FaultClass::ContextOverflow),
+        (json!({ "message": "m", "code": "context_length_exceeded" }), FaultClass::ContextOverflow),
+        (json!({ "message": "m", "code": "invalid_api_key" }), FaultClass::Auth),
+        (json!({ "message": "m", "type": "invalid_request_error" }), FaultClass::BadRequest),
+        (json!({ "message": "m", "code": 7 }), FaultClass::ServerError),
+        (json!("it broke"), FaultClass::ServerError),
+    ];
+    for (error, class) in cases {
+        let shapes = [json!({ "error": error }), json!([{ "error": error }])];
+        for shape in shapes {
+            let trouble = read_chunks(&[delta(json!({ "content": "a" })), shape]).expect_err("an error");
+            assert_eq!(trouble.class, class, "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_chunk_that_is_the_error_itself_and_a_finish_reason_error_are_faults() {
+    let itself = json!({ "object": "error", "message": "worker died", "code": 503 });
+    let trouble = read_chunks(&[itself]).expect_err("an error");
+    assert_eq!(trouble.class, FaultClass::ProviderOverloaded);
+    assert_eq!(trouble.message, "the endpoint reported an error in its answer: worker died");
+    assert_eq!(read_chunks(&[finish("error")]).expect_err("an error").class, FaultClass::ServerError);
+}
+
+#[test]
+fn finish_reasons_are_normalised() {
+    let cases = [
+        ("stop", Finish::Stop),
+        ("end_turn", Finish::Stop),
+        ("LENGTH", Finish::Length),
+        ("max_tokens", Finish::Length),
+        ("content_filter", Finish::ContentFilter),
+        ("tool_calls", Finish::Stop),
+        ("abort", Finish::Other),
+    ];
+    for (reason, expected) in cases {
+        let answer = read_chunks(&[delta(json!({ "content": "a" })), finish(reason)]);
+        assert_eq!(answer, Ok((vec![text("a")], reply(expected))), "{reason} without calls");
+    }
+    let one_call = calls(json!([{ "index": 0, "id": "c", "function": { "name": "t", "arguments": "{}" } }]));
+    for reason in ["stop", "tool_calls", "function_call", "tool_use", "abort"] {
+        let answer = read_chunks(&[one_call.clone(), finish(reason)]);
+        assert_eq!(
+            answer,
+            Ok((vec![call("c", "t", "{}")], reply(Finish::ToolCalls))),
+            "{reason} with a call"
+        );
+    }
+}
+
+#[test]
+fn calls_that_the_output_bound_cut_are_not_made() {
+    let entries = json!([
+        { "index": 0, "id": "a", "function": { "name": "t", "arguments": "{\"x\":1}" } },
+        { "index": 1, "id": "b", "function": { "name": "t", "arguments": "{\"x\":" } },
+        { "index": 2, "id": "c", "function": { "name": "t", "arguments": "" } },
+    ]);
+    let answer = read_chunks(&[calls(entries), finish("length")]);
+    assert_eq!(answer, Ok((vec![call("a", "t", "{\"x\":1}")], reply(Finish::Length))));
+}
+
+#[test]
+fn a_call_that_came_twice_is_made_once() {
+    let whole = |id: Value, index: Value| {
+        calls(json!([{ "index": index, "id": id, "function": { "name": "t", "arguments": "{\"x\":1}" } }]))
+    };
+    for (id, index) in [(json!("a"), json!(0)), (json!("a"), json!(null)), (json!(null), json!(0))] {
+        let chunk = whole(id.clone(), index);
+        let (frames, _) = read_chunks(&[chunk.clone(), chunk, finish("stop")]).expect("a call");
+        let expected = call(id.as_str().unwrap_or("call_seed_0"), "t", "{\"x\":1}");
+        assert_eq!(frames, [expected]);
+    }
+}
+
+#[test]
+fn ids_are_unique_in_the_answer_and_against_the_history() {
+    let entry = |index: u64, id: &str| json!({ "index": index, "id": id, "function": { "name": "t", "arguments": "{}" } });
+    let entries = json!([entry(0, "taken"), entry(1, "a"), entry(2, "a"), entry(3, "")]);
+    let (frames, _) = read_chunks(&[calls(entries), finish("tool_calls")]).expect("calls");
+    let expected = ["call_seed_0", "a", "call_seed_2", "call_seed_3"].map(|id| call(id, "t", "{}"));
+    assert_eq!(frames, expected);
+}
+
+#[test]
+fn a_call_without_a_name_is_garbled() {
+    let nameless = calls(json!([{ "index": 0, "id": "a", "function": { "arguments": "{}" } }]));
+    let trouble = read_chunks(&[nameless, finish("tool_calls")]).expect_err("no name");
+    assert_eq!(trouble, Trouble::new(FaultClass::Garbled, "tool call 0 of the answer has no name"));
+}
+
+#[test]
+fn calls_and_their_arguments_are_bounded() {
+    let named = |index: usize, args: &str| {
+        calls(json!([{ "index": index, "function": { "name": "t", "arguments": args } }]))
+    };
+    let many: Vec<Value> = (0..=CALLS_MAX).map(|index| named(index, "{}")).collect();
+    assert_eq!(read_chunks(&many).expect_err("too many").class, FaultClass::Garbled);
+    let long = "x".repeat(ARGS_BYTES_MAX / 4);
+    let much: Vec<Value> = (0..5).map(|_| named(0, &long)).collect();
+    assert_eq!(read_chunks(&much).expect_err("too much").class, FaultClass::Garbled);
+}
+
+#[test]
+fn deltas_of_one_read_are_one_frame_up_to_a_bound() {
+    let mut interpreter = Interpreter::new(String::new(), Default::default());
+    let mut frames = Vec::new();
+    for content in ["a", "b", "c"] {
+        let chunk = delta(json!({ "content": content })).to_string();
+        interpreter.event(&chunk, &mut frames).expect("a chunk");
+    }
+    assert_eq!(frames, [text("abc")]);
+    let chunk = delta(json!({ "content": "x".repeat(super::MERGED_BYTES_MAX) })).to_string();
+    interpreter.event(&chunk, &mut frames).expect("a chunk");
+    interpreter.event(&chunk, &mut frames).expect("a chunk");
+    assert_eq!(frames.len(), 2);
+}
+
+#[test]
+fn usage_is_read_under_every_known_name() {
+    let cases = [
+        json!({ "prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": { "cached_tokens": 5 } }),
+        json!({ "prompt_tokens": 9, "completion_tokens": 2, "cache_read_tokens": 5 }),
+        json!({ "prompt_tokens": 9.0, "completion_tokens": 2.0, "prompt_cache_hit_tokens": 5 }),
+        json!({ "input_tokens": 9, "output_tokens": 2, "cache_read_input_tokens": 5 }),
+    ];
+    let expected =
+        Usage { input_tokens: 9, output_tokens: 2, cache_read_tokens: Some(5), cache_write_tokens: None };
+    for usage in cases {
+        let places = [
+            json!({ "choices": [], "usage": usage }),
+            json!({ "choices": [{ "delta": {}, "usage": usage }] }),
+            json!({ "choices": [], "x_groq": { "usage": usage } }),
+        ];
+        for place in places {
+            let without = json!({ "choices": [], "usage": null });
+            let (_, reply) = read_chunks(&[place.clone(), finish("stop"), without]).expect("an answer");
+            assert_eq!(reply.usage, Some(expected), "{place}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+use super::messages::convert;
+use super::tool;
+use dispatch_sdk::contracts::message::{Message, Part, Role, ToolStatus};
+use dispatch_sdk::contracts::provider::ToolOffer;
+use serde_json::{Value, json};
+
+fn wire(system: &str, history: &[Message], producer: Option<&str>) -> Value {
+    serde_json::to_value(convert(system, history, producer).messages).expect("JSON")
+}
+
+fn message(role: Role, parts: Vec<Part>) -> Message {
+    Message { role, parts }
+}
+
+fn text(text: &str) -> Part {
+    Part::Text { text: text.into() }
+}
+
+fn call(id: &str, args: Value) -> Part {
+    Part::ToolCall { tool_call_id: id.into(), name: "t".into(), args }
+}
+
+fn result(id: &str, content: &str) -> Message {
+    let (tool_call_id, name, content) = (id.into(), "t".into(), content.into());
+    let status = ToolStatus::Ok;
+    message(Role::Tool, vec![Part::ToolResult { tool_call_id, name, content, is_error: false, status }])
+}
+
+fn reasoning(text: &str, producer: &str) -> Part {
+    Part::Reasoning { text: text.into(), opaque: Value::Null, producer: producer.into() }
+}
+
+fn wire_call(id: &str, arguments: &str) -> Value {
+    json!({ "id": id, "type": "function", "function": { "name": "t", "arguments": arguments } })
+}
+
+fn conversation() -> Vec<Message> {
+    vec![
+        message(Role::System, vec![text("so far: nothing")]),
+        message(Role::User, vec![text("one"), Part::Unknown, text("two")]),
+        message(
+            Role::Assistant,
+            vec![reasoning("hm", "p/m"), text("a"), text("b"), call("1", json!({ "x": 1 }))],
+        ),
+        result("1", "r"),
+        message(Role::Assistant, vec![call("2", json!({ "_malformed": "{" })), call("3", Value::Null)]),
+        result("3", ""),
+        result("2", "s"),
+        message(Role::Assistant, vec![text("done")]),
+        message(Role::User, vec![text("next")]),
+    ]
+}
+
+#[test]
+fn a_conversation_is_written_as_strict_servers_read_it() {
+    let expected = json!([
+        { "role": "system", "content": "be brief" },
+        { "role": "system", "content": "so far: nothing" },
+        { "role": "user", "content": "one\ntwo" },
+        { "role": "assistant", "content": "ab", "tool_calls": [wire_call("1", "{\"x\":1}")] },
+        { "role": "tool", "tool_call_id": "1", "content": "r" },
+        { "role": "assistant", "content": null,
+          "tool_calls": [wire_call("2", "{\"_malformed\":\"{\"}"), wire_call("3", "{}")] },
+        { "role": "tool", "tool_call_id": "3", "content": "" },
+        { "role": "tool", "tool_call_id": "2", "content": "s" },
+        { "role": "assistant", "content": "done" },
+        { "role": "user", "content": "next" },
+    ]);
+    assert_eq!(wire("be brief", &conversation(), None), expected);
+}
+
+#[test]
+fn the_messages_of_a_step_are_a_prefix_of_the_next_steps_byte_for_byte() {
+    let history = conversation();
+    let text_of = |n: usize| {
+        let text = serde_json::to_string(&convert("s", &history[..n], Some("p/m")).messages).expect("JSON");
+        text.strip_suffix(']').expect("a list").to_owned()
+    };
+    let whole = text_of(history.len());
+    // A step begins when every call has its result.
+    for n in [0, 1, 2, 4, 7, 8] {
+        assert!(whole.starts_with(&text_of(n)), "after {n} messages");
+    }
+}
+
+#[test]
+fn orphan_results_and_silent_messages_are_left_out_and_open_calls_are_answered() {
+    let no_result = "(no result: the call was not finished)";
+    let history = [
+        result("0", "orphan"),
+        message(Role::Assistant, vec![reasoning("hm", "p/m")]),
+        message(Role::Assistant, vec![call("1", json!({})), call("1", json!({})), call("2", json!({}))]),
+        result("2", "r"),
+        result("2", "again"),
+        result("9", "orphan"),
+        message(Role::User, vec![text("go on")]),
+        result("1", "too late"),
+        message(Role::Assistant, vec![call("3", json!({}))]),
+    ];
+    let expected = json!([
+        { "role": "assistant", "content": null, "tool_calls": [wire_call("1", "{}"), wire_call("2", "{}")] },
+        { "role": "tool", "tool_call_id": "2", "content": "r" },
+        { "role": "tool", "tool_call_id": "1", "content": no_result },
+        { "role": "user", "content": "go on" },
+        { "role": "assistant", "content": null, "tool_calls": [wire_call("3", "{}")] },
+        { "role": "tool", "tool_call_id": "3", "content": no_result },
+    ]);
+    assert_eq!(wire("", &history, None), expected);
+}
+
+#[test]
+fn reasoning_goes_back_to_its_own_model_alone() {
+    let parts = vec![reasoning("mine", "p/m"), reasoning("other", "p/n"), text("a")];
+    let history = [message(Role::Assistant, parts)];
+    let with = json!([{ "role": "assistant", "content": "a", "reasoning_content": "mine" }]);
+    let without = json!([{ "role": "assistant", "content": "a" }]);
+    assert_eq!(wire("", &history, Some("p/m")), with);
+    assert_eq!(wire("", &history, Some("q/m")), without);
+    assert_eq!(wire("", &history, None), without);
+}
+
+#[test]
+fn the_ids_of_the_history_are_known() {
+    let mut ids: Vec<String> = convert("", &conversation(), None).ids.into_iter().collect();
+    ids.sort();
+    assert_eq!(ids, ["1", "2", "3"]);
+}
+
+#[test]
+fn a_tool_without_parameters_has_an_empty_object_schema() {
+    let offer = |input_schema| ToolOffer { name: "t".into(), description: "d".into(), input_schema };
+    let expected = json!({ "type": "function", "function": {
+        "name": "t", "description": "d", "parameters": { "type": "object", "properties": {} },
+    } });
+    for schema in [Value::Null, json!(true), json!({}), json!({ "type": "object" })] {
+        assert_eq!(tool(&offer(schema)), expected);
+    }
+}

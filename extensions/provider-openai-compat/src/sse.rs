@@ -1,0 +1,107 @@
+//! Server-sent events out of bytes that may be split anywhere. It must not know what the events say.
+//!
+//! Only `data` is read: `event`, `id`, `retry` and comments are dropped. Bytes that are not UTF-8 become U+FFFD.
+//! Source: <https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream>.
+
+/// Longest line, and most data of one event, in bytes.
+pub(crate) const LINE_BYTES_MAX: usize = 1 << 20;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// A line or an event is longer than [`LINE_BYTES_MAX`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooLong;
+
+/// Holds what is not yet an event: never more than two lines' worth of bytes.
+#[derive(Debug, Default)]
+pub(crate) struct SseParser {
+    /// The bytes of the line that has no end yet.
+    line: Vec<u8>,
+    /// The data lines of the event that has no end yet, each followed by a line feed.
+    data: Vec<u8>,
+    /// The last byte was a carriage return: a line feed right after it belongs to the same line end.
+    after_cr: bool,
+    /// The first line is over, so there is no byte order mark to expect.
+    begun: bool,
+}
+
+impl SseParser {
+    /// Takes the next bytes and appends the data of each event that they complete.
+    pub(crate) fn push(&mut self, mut bytes: &[u8], events: &mut Vec<String>) -> Result<(), TooLong> {
+        if self.after_cr && !bytes.is_empty() {
+            self.after_cr = false;
+            bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
+        }
+        while let Some(end) = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            self.extend_line(&bytes[..end])?;
+            self.end_line(events)?;
+            let is_cr = bytes[end] == b'\r';
+            bytes = &bytes[end + 1..];
+            match bytes.first() {
+                Some(b'\n') if is_cr => bytes = &bytes[1..],
+                None => self.after_cr = is_cr,
+                Some(_) => {}
+            }
+        }
+        self.extend_line(bytes)
+    }
+
+    /// What was left without an end when the bytes ended: the specification drops it, servers rely on it.
+    pub(crate) fn finish(mut self) -> Result<Vec<String>, TooLong> {
+        let mut events = Vec::new();
+        if !self.line.is_empty() {
+            self.end_line(&mut events)?;
+        }
+        self.end_event(&mut events);
+        Ok(events)
+    }
+
+    fn extend_line(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
+        if self.line.len() + bytes.len() > LINE_BYTES_MAX {
+            return Err(TooLong);
+        }
+        self.line.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn end_line(&mut self, events: &mut Vec<String>) -> Result<(), TooLong> {
+        let mut line = std::mem::take(&mut self.line);
+        let text = match line.strip_prefix(BYTE_ORDER_MARK) {
+            Some(rest) if !self.begun => rest,
+            Some(_) | None => &line,
+        };
+        self.begun = true;
+        if text.is_empty() {
+            self.end_event(events);
+        } else if let Some(data) = data_of(text) {
+            if self.data.len() + data.len() >= LINE_BYTES_MAX {
+                return Err(TooLong);
+            }
+            self.data.extend_from_slice(data);
+            self.data.push(b'\n');
+        }
+        // The buffer goes back, so that a long stream allocates it once.
+        line.clear();
+        self.line = line;
+        Ok(())
+    }
+
+    fn end_event(&mut self, events: &mut Vec<String>) {
+        if let Some(data) = self.data.strip_suffix(b"\n") {
+            events.push(String::from_utf8_lossy(data).into_owned());
+            self.data.clear();
+        }
+    }
+}
+
+/// The value of a `data` line; one space after the colon is not part of it.
+fn data_of(line: &[u8]) -> Option<&[u8]> {
+    let rest = line.strip_prefix(b"data")?;
+    match rest.strip_prefix(b":") {
+        Some(value) => Some(value.strip_prefix(b" ").unwrap_or(value)),
+        None => rest.is_empty().then_some(rest),
+    }
+}
+
+#[cfg(test)]
+mod tests;
