@@ -90,6 +90,9 @@ pub struct Contributions {
     /// Providers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<ProviderSpec>,
+    /// Engines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engines: Vec<EngineSpec>,
     /// Ops.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ops: Vec<OpSpec>,
@@ -99,6 +102,18 @@ pub struct Contributions {
     /// Commands.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<CommandSpec>,
+}
+
+/// An engine as `start` contributes it; called as `engine.v1/…#name`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineSpec {
+    /// Name after `#`.
+    pub name: String,
+    /// Whether it can be used now.
+    pub ready: bool,
+    /// Why not, and what to do; empty when ready.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// `kernel.v1/inventory`.
@@ -135,6 +150,9 @@ pub struct InstanceInfo {
     pub from: String,
     /// Extension version.
     pub version: String,
+    /// sha256 of the library that is mapped, hex; empty when none is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sha256: String,
     /// `active`, or `disabled` with a reason.
     pub state: InstanceState,
     /// Why it is disabled; empty when active.

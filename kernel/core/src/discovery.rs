@@ -1,0 +1,103 @@
+//! Finds extensions: `*.so` files with the `.dispatch` section, in a place or as `<place>/<id>/*.so`.
+//!
+//! It must not run a byte of what it finds. The embedded manifest counts; an `extension.toml` beside it must be equal.
+
+use crate::catalog::Catalog;
+use crate::library::{Section, SectionError};
+use crate::manifest::Manifest;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Most entries looked at in one place.
+const ENTRIES_MAX: usize = 4096;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Extensions that can be resolved.
+    pub catalog: Catalog,
+    /// Files that look like extensions and are none, one line each.
+    pub rejected: Vec<String>,
+}
+
+/// Looks in every place, in order. A place that does not exist is empty.
+pub fn find_extensions(places: &[PathBuf]) -> Found {
+    let mut found = Found::default();
+    let mut seen = BTreeSet::new();
+    for place in places {
+        for file in libraries_of(place) {
+            let real = fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
+            if seen.insert(real) {
+                take(&mut found, &file);
+            }
+        }
+    }
+    found
+}
+
+/// A place may be a file itself, a directory of libraries, or a directory of `<id>/*.so`.
+fn libraries_of(place: &Path) -> Vec<PathBuf> {
+    if place.is_file() {
+        return vec![place.to_owned()];
+    }
+    let mut files = Vec::new();
+    for entry in sorted(place) {
+        if is_library(&entry) {
+            files.push(entry);
+        } else if entry.is_dir() {
+            let inner = sorted(&entry).into_iter().filter(|file| is_library(file));
+            files.extend(inner);
+        }
+    }
+    files
+}
+
+fn sorted(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> =
+        entries.take(ENTRIES_MAX).filter_map(Result::ok).map(|e| e.path()).collect();
+    paths.sort();
+    paths
+}
+
+fn is_library(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "so") && path.is_file()
+}
+
+fn take(found: &mut Found, file: &Path) {
+    let section = match Section::read(file) {
+        Ok(section) => section,
+        // Other people's libraries may lie beside ours.
+        Err(SectionError::Absent) => return,
+        Err(e) => {
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            found.rejected.push(e.describe(&name, file));
+            return;
+        }
+    };
+    match Manifest::parse(file, &section.manifest) {
+        Ok(manifest) => match differs_from_its_file(file, &manifest.id, &section.manifest) {
+            Some(problem) => found.rejected.push(problem),
+            None => found.catalog.add(manifest, file),
+        },
+        Err(problems) => found.rejected.push(problems.to_string()),
+    }
+}
+
+/// `<id>/extension.toml` beside `<id>/*.so` must be what the library embeds.
+fn differs_from_its_file(library: &Path, id: &str, embedded: &[u8]) -> Option<String> {
+    let dir = library.parent()?;
+    if dir.file_name()?.to_str()? != id {
+        return None;
+    }
+    let beside = dir.join("extension.toml");
+    let bytes = fs::read(&beside).ok()?;
+    (bytes != embedded).then(|| {
+        format!(
+            "cannot use `{id}`: {} differs from the manifest embedded in {}; build it again, or copy both together",
+            beside.display(),
+            library.display()
+        )
+    })
+}

@@ -1,0 +1,54 @@
+//! The host's side of the panic and runtime rules: futures that extensions poll or drop enter the host's runtime.
+
+use std::any::Any;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::runtime::Handle;
+
+/// Runs `f` inside the host's runtime.
+pub(crate) fn in_runtime<T>(runtime: &Handle, f: impl FnOnce() -> T) -> T {
+    let _entered = runtime.enter();
+    f()
+}
+
+/// The text of a caught panic. The payload is leaked: dropping it may panic again.
+pub(crate) fn panic_text(panic: Box<dyn Any + Send>) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    std::mem::forget(panic);
+    text
+}
+
+/// A future of the host that somebody else drives: it enters the host's runtime on poll and on drop.
+pub(crate) struct HostFuture<F> {
+    runtime: Handle,
+    future: Option<Pin<Box<F>>>,
+}
+
+impl<F: Future> HostFuture<F> {
+    pub(crate) fn new(runtime: Handle, future: F) -> Self {
+        Self { runtime, future: Some(Box::pin(future)) }
+    }
+}
+
+impl<F: Future> Future for HostFuture<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        let future = this.future.as_mut().expect("polled after its end");
+        in_runtime(&this.runtime, || future.as_mut().poll(cx))
+    }
+}
+
+impl<F> Drop for HostFuture<F> {
+    fn drop(&mut self) {
+        let future = self.future.take();
+        let _entered = self.runtime.enter();
+        drop(future);
+    }
+}

@@ -1,0 +1,278 @@
+//! The running kernel: instances activated in order, rolled back when they fail, stopped in reverse.
+//!
+//! It must not know what any instance is for.
+
+mod activate;
+mod attach;
+mod contributions;
+mod ports;
+mod service;
+
+pub use attach::{Attached, AttachedCall, Frame, HostedService};
+
+use crate::clock::Clock;
+use crate::host_lock::HostLock;
+use crate::library::LibraryCache;
+use crate::plan::{Plan, PlannedInstance};
+use crate::router::{Endpoint, OpEntry, Router, Table};
+use crate::turn::{StopSignal, ToolPolicy};
+use dispatch_abi::InstanceObj;
+use dispatch_contracts::Verb;
+use dispatch_contracts::command::CommandSpec;
+use dispatch_contracts::kernel::{
+    Contributions, Dirs, HealthReply, InstanceHealth, InstanceInfo, InstanceState, InventoryReply,
+};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::runtime::Handle;
+
+/// What a kernel is booted with.
+pub struct BootOptions {
+    /// Absolute directories, made if need be.
+    pub dirs: Dirs,
+    /// The host's runtime.
+    pub runtime: Handle,
+    /// Time and ids.
+    pub clock: Arc<dyn Clock>,
+    /// Most verbose log level that anybody reads, 1 (error) to 5 (trace).
+    pub log_level_max: u8,
+    /// What tools may do.
+    pub policy: ToolPolicy,
+}
+
+/// A running host. Dropping it without [`Kernel::stop`] ends no instance in order.
+pub struct Kernel {
+    shared: Arc<Shared>,
+    lock: HostLock,
+}
+
+/// Instances without which the build must not run have failed; everything has been stopped again.
+#[derive(Debug)]
+pub struct BootError {
+    /// One line for each.
+    pub reasons: Vec<String>,
+}
+
+impl std::fmt::Display for BootError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.reasons.join("\n"))
+    }
+}
+
+impl std::error::Error for BootError {}
+
+/// What the kernel's own service, and every activation, works on.
+struct Shared {
+    router: Arc<Router>,
+    dirs: Dirs,
+    host_id: String,
+    policy: ToolPolicy,
+    binds: BTreeMap<String, String>,
+    /// In order of activation.
+    records: Mutex<Vec<Record>>,
+    /// Turns that run now.
+    turns: Mutex<HashMap<String, StopSignal>>,
+    /// The kernel's own endpoint; set right after it was made.
+    endpoint: std::sync::OnceLock<Arc<Endpoint>>,
+}
+
+struct Record {
+    planned: PlannedInstance,
+    endpoint: Arc<Endpoint>,
+    state: RecordState,
+    sha256: String,
+    contributes: Contributions,
+    ops: Vec<Arc<OpEntry>>,
+}
+
+enum RecordState {
+    Active,
+    Disabled(String),
+}
+
+impl Kernel {
+    /// Activates every instance of the plan in order.
+    ///
+    /// An instance that fails is rolled back and disabled with the reason, and so is what depends on it; the rest runs.
+    /// Errors: an instance marked `required` did not start; everything has been stopped again.
+    pub async fn boot(plan: Plan, options: BootOptions) -> Result<Self, BootError> {
+        let refuse = |reason: String| BootError { reasons: vec![reason] };
+        let host_id = options.clock.new_id();
+        let lock = HostLock::take(Path::new(&options.dirs.state), &host_id).map_err(refuse)?;
+        let cache = LibraryCache::open(Path::new(&options.dirs.cache)).map_err(refuse)?;
+        let router = Router::new(options.clock, options.runtime, options.log_level_max);
+        let shared = Arc::new(Shared {
+            router,
+            dirs: options.dirs,
+            host_id,
+            policy: options.policy,
+            binds: plan.binds,
+            records: Mutex::default(),
+            turns: Mutex::default(),
+            endpoint: std::sync::OnceLock::new(),
+        });
+        service::install(&shared);
+        let kernel = Self { shared, lock };
+        for planned in plan.instances {
+            activate::activate(&kernel.shared, &cache, planned).await;
+        }
+        let reasons = kernel.required_but_disabled();
+        if reasons.is_empty() {
+            return Ok(kernel);
+        }
+        kernel.stop().await;
+        Err(BootError { reasons })
+    }
+
+    /// What this host is made of.
+    pub fn inventory(&self) -> InventoryReply {
+        self.shared.inventory()
+    }
+
+    /// Commands that active instances contribute, sorted by name.
+    pub fn commands(&self) -> Vec<CommandSpec> {
+        let records = self.shared.records();
+        let mut commands: Vec<_> = records.iter().flat_map(|r| r.contributes.commands.clone()).collect();
+        commands.sort_by(|a, b| a.name.cmp(&b.name));
+        commands
+    }
+
+    /// Attaches a party without a library, such as the host binary: it can call anything, and answers one verb.
+    pub fn attach<V: Verb, S: HostedService<V>>(&self, id: &str, service: S) -> Attached {
+        attach::attach(&self.shared, id, service)
+    }
+
+    /// Stops every instance in reverse order, each within a bounded time.
+    pub async fn stop(self) {
+        let ids: Vec<String> = self.shared.records().iter().rev().map(|r| r.planned.id.clone()).collect();
+        for id in ids {
+            activate::deactivate(&self.shared, &id).await;
+        }
+        drop(self.lock);
+    }
+
+    fn required_but_disabled(&self) -> Vec<String> {
+        let records = self.shared.records();
+        let failed = records.iter().filter(|record| record.planned.required);
+        failed
+            .filter_map(|record| match &record.state {
+                RecordState::Disabled(reason) => {
+                    Some(format!("the build requires `{}`, which did not start: {reason}", record.planned.id))
+                }
+                RecordState::Active => None,
+            })
+            .collect()
+    }
+}
+
+impl Shared {
+    fn records(&self) -> MutexGuard<'_, Vec<Record>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn inventory(&self) -> InventoryReply {
+        let records = self.records();
+        let mut instances: Vec<InstanceInfo> = records.iter().map(Record::info).collect();
+        instances.sort_by_key(|info| info.state == InstanceState::Disabled);
+        let table = self.router.table.load();
+        let services =
+            table.services.iter().map(|(contract, endpoint)| (contract.clone(), endpoint.id.clone()));
+        InventoryReply {
+            kernel: env!("CARGO_PKG_VERSION").to_owned(),
+            host_id: self.host_id.clone(),
+            instances,
+            services: services.collect(),
+        }
+    }
+
+    fn health(&self) -> HealthReply {
+        let records = self.records();
+        let instances = records.iter().filter(|r| matches!(r.state, RecordState::Active)).map(|record| {
+            let endpoint = &record.endpoint;
+            InstanceHealth {
+                id: endpoint.id.clone(),
+                calls: endpoint.calls.load(Ordering::Relaxed),
+                panics: endpoint.panics.load(Ordering::Relaxed),
+                overloaded: endpoint.overloaded.load(Ordering::Relaxed),
+                calls_in_flight: u64::from(endpoint.calls_in_flight.load(Ordering::Relaxed)),
+            }
+        });
+        HealthReply {
+            calls_open: self.router.calls.len() as u64,
+            long_calls_open: self.router.long_calls_open.load(Ordering::Relaxed),
+            instances: instances.collect(),
+        }
+    }
+
+    /// Swaps in a table made of what is active now.
+    fn rebuild_table(&self) {
+        let records = self.records();
+        let mut table = Table::default();
+        if let Some(kernel) = self.endpoint.get() {
+            for contract in service::CONTRACTS {
+                table.services.insert((*contract).to_owned(), Arc::clone(kernel));
+            }
+        }
+        for record in records.iter().filter(|record| matches!(record.state, RecordState::Active)) {
+            let endpoint = &record.endpoint;
+            for contract in record.services(&self.binds) {
+                table.services.insert(contract.clone(), Arc::clone(endpoint));
+            }
+            for name in record.named() {
+                table.named.insert(name, Arc::clone(endpoint));
+            }
+            for op in &record.ops {
+                table.ops.insert(op.spec.id.clone(), Arc::clone(op));
+            }
+            for topic in &record.planned.manifest.subscribes {
+                table.topics.entry(topic.clone()).or_default().push(Arc::clone(endpoint));
+            }
+        }
+        self.router.table.store(Arc::new(table));
+    }
+}
+
+impl Record {
+    /// Single-valued contracts that this instance answers in this build.
+    fn services<'a>(&'a self, binds: &'a BTreeMap<String, String>) -> impl Iterator<Item = &'a String> {
+        binds.iter().filter(|(_, id)| **id == self.planned.id).map(|(contract, _)| contract)
+    }
+
+    /// `contract#name` of everything it contributes.
+    fn named(&self) -> Vec<String> {
+        let contributes = &self.contributes;
+        let tools = contributes.tools.iter().map(|tool| format!("tool.v1#{}", tool.name));
+        let providers = contributes.providers.iter().map(|provider| format!("provider.v1#{}", provider.name));
+        let engines = contributes.engines.iter().map(|engine| format!("engine.v1#{}", engine.name));
+        let filters = contributes.filters.iter().map(|filter| format!("filter.v1#{}", filter.name));
+        let commands = contributes.commands.iter().map(|command| format!("command.v1#{}", command.name));
+        tools.chain(providers).chain(engines).chain(filters).chain(commands).collect()
+    }
+
+    fn info(&self) -> InstanceInfo {
+        let (state, reason) = match &self.state {
+            RecordState::Active => (InstanceState::Active, String::new()),
+            RecordState::Disabled(reason) => (InstanceState::Disabled, reason.clone()),
+        };
+        InstanceInfo {
+            id: self.planned.id.clone(),
+            from: self.planned.from.clone(),
+            version: self.planned.manifest.version.to_string(),
+            sha256: self.sha256.clone(),
+            state,
+            reason,
+            provides: self.planned.manifest.provides.clone(),
+            contributes: self.contributes.clone(),
+        }
+    }
+}
+
+/// An opened instance, for `start` and `stop`.
+fn instance_of(endpoint: &Endpoint) -> Option<&InstanceObj> {
+    match endpoint.peer.get() {
+        Some(crate::router::Peer::Extension(instance)) => Some(instance),
+        Some(crate::router::Peer::Native(_)) | None => None,
+    }
+}

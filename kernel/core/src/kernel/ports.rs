@@ -1,0 +1,161 @@
+//! A turn's ports over the router: every call belongs to the `turn.v1/run` call that the turn runs in.
+
+use crate::router::{NativeCall, NativeStream, Router, StreamItem, shared};
+use crate::turn::{CallStream, Item, NobodyListens, ProviderStream, ToolStream, TurnPorts};
+use dispatch_abi::SharedBytes;
+use dispatch_contracts::event::EventBody;
+use dispatch_contracts::fault::BROKEN;
+use dispatch_contracts::filter::{self, ApplyParams, ApplyReply};
+use dispatch_contracts::provider::{self, StreamParams};
+use dispatch_contracts::retry::{self, DecideParams, DecideReply};
+use dispatch_contracts::tool::{self, RunParams};
+use dispatch_contracts::turn::{
+    self, AskParams, AskReply, BoundaryParams, BoundaryReply, CommitParams, SteeringReply,
+};
+use dispatch_contracts::{Empty, Fault, Verb};
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Milliseconds a tool gets above its own timeout, so that it can say itself that it ran out of time.
+const TOOL_TIMEOUT_SLACK_MS: u64 = 1_000;
+
+pub(super) struct RouterPorts {
+    router: Arc<Router>,
+    call: NativeCall,
+    turn_id: String,
+    began: std::time::Instant,
+}
+
+impl RouterPorts {
+    pub(super) fn new(router: Arc<Router>, call: NativeCall, turn_id: String) -> Self {
+        Self { router, call, turn_id, began: std::time::Instant::now() }
+    }
+
+    async fn ask_for<V: Verb>(&self, verb: String, params: &V::Params) -> Result<V::Reply, Fault> {
+        let reply = self.call.child(&verb, encode(&verb, params)?, 0).await?;
+        decode(&verb, &reply)
+    }
+
+    fn open<P: Serialize>(&self, verb: String, params: &P, budget_ms: u64) -> Box<RouterStream> {
+        let opened = encode(&verb, params).and_then(|body| self.call.child_stream(&verb, body, budget_ms));
+        let (stream, refused) = match opened {
+            Ok(stream) => (Some(stream), None),
+            Err(fault) => (None, Some(fault)),
+        };
+        Box::new(RouterStream { verb, stream, refused })
+    }
+}
+
+fn encode<T: Serialize>(verb: &str, value: &T) -> Result<SharedBytes, Fault> {
+    let broken = |e| Fault::new(BROKEN, format!("cannot write the parameters of `{verb}`: {e}"));
+    serde_json::to_vec(value).map(shared).map_err(broken)
+}
+
+fn decode<T: DeserializeOwned>(verb: &str, bytes: &[u8]) -> Result<T, Fault> {
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    serde_json::from_slice(bytes)
+        .map_err(|e| Fault::new(BROKEN, format!("cannot read what `{verb}` answered: {e}")))
+}
+
+struct RouterStream {
+    verb: String,
+    stream: Option<NativeStream>,
+    refused: Option<Fault>,
+}
+
+impl<F: DeserializeOwned + Send, R: DeserializeOwned + Send> CallStream<F, R> for RouterStream {
+    fn next(&mut self) -> BoxFuture<'_, Item<F, R>> {
+        Box::pin(async move {
+            let Some(stream) = &mut self.stream else {
+                let over = || Fault::new(BROKEN, format!("`{}` was read past its end", self.verb));
+                return Item::End(Err(self.refused.take().unwrap_or_else(over)));
+            };
+            match stream.next().await {
+                Ok(StreamItem::Frame(bytes)) => match decode(&self.verb, &bytes) {
+                    Ok(frame) => Item::Frame(frame),
+                    Err(fault) => Item::End(Err(fault)),
+                },
+                Ok(StreamItem::End(bytes)) => Item::End(decode(&self.verb, &bytes)),
+                Err(fault) => Item::End(Err(fault)),
+            }
+        })
+    }
+
+    fn cancel(&mut self) {
+        if let Some(stream) = &self.stream {
+            stream.cancel();
+        }
+    }
+}
+
+impl TurnPorts for RouterPorts {
+    fn stream_provider(&self, provider: &str, params: StreamParams) -> ProviderStream<'_> {
+        self.open(format!("{}#{provider}", provider::Stream::NAME), &params, 0)
+    }
+
+    fn run_tool(&self, name: &str, params: RunParams, timeout_ms: u64) -> ToolStream<'_> {
+        let budget_ms = if timeout_ms == 0 { 0 } else { timeout_ms.saturating_add(TOOL_TIMEOUT_SLACK_MS) };
+        self.open(format!("{}#{name}", tool::Run::NAME), &params, budget_ms)
+    }
+
+    fn commit(&self, params: CommitParams) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(async move {
+            let _done: Empty = self.ask_for::<turn::Commit>(turn::Commit::NAME.to_owned(), &params).await?;
+            Ok(())
+        })
+    }
+
+    fn ask(&self, params: AskParams) -> BoxFuture<'_, Result<AskReply, Fault>> {
+        Box::pin(async move { self.ask_for::<turn::Ask>(turn::Ask::NAME.to_owned(), &params).await })
+    }
+
+    fn steering(&self) -> BoxFuture<'_, Result<SteeringReply, Fault>> {
+        Box::pin(
+            async move { self.ask_for::<turn::Steering>(turn::Steering::NAME.to_owned(), &Empty {}).await },
+        )
+    }
+
+    fn boundary(&self, params: BoundaryParams) -> BoxFuture<'_, Result<BoundaryReply, Fault>> {
+        Box::pin(
+            async move { self.ask_for::<turn::Boundary>(turn::Boundary::NAME.to_owned(), &params).await },
+        )
+    }
+
+    fn apply_filter(&self, name: &str, params: ApplyParams) -> BoxFuture<'_, Result<ApplyReply, Fault>> {
+        let verb = format!("{}#{name}", filter::Apply::NAME);
+        Box::pin(async move { self.ask_for::<filter::Apply>(verb, &params).await })
+    }
+
+    fn retry(&self, params: DecideParams) -> BoxFuture<'_, Option<DecideReply>> {
+        Box::pin(async move {
+            match self.ask_for::<retry::Decide>(retry::Decide::NAME.to_owned(), &params).await {
+                Ok(decision) => Some(decision),
+                Err(fault) => {
+                    if !fault.is(dispatch_contracts::fault::NO_SERVICE) {
+                        tracing::warn!(turn_id = %self.turn_id, %fault, "the retry policy did not answer");
+                    }
+                    None
+                }
+            }
+        })
+    }
+
+    fn emit(&self, frame: EventBody) -> BoxFuture<'_, Result<(), NobodyListens>> {
+        Box::pin(async move {
+            let frame = encode("turn.v1/run", &frame).map_err(|_| NobodyListens)?;
+            self.call.emit(frame).await.map_err(|_| NobodyListens)
+        })
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn sleep(&self, wait_ms: u64) -> BoxFuture<'_, ()> {
+        let sleep = self.router.clock.sleep(Duration::from_millis(wait_ms));
+        Box::pin(sleep)
+    }
+}

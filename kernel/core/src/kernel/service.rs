@@ -1,0 +1,196 @@
+//! The kernel's own verbs: `kernel.v1`, `turn.v1`, `op.v1/list`.
+
+use super::contributions::check;
+use super::ports::RouterPorts;
+use super::{RecordState, Shared};
+use crate::host_lock;
+use crate::router::{Endpoint, NativeCall, NativeService, shared};
+use crate::turn::{StopSignal, TurnTools, run_turn};
+use dispatch_abi::SharedBytes;
+use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, UNKNOWN_VERB};
+use dispatch_contracts::kernel::{
+    Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply, Inventory, Started, Update, UpdateParams,
+    VerbInfo,
+};
+use dispatch_contracts::op::{self, ListReply, ListedOp};
+use dispatch_contracts::{Empty, Fault, Verb, turn};
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, Weak};
+
+/// Contracts that the kernel answers itself.
+pub(super) const CONTRACTS: &[&str] = &["kernel.v1", "turn.v1", "op.v1"];
+
+/// Id of the kernel's own endpoint.
+const KERNEL: &str = "kernel";
+
+pub(super) fn install(shared: &Arc<Shared>) {
+    let service = KernelService { shared: Arc::downgrade(shared) };
+    let endpoint = Endpoint::native(KERNEL, Arc::new(service), false);
+    shared.endpoint.set(endpoint).ok();
+    shared.rebuild_table();
+}
+
+struct KernelService {
+    // The endpoint is held by `Shared`, so a strong reference would be a circle.
+    shared: Weak<Shared>,
+}
+
+fn info<V: Verb>() -> VerbInfo {
+    VerbInfo { name: V::NAME.to_owned(), mode: V::MODE, limits: V::LIMITS }
+}
+
+impl NativeService for KernelService {
+    fn verbs(&self) -> Vec<VerbInfo> {
+        vec![
+            info::<Inventory>(),
+            info::<Update>(),
+            info::<HostInfo>(),
+            info::<HostAlive>(),
+            info::<Health>(),
+            info::<turn::Run>(),
+            info::<turn::Stop>(),
+            info::<op::List>(),
+        ]
+    }
+
+    fn call(&self, call: NativeCall, body: SharedBytes) -> BoxFuture<'static, Result<SharedBytes, Fault>> {
+        let Some(shared) = self.shared.upgrade() else {
+            return Box::pin(std::future::ready(Err(Fault::new(IO, "the kernel has been stopped"))));
+        };
+        Box::pin(async move {
+            match call.verb() {
+                Inventory::NAME => encode(&shared.inventory()),
+                Health::NAME => encode(&shared.health()),
+                HostInfo::NAME => encode(&HostInfoReply { host_id: shared.host_id.clone() }),
+                HostAlive::NAME => encode(&host_alive(&shared, decode::<HostAlive>(&body)?)?),
+                Update::NAME => encode(&update(&shared, &call, decode::<Update>(&body)?)?),
+                op::List::NAME => encode(&list_ops(&shared)),
+                turn::Stop::NAME => encode(&stop_turn(&shared, &decode::<turn::Stop>(&body)?)),
+                turn::Run::NAME => {
+                    let params = decode::<turn::Run>(&body)?;
+                    drop(body);
+                    run(shared, call, params).await
+                }
+                other => Err(Fault::new(UNKNOWN_VERB, format!("the kernel does not serve `{other}`"))),
+            }
+        })
+    }
+}
+
+fn decode<V: Verb>(body: &[u8]) -> Result<V::Params, Fault> {
+    read(body).map_err(|e| Fault::new(INVALID, format!("cannot read the parameters of `{}`: {e}", V::NAME)))
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_slice(if body.is_empty() { b"{}" } else { body })
+}
+
+fn encode<T: Serialize>(value: &T) -> Result<SharedBytes, Fault> {
+    serde_json::to_vec(value)
+        .map(shared)
+        .map_err(|e| Fault::new(BROKEN, format!("cannot write a reply: {e}")))
+}
+
+fn host_alive(
+    shared: &Shared,
+    params: dispatch_contracts::kernel::HostAliveParams,
+) -> Result<HostAliveReply, Fault> {
+    let alive = host_lock::is_alive(Path::new(&shared.dirs.state), &params.host_id)
+        .map_err(|e| Fault::new(INVALID, e))?;
+    Ok(HostAliveReply { alive })
+}
+
+fn update(shared: &Arc<Shared>, call: &NativeCall, params: UpdateParams) -> Result<Empty, Fault> {
+    {
+        let mut records = shared.records();
+        let active = |state: &RecordState| matches!(state, RecordState::Active);
+        let Some(index) = records.iter().position(|r| r.planned.id == call.caller() && active(&r.state))
+        else {
+            let message =
+                format!("`{}` is no active instance and cannot update what it contributes", call.caller());
+            return Err(Fault::new(INVALID, message));
+        };
+        let record = &records[index];
+        let verbs = record.endpoint.verbs.load().values().cloned().collect();
+        let started = Started { verbs, contributes: params.contributes };
+        let ops = check(&record.planned, &started, &record.endpoint, &records).map_err(|reason| {
+            Fault::new(INVALID, format!("cannot update what `{}` contributes: {reason}", call.caller()))
+        })?;
+        records[index].contributes = started.contributes;
+        records[index].ops = ops;
+    }
+    shared.rebuild_table();
+    Ok(Empty {})
+}
+
+fn list_ops(shared: &Shared) -> ListReply {
+    let table = shared.router.table.load();
+    let ops = table.ops.values().map(|op| ListedOp {
+        instance: op.endpoint.id.clone(),
+        schema_hash: op.schema_hash.clone(),
+        spec: op.spec.clone(),
+    });
+    ListReply { ops: ops.collect() }
+}
+
+fn stop_turn(shared: &Shared, params: &turn::StopParams) -> turn::StopReply {
+    let turns = shared.turns.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(stop) = turns.get(&params.turn_id) else { return turn::StopReply { stopping: false } };
+    if params.interrupted {
+        stop.interrupt();
+    } else {
+        stop.cancel();
+    }
+    turn::StopReply { stopping: true }
+}
+
+async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> Result<SharedBytes, Fault> {
+    let stop = StopSignal::new();
+    let _running = Running::enter(&shared, &params.turn_id, &stop)?;
+    let tools = tools_of(&shared);
+    let ports = RouterPorts::new(Arc::clone(&shared.router), call.clone(), params.turn_id.clone());
+    let mut turn = std::pin::pin!(run_turn(params, tools, &ports, stop.clone()));
+    let ended = tokio::select! {
+        ended = &mut turn => ended,
+        () = call.cancelled() => {
+            stop.cancel();
+            turn.await
+        }
+    };
+    encode(&ended)
+}
+
+/// Everything a turn may use, as it is now; in order of activation, then of registration.
+fn tools_of(shared: &Shared) -> TurnTools {
+    let records = shared.records();
+    let active = || records.iter().filter(|record| matches!(record.state, RecordState::Active));
+    let tools = active().flat_map(|record| record.contributes.tools.clone()).collect();
+    let filters = active().flat_map(|record| record.contributes.filters.clone()).collect();
+    TurnTools::new(tools, filters, shared.policy.clone(), crate::turn::TurnLimits::default())
+}
+
+/// The entry of a running turn, taken out when it ends in whatever way.
+struct Running {
+    shared: Arc<Shared>,
+    turn_id: String,
+}
+
+impl Running {
+    fn enter(shared: &Arc<Shared>, turn_id: &str, stop: &StopSignal) -> Result<Self, Fault> {
+        let mut turns = shared.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.contains_key(turn_id) {
+            return Err(Fault::new(CONFLICT, format!("turn `{turn_id}` is running already")));
+        }
+        turns.insert(turn_id.to_owned(), stop.clone());
+        Ok(Self { shared: Arc::clone(shared), turn_id: turn_id.to_owned() })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.turns.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.turn_id);
+    }
+}

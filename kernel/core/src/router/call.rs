@@ -1,0 +1,141 @@
+//! The state of one open call, shared by both sides and by the router.
+
+use super::endpoint::Endpoint;
+use super::frames::Frames;
+use dispatch_abi::SharedBytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
+use tokio::sync::Notify;
+
+pub(crate) struct CallState {
+    pub(crate) id: u64,
+    pub(crate) verb: String,
+    pub(crate) parent: Option<Arc<CallState>>,
+    pub(crate) depth: u32,
+    pub(crate) caller: Arc<Endpoint>,
+    pub(crate) callee: Arc<Endpoint>,
+    pub(crate) meta: SharedBytes,
+    /// Polled in place: it may not emit.
+    pub(crate) inline: bool,
+    pub(crate) long: bool,
+    /// Whether it holds a slot of the callee.
+    pub(crate) slot: bool,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) silence_ms: u64,
+    pub(crate) frames: Frames,
+    pub(super) began: Instant,
+    /// Milliseconds after `began` of the last sign of life.
+    last_sign_ms: AtomicU64,
+    children_open: AtomicU32,
+    cancelled: AtomicBool,
+    /// Cancelled, over, or credit came.
+    pub(crate) changed: Notify,
+}
+
+/// What a new call is made of.
+pub(super) struct NewCall {
+    pub(super) id: u64,
+    pub(super) verb: String,
+    pub(super) parent: Option<Arc<CallState>>,
+    pub(super) caller: Arc<Endpoint>,
+    pub(super) callee: Arc<Endpoint>,
+    pub(super) meta: SharedBytes,
+    pub(super) inline: bool,
+    pub(super) long: bool,
+    pub(super) slot: bool,
+    pub(super) deadline: Option<Instant>,
+    pub(super) silence_ms: u64,
+    pub(super) frames: Frames,
+}
+
+impl CallState {
+    pub(super) fn new(new: NewCall) -> Self {
+        if let Some(parent) = &new.parent {
+            parent.children_open.fetch_add(1, Ordering::AcqRel);
+            parent.sign();
+        }
+        Self {
+            id: new.id,
+            verb: new.verb,
+            depth: new.parent.as_ref().map_or(1, |parent| parent.depth + 1),
+            parent: new.parent,
+            caller: new.caller,
+            callee: new.callee,
+            meta: new.meta,
+            inline: new.inline,
+            long: new.long,
+            slot: new.slot,
+            deadline: new.deadline,
+            silence_ms: new.silence_ms,
+            frames: new.frames,
+            began: Instant::now(),
+            last_sign_ms: AtomicU64::new(0),
+            children_open: AtomicU32::new(0),
+            cancelled: AtomicBool::new(false),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Whether `ancestor` is in its parent chain.
+    pub(super) fn descends_from(&self, ancestor: u64) -> bool {
+        let mut parent = self.parent.as_ref();
+        while let Some(call) = parent {
+            if call.id == ancestor {
+                return true;
+            }
+            parent = call.parent.as_ref();
+        }
+        false
+    }
+
+    /// Notes a sign of life: a frame, or a nested call.
+    pub(super) fn sign(&self) {
+        let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_sign_ms.store(ms, Ordering::Release);
+    }
+
+    /// When the limit of silence will have run out, as things stand; `None` = there is none now.
+    pub(super) fn silent_at(&self) -> Option<Instant> {
+        if self.silence_ms == 0 {
+            return None;
+        }
+        let base = if self.children_open.load(Ordering::Acquire) > 0 {
+            Instant::now()
+        } else {
+            self.began + std::time::Duration::from_millis(self.last_sign_ms.load(Ordering::Acquire))
+        };
+        Some(base + std::time::Duration::from_millis(self.silence_ms))
+    }
+
+    /// Marks it cancelled; true the first time.
+    pub(super) fn mark_cancelled(&self) -> bool {
+        let first = !self.cancelled.swap(true, Ordering::AcqRel);
+        self.changed.notify_waiters();
+        first
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Waits until it is cancelled.
+    pub(crate) async fn cancelled(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.is_cancelled() {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Drop for CallState {
+    fn drop(&mut self) {
+        if let Some(parent) = self.parent.take() {
+            parent.children_open.fetch_sub(1, Ordering::AcqRel);
+            parent.sign();
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! Drives one call to its end: deadline, silence, cancelling in two phases, panics, bookkeeping.
+
+use super::call::CallState;
+use super::endpoint::Peer;
+use super::native::NativeCall;
+use super::{CANCEL_GRACE, Router};
+use crate::guard::{HostFuture, in_runtime, panic_text};
+use dispatch_abi::abi_stable::std_types::RResult;
+use dispatch_abi::{CallCtx, SharedBytes};
+use dispatch_contracts::Fault;
+use dispatch_contracts::fault::{CANCELLED, DEADLINE, INVALID, PANICKED, UNAVAILABLE};
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+type Answer = Result<SharedBytes, Fault>;
+
+/// An entry of the call tables; taken out, with its slot, when it is dropped.
+pub(super) struct OpenCall {
+    pub(super) router: Arc<Router>,
+    pub(super) call: Arc<CallState>,
+}
+
+impl OpenCall {
+    pub(super) fn new(router: Arc<Router>, call: Arc<CallState>) -> Result<Self, Fault> {
+        let open = Self { router, call };
+        if let Some(stream_id) = open.call.frames.stream_id() {
+            let mut streams =
+                open.call.caller.streams.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if streams.contains_key(&stream_id) {
+                drop(streams);
+                let message = format!("`{}` has a stream {stream_id} open already", open.call.caller.id);
+                // Not entered: its drop must not take the other stream out.
+                open.call.frames.close();
+                return Err(Fault::new(INVALID, message));
+            }
+            streams.insert(stream_id, Arc::clone(&open.call));
+        }
+        open.router.calls.insert(Arc::clone(&open.call));
+        open.call.callee.calls.fetch_add(1, Ordering::Relaxed);
+        Ok(open)
+    }
+
+    fn cancel(&self) {
+        self.router.cancel_tree(&self.call);
+    }
+}
+
+impl Router {
+    /// First phase of cancelling: tells the callee of this call, and of every call made out of it.
+    pub(super) fn cancel_tree(&self, call: &CallState) {
+        cancel_one(call);
+        for child in self.calls.find(|other| other.descends_from(call.id)) {
+            cancel_one(&child);
+        }
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        let call = &self.call;
+        call.frames.close();
+        call.changed.notify_waiters();
+        if let Some(stream_id) = call.frames.stream_id() {
+            let mut streams = call.caller.streams.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if streams.get(&stream_id).is_some_and(|open| open.id == call.id) {
+                streams.remove(&stream_id);
+            }
+        }
+        self.router.calls.remove(call.id);
+        if call.long {
+            self.router.long_calls_open.fetch_sub(1, Ordering::AcqRel);
+        } else if call.slot {
+            call.callee.calls_in_flight.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+fn cancel_one(call: &CallState) {
+    if !call.mark_cancelled() {
+        return;
+    }
+    if let Some(Peer::Extension(instance)) = call.callee.peer.get()
+        && catch_unwind(AssertUnwindSafe(|| instance.cancel(call.id))).is_err()
+    {
+        tracing::error!(instance = %call.callee.id, "cancel panicked");
+    }
+}
+
+/// The callee's own future. Polled and dropped inside `catch_unwind`.
+struct Callee {
+    future: Option<BoxFuture<'static, Answer>>,
+}
+
+impl Callee {
+    fn start(router: &Arc<Router>, call: &Arc<CallState>, body: SharedBytes) -> Self {
+        let left = call.deadline.map_or(0, |at| ms(at.saturating_duration_since(Instant::now())).max(1));
+        let ctx = CallCtx {
+            call_id: call.id,
+            parent_id: call.parent.as_ref().map_or(0, |parent| parent.id),
+            budget_ms: left,
+            streamed: call.frames.streamed(),
+            caller: call.caller.id.as_str().into(),
+            meta: call.meta.clone(),
+        };
+        let started = catch_unwind(AssertUnwindSafe(|| match call.callee.peer.get() {
+            Some(Peer::Extension(instance)) => {
+                let reply = instance.call(call.verb.as_str().into(), ctx, body);
+                Box::pin(async move { from_abi(reply.await) }) as BoxFuture<'static, Answer>
+            }
+            Some(Peer::Native(service)) => {
+                let answer = service.call(NativeCall::new(Arc::clone(router), Arc::clone(call)), body);
+                if call.inline {
+                    Box::pin(HostFuture::new(router.runtime.clone(), answer)) as BoxFuture<'static, Answer>
+                } else {
+                    Box::pin(Task(router.runtime.spawn(answer)))
+                }
+            }
+            None => Box::pin(std::future::ready(Err(Fault::new(
+                UNAVAILABLE,
+                format!("`{}` is not open yet", call.callee.id),
+            )))),
+        }));
+        let future = started.unwrap_or_else(|panic| {
+            let fault = panicked(call, &panic_text(panic));
+            Box::pin(std::future::ready(Err(fault)))
+        });
+        Self { future: Some(future) }
+    }
+
+    fn poll(&mut self, call: &CallState, cx: &mut Context<'_>) -> Poll<Answer> {
+        let Some(future) = self.future.as_mut() else {
+            return Poll::Ready(Err(Fault::new(PANICKED, "a finished call was polled again")));
+        };
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(answer)) => {
+                self.drop_future(call);
+                Poll::Ready(answer)
+            }
+            Err(panic) => {
+                let text = panic_text(panic);
+                self.drop_future(call);
+                Poll::Ready(Err(panicked(call, &text)))
+            }
+        }
+    }
+
+    fn drop_future(&mut self, call: &CallState) {
+        let Some(future) = self.future.take() else { return };
+        if catch_unwind(AssertUnwindSafe(move || drop(future))).is_err() {
+            tracing::error!(instance = %call.callee.id, verb = %call.verb, "a call panicked while it was dropped");
+        }
+    }
+}
+
+/// A native verb's own task: whoever awaits the call lends it no thread. Dropping it ends the task.
+struct Task(tokio::task::JoinHandle<Answer>);
+
+impl Future for Task {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        Pin::new(&mut self.0).poll(cx).map(|joined| {
+            joined.unwrap_or_else(|e| match e.try_into_panic() {
+                Ok(panic) => Err(Fault::new(PANICKED, format!("the kernel panicked: {}", panic_text(panic)))),
+                Err(_) => Err(Fault::new(CANCELLED, "the host's runtime ended the call")),
+            })
+        })
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn panicked(call: &CallState, text: &str) -> Fault {
+    Fault::new(PANICKED, format!("`{}` panicked in `{}`: {text}", call.callee.id, call.verb))
+}
+
+pub(super) fn from_abi(result: RResult<SharedBytes, dispatch_abi::Fault>) -> Answer {
+    match result {
+        RResult::ROk(bytes) => Ok(bytes),
+        RResult::RErr(fault) => Err(Fault {
+            detail: serde_json::from_slice(&fault.detail).unwrap_or(Value::Null),
+            code: fault.code.into(),
+            message: fault.message.into(),
+        }),
+    }
+}
+
+/// A call on its way. Awaiting drives it; dropping it cancels in two phases, the second in the background.
+pub(crate) struct RoutedCall {
+    parts: Option<(OpenCall, Callee)>,
+    wait: Option<Pin<Box<dyn Future<Output = Ended> + Send>>>,
+    /// A cancel or a deadline came; the wait is for the end of the grace time.
+    ending: Option<Fault>,
+    answer: Option<Answer>,
+}
+
+/// Why waiting for the callee ended.
+enum Ended {
+    Deadline(String),
+    Cancelled,
+    GraceOver,
+    Delivered,
+}
+
+impl RoutedCall {
+    pub(super) fn start(open: OpenCall, body: SharedBytes) -> Self {
+        let callee = Callee::start(&open.router, &open.call, body);
+        Self { parts: Some((open, callee)), wait: None, ending: None, answer: None }
+    }
+
+    pub(super) fn state(&self) -> Option<Arc<CallState>> {
+        self.parts.as_ref().map(|(open, _)| Arc::clone(&open.call))
+    }
+
+    fn finish(&mut self, answer: Answer) -> Poll<Answer> {
+        if let Some((open, mut callee)) = self.parts.take() {
+            let guard = open.router.runtime.enter();
+            callee.drop_future(&open.call);
+            if answer.as_ref().is_err_and(|fault| fault.is(PANICKED)) {
+                open.call.callee.panics.fetch_add(1, Ordering::Relaxed);
+            }
+            drop(guard);
+        }
+        Poll::Ready(answer)
+    }
+
+    fn arm(&mut self) {
+        let Some((open, _)) = &self.parts else { return };
+        let call = Arc::clone(&open.call);
+        self.wait = Some(if self.answer.is_some() {
+            Box::pin(delivered(call))
+        } else if self.ending.is_some() {
+            Box::pin(async {
+                tokio::time::sleep(CANCEL_GRACE).await;
+                Ended::GraceOver
+            })
+        } else {
+            Box::pin(limits(call))
+        });
+    }
+
+    fn on_ended(&mut self, ended: Ended) -> Option<Answer> {
+        match ended {
+            Ended::Delivered => return self.answer.take(),
+            Ended::GraceOver => return self.ending.take().map(Err),
+            Ended::Deadline(message) => self.ending = Some(Fault::new(DEADLINE, message)),
+            Ended::Cancelled => {
+                let verb = self.parts.as_ref().map_or("", |(open, _)| open.call.verb.as_str());
+                self.ending =
+                    Some(Fault::new(CANCELLED, format!("`{verb}` was cancelled and did not answer in time")));
+            }
+        }
+        if let Some((open, _)) = &self.parts {
+            open.cancel();
+        }
+        None
+    }
+}
+
+/// Ends when the deadline or the limit of silence has passed, or the call was cancelled from above.
+async fn limits(call: Arc<CallState>) -> Ended {
+    loop {
+        let silent_at = call.silent_at();
+        let next = [call.deadline, silent_at].into_iter().flatten().min();
+        let Some(next) = next else {
+            call.cancelled().await;
+            return Ended::Cancelled;
+        };
+        tokio::select! {
+            () = call.cancelled() => return Ended::Cancelled,
+            () = tokio::time::sleep_until(next.into()) => {}
+        }
+        let now = Instant::now();
+        if call.deadline.is_some_and(|at| at <= now) {
+            let message = format!("`{}` did not answer `{}` within its budget", call.callee.id, call.verb);
+            return Ended::Deadline(message);
+        }
+        if call.silent_at().is_some_and(|at| at <= now) {
+            let message = format!(
+                "`{}` showed no sign of life in `{}` for {} ms",
+                call.callee.id, call.verb, call.silence_ms
+            );
+            return Ended::Deadline(message);
+        }
+    }
+}
+
+/// Ends when the last frame has been handed over: only then may the reply be seen.
+async fn delivered(call: Arc<CallState>) -> Ended {
+    loop {
+        let changed = call.changed.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        if !call.frames.is_delivering() {
+            return Ended::Delivered;
+        }
+        changed.await;
+    }
+}
+
+impl Future for RoutedCall {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let this = &mut *self;
+        loop {
+            let Some((open, callee)) = this.parts.as_mut() else {
+                return Poll::Ready(Err(Fault::new(CANCELLED, "a finished call was awaited again")));
+            };
+            if this.answer.is_none()
+                && let Poll::Ready(answer) = callee.poll(&open.call, cx)
+            {
+                if !open.call.frames.is_delivering() {
+                    return this.finish(answer);
+                }
+                this.answer = Some(answer);
+                this.wait = None;
+            }
+            if this.wait.is_none() {
+                this.arm();
+            }
+            let Some((open, _)) = &this.parts else { continue };
+            let Some(wait) = this.wait.as_mut() else { continue };
+            let polled = in_runtime(&open.router.runtime, || wait.as_mut().poll(cx));
+            let Poll::Ready(ended) = polled else { return Poll::Pending };
+            this.wait = None;
+            if let Some(answer) = this.on_ended(ended) {
+                return this.finish(answer);
+            }
+        }
+    }
+}
+
+impl Drop for RoutedCall {
+    fn drop(&mut self) {
+        let Some((open, mut callee)) = self.parts.take() else { return };
+        let runtime = open.router.runtime.clone();
+        let _entered = runtime.enter();
+        self.wait = None;
+        if callee.future.is_none() {
+            return;
+        }
+        open.call.frames.close();
+        open.cancel();
+        // Second phase, with nobody left to wait for it: the callee gets its grace, then its future is dropped.
+        runtime.spawn(async move {
+            let call = Arc::clone(&open.call);
+            let graceful = std::future::poll_fn(|cx| callee.poll(&call, cx));
+            let _ = tokio::time::timeout(CANCEL_GRACE, graceful).await;
+            callee.drop_future(&call);
+            drop(open);
+        });
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,94 @@
+//! An endpoint: one party that calls and is called; an extension's instance, or a service of the kernel itself.
+
+use super::call::CallState;
+use super::native::NativeService;
+use arc_swap::ArcSwap;
+use dispatch_abi::InstanceObj;
+use dispatch_contracts::Limits;
+use dispatch_contracts::kernel::VerbInfo;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// Limits of a verb that the callee never described: it is answered `unknown_verb` at once.
+const UNDESCRIBED: Limits = Limits::short(5_000);
+
+/// What answers calls.
+pub(crate) enum Peer {
+    Extension(InstanceObj),
+    Native(Arc<dyn NativeService>),
+}
+
+/// One party.
+pub(crate) struct Endpoint {
+    pub(crate) id: String,
+    /// Contracts it may call; `None` = all (the kernel and the host binary).
+    pub(crate) may_call: Option<HashSet<String>>,
+    /// Where `requires` is written, for the message of `not_required`.
+    pub(crate) manifest_hint: String,
+    /// Whether it may name an actor.
+    pub(crate) identity: bool,
+    pub(crate) calls_in_flight_max: u32,
+    /// Set once, when the instance has been opened.
+    pub(crate) peer: OnceLock<Peer>,
+    pub(crate) verbs: ArcSwap<HashMap<String, VerbInfo>>,
+    pub(crate) streams: Mutex<HashMap<u64, Arc<CallState>>>,
+    /// Set when the instance is stopped: calls to it are refused.
+    pub(crate) gone: AtomicBool,
+    pub(crate) calls_in_flight: AtomicU32,
+    pub(crate) calls: AtomicU64,
+    pub(crate) panics: AtomicU64,
+    pub(crate) overloaded: AtomicU64,
+}
+
+impl Endpoint {
+    pub(crate) fn new(
+        id: &str,
+        may_call: Option<HashSet<String>>,
+        identity: bool,
+        calls_in_flight_max: u32,
+    ) -> Self {
+        Self {
+            id: id.to_owned(),
+            may_call,
+            manifest_hint: String::new(),
+            identity,
+            calls_in_flight_max,
+            peer: OnceLock::new(),
+            verbs: ArcSwap::default(),
+            streams: Mutex::default(),
+            gone: AtomicBool::new(false),
+            calls_in_flight: AtomicU32::new(0),
+            calls: AtomicU64::new(0),
+            panics: AtomicU64::new(0),
+            overloaded: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn native(id: &str, service: Arc<dyn NativeService>, identity: bool) -> Arc<Self> {
+        let endpoint = Self::new(id, None, identity, u32::MAX);
+        endpoint.verbs.store(Arc::new(by_name(service.verbs())));
+        endpoint.peer.set(Peer::Native(service)).ok();
+        Arc::new(endpoint)
+    }
+
+    pub(crate) fn set_verbs(&self, verbs: Vec<VerbInfo>) {
+        self.verbs.store(Arc::new(by_name(verbs)));
+    }
+
+    pub(crate) fn may_call(&self, contract: &str) -> bool {
+        self.may_call.as_ref().is_none_or(|contracts| contracts.contains(contract))
+    }
+
+    /// Limits and mode of a verb it serves; `(limits, inline)`.
+    pub(crate) fn limits_of(&self, name: &str) -> (Limits, bool) {
+        match self.verbs.load().get(name) {
+            Some(info) => (info.limits, info.mode == dispatch_contracts::Mode::Inline),
+            None => (UNDESCRIBED, true),
+        }
+    }
+}
+
+fn by_name(verbs: Vec<VerbInfo>) -> HashMap<String, VerbInfo> {
+    verbs.into_iter().map(|info| (info.name.clone(), info)).collect()
+}

@@ -1,0 +1,142 @@
+//! The frames of one call: byte credit, order, and delivery without a lock held.
+
+use super::endpoint::{Endpoint, Peer};
+use dispatch_abi::abi_stable::std_types::RSlice;
+use dispatch_abi::{EMIT_DROPPED, EMIT_FULL, EMIT_OVER, STREAM_CREDIT_BYTES, SharedBytes};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Most credit a caller can pile up.
+const CREDIT_BYTES_MAX: i64 = 64 * 1024 * 1024;
+
+/// Where frames go. Their amount is bounded by the credit, not by the sink.
+pub(crate) enum Sink {
+    /// The caller wants none.
+    Dropped,
+    /// An instance's `on_stream`.
+    Instance { caller: Arc<Endpoint>, stream_id: u64 },
+    /// A native caller's channel.
+    Native(UnboundedSender<SharedBytes>),
+}
+
+pub(crate) struct Frames {
+    sink: Sink,
+    state: Mutex<State>,
+}
+
+struct State {
+    credit: i64,
+    queue: VecDeque<SharedBytes>,
+    /// Somebody is handing frames over right now; whoever emits meanwhile only queues.
+    delivering: bool,
+    /// No frame is taken any more.
+    over: bool,
+}
+
+impl Frames {
+    pub(super) fn new(sink: Sink) -> Self {
+        let credit = i64::try_from(STREAM_CREDIT_BYTES).expect("64 KiB");
+        let state = State { credit, queue: VecDeque::new(), delivering: false, over: false };
+        Self { sink, state: Mutex::new(state) }
+    }
+
+    pub(super) fn streamed(&self) -> bool {
+        !matches!(self.sink, Sink::Dropped)
+    }
+
+    pub(super) fn stream_id(&self) -> Option<u64> {
+        match &self.sink {
+            Sink::Instance { stream_id, .. } => Some(*stream_id),
+            Sink::Dropped | Sink::Native(_) => None,
+        }
+    }
+
+    /// Takes a frame, or says why not. `delivered` is called when the last queued frame has been handed over.
+    pub(super) fn emit(&self, frame: SharedBytes, delivered: impl Fn()) -> i64 {
+        if !self.streamed() {
+            return EMIT_DROPPED;
+        }
+        let left = {
+            let mut state = self.lock();
+            if state.over {
+                return EMIT_OVER;
+            }
+            if state.credit <= 0 {
+                return EMIT_FULL;
+            }
+            state.credit -= i64::try_from(frame.len()).unwrap_or(i64::MAX);
+            state.queue.push_back(frame);
+            let left = state.credit.max(0);
+            if std::mem::replace(&mut state.delivering, true) {
+                return left;
+            }
+            left
+        };
+        self.deliver();
+        delivered();
+        left
+    }
+
+    fn deliver(&self) {
+        loop {
+            let batch: Vec<SharedBytes> = {
+                let mut state = self.lock();
+                if state.queue.is_empty() || state.over {
+                    state.queue.clear();
+                    state.delivering = false;
+                    return;
+                }
+                state.queue.drain(..).collect()
+            };
+            match &self.sink {
+                Sink::Dropped => {}
+                Sink::Instance { caller, stream_id } => hand_over(caller, *stream_id, &batch),
+                Sink::Native(sender) => {
+                    for frame in batch {
+                        // A closed channel means the caller is gone; the call's end follows.
+                        let _ = sender.send(frame);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds credit.
+    pub(super) fn grant(&self, bytes: u64) {
+        let mut state = self.lock();
+        let bytes = i64::try_from(bytes).unwrap_or(CREDIT_BYTES_MAX);
+        state.credit = state.credit.saturating_add(bytes).min(CREDIT_BYTES_MAX);
+    }
+
+    /// Gives a native caller's credit back as it consumes.
+    pub(super) fn credit(&self) -> i64 {
+        self.lock().credit
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().over
+    }
+
+    pub(super) fn is_delivering(&self) -> bool {
+        self.lock().delivering
+    }
+
+    /// From now on no frame is taken, and none that still waits is handed over.
+    pub(super) fn close(&self) {
+        self.lock().over = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn hand_over(caller: &Endpoint, stream_id: u64, batch: &[SharedBytes]) {
+    let Some(Peer::Extension(instance)) = caller.peer.get() else { return };
+    let handed = catch_unwind(AssertUnwindSafe(|| instance.on_stream(stream_id, RSlice::from_slice(batch))));
+    if handed.is_err() {
+        tracing::error!(instance = %caller.id, "on_stream panicked");
+    }
+}

@@ -1,0 +1,169 @@
+//! The ABI's `Host` for one endpoint: every call through it is stamped with that endpoint.
+
+use super::call::CallState;
+use super::endpoint::{Endpoint, Peer};
+use super::{Router, drive::RoutedCall};
+use crate::guard::HostFuture;
+use dispatch_abi::abi_stable::sabi_trait::TD_Opaque;
+use dispatch_abi::abi_stable::std_types::{RArc, RResult, RSlice, RStr, RString};
+use dispatch_abi::async_ffi::{FfiFuture, FutureExt as _};
+use dispatch_abi::{
+    CallOpts, EMIT_OVER, FRAME_BYTES_MAX, Host, Host_TO, HostObj, Reply, SharedBytes, TopicItem,
+};
+use dispatch_contracts::Fault;
+use dispatch_contracts::fault::CANCELLED;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest sleep.
+const SLEEP_MS_MAX: u64 = 24 * 3600 * 1000;
+/// Longest log record; a longer one is cut.
+const LOG_BYTES_MAX: usize = 64 * 1024;
+
+#[derive(Clone)]
+struct HostHandle {
+    router: Arc<Router>,
+    endpoint: Arc<Endpoint>,
+}
+
+pub(super) fn host_object(router: Arc<Router>, endpoint: Arc<Endpoint>) -> HostObj {
+    Host_TO::from_ptr(RArc::new(HostHandle { router, endpoint }), TD_Opaque)
+}
+
+pub(crate) fn fault_to_abi(fault: Fault) -> dispatch_abi::Fault {
+    let detail = if fault.detail.is_null() { Vec::new() } else { fault.detail.to_string().into_bytes() };
+    dispatch_abi::Fault { code: fault.code.into(), message: fault.message.into(), detail: detail.into() }
+}
+
+fn to_abi<T>(result: Result<T, Fault>) -> RResult<T, dispatch_abi::Fault> {
+    match result {
+        Ok(value) => RResult::ROk(value),
+        Err(fault) => RResult::RErr(fault_to_abi(fault)),
+    }
+}
+
+impl Router {
+    /// An open call that `callee` answers.
+    fn own_call(&self, callee: &Arc<Endpoint>, call_id: u64) -> Option<Arc<CallState>> {
+        self.calls.get(call_id).filter(|call| Arc::ptr_eq(&call.callee, callee))
+    }
+
+    pub(super) fn emit(&self, callee: &Arc<Endpoint>, call_id: u64, frame: SharedBytes) -> i64 {
+        let Some(call) = self.own_call(callee, call_id) else { return EMIT_OVER };
+        if call.inline || frame.len() > FRAME_BYTES_MAX {
+            tracing::warn!(
+                instance = %callee.id,
+                verb = %call.verb,
+                inline = call.inline,
+                frame_bytes = frame.len(),
+                "a frame was refused: inline verbs emit none, and a frame has at most 4 MiB"
+            );
+            return EMIT_OVER;
+        }
+        call.sign();
+        call.frames.emit(frame, || call.changed.notify_waiters())
+    }
+
+    pub(super) async fn drained(&self, callee: &Arc<Endpoint>, call_id: u64) -> Result<u64, Fault> {
+        let over = || Fault::new(CANCELLED, "nobody takes frames of this call any more");
+        let call = self.own_call(callee, call_id).ok_or_else(over)?;
+        loop {
+            let changed = call.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if call.is_cancelled() || call.frames.is_over() {
+                return Err(over());
+            }
+            if let Ok(credit @ 1..) = u64::try_from(call.frames.credit()) {
+                return Ok(credit);
+            }
+            changed.await;
+        }
+    }
+
+    fn publish(&self, topic: &str, data: &SharedBytes) {
+        let table = self.table.load();
+        let Some(subscribers) = table.topics.get(topic) else { return };
+        for subscriber in subscribers {
+            let Some(Peer::Extension(instance)) = subscriber.peer.get() else { continue };
+            let items = [TopicItem { topic: topic.into(), data: data.clone(), missed: 0 }];
+            if catch_unwind(AssertUnwindSafe(|| instance.on_topic(RSlice::from_slice(&items)))).is_err() {
+                tracing::error!(instance = %subscriber.id, topic, "on_topic panicked");
+            }
+        }
+    }
+}
+
+impl Host for HostHandle {
+    fn call(&self, verb: RStr<'_>, opts: CallOpts, body: SharedBytes) -> Reply<SharedBytes> {
+        match self.router.start_call(&self.endpoint, verb.as_str(), opts, body, None) {
+            Ok(call) => reply(call).into_ffi(),
+            Err(fault) => std::future::ready(RResult::RErr(fault_to_abi(fault))).into_ffi(),
+        }
+    }
+
+    fn emit(&self, call_id: u64, frame: SharedBytes) -> i64 {
+        self.router.emit(&self.endpoint, call_id, frame)
+    }
+
+    fn drained(&self, call_id: u64) -> Reply<u64> {
+        let (router, endpoint) = (Arc::clone(&self.router), Arc::clone(&self.endpoint));
+        async move { to_abi(router.drained(&endpoint, call_id).await) }.into_ffi()
+    }
+
+    fn credit(&self, stream_id: u64, bytes: u64) {
+        let call = {
+            let streams = self.endpoint.streams.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            streams.get(&stream_id).cloned()
+        };
+        if let Some(call) = call {
+            call.frames.grant(bytes);
+            call.changed.notify_waiters();
+        }
+    }
+
+    fn publish(&self, topic: RStr<'_>, data: SharedBytes) {
+        self.router.publish(topic.as_str(), &data);
+    }
+
+    fn is_cancelled(&self, call_id: u64) -> bool {
+        self.router.own_call(&self.endpoint, call_id).is_none_or(|call| call.is_cancelled())
+    }
+
+    fn sleep(&self, ms: u64) -> FfiFuture<()> {
+        let sleep = self.router.clock.sleep(Duration::from_millis(ms.min(SLEEP_MS_MAX)));
+        HostFuture::new(self.router.runtime.clone(), sleep).into_ffi()
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.router.clock.now_ms()
+    }
+
+    fn new_id(&self) -> RString {
+        self.router.clock.new_id().into()
+    }
+
+    fn log(&self, level: u8, target: RStr<'_>, record: RStr<'_>) {
+        let instance = self.endpoint.id.as_str();
+        let record = record.as_str();
+        let record = &record[..record.floor_char_boundary(LOG_BYTES_MAX)];
+        let target = target.as_str();
+        match level {
+            0 | 1 => tracing::error!(target: "extension", instance, source = target, record),
+            2 => tracing::warn!(target: "extension", instance, source = target, record),
+            3 => tracing::info!(target: "extension", instance, source = target, record),
+            4 => tracing::debug!(target: "extension", instance, source = target, record),
+            _ => tracing::trace!(target: "extension", instance, source = target, record),
+        }
+    }
+
+    fn log_level_max(&self) -> u8 {
+        self.router.log_level_max
+    }
+}
+
+/// `RoutedCall` enters the host's runtime itself wherever it needs one, so that an inline call pays nothing for it.
+async fn reply(call: RoutedCall) -> RResult<SharedBytes, dispatch_abi::Fault> {
+    to_abi(call.await)
+}

@@ -1,0 +1,141 @@
+//! Endpoints without a library: the kernel's own services and the host binary.
+
+use super::call::CallState;
+use super::drive::RoutedCall;
+use super::{NativeWishes, Router};
+use dispatch_abi::{EMIT_FULL, EMIT_OVER, SharedBytes};
+use dispatch_contracts::Fault;
+use dispatch_contracts::fault::CANCELLED;
+use dispatch_contracts::kernel::VerbInfo;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// Serves verbs without a library.
+pub(crate) trait NativeService: Send + Sync {
+    /// What it serves.
+    fn verbs(&self) -> Vec<VerbInfo>;
+    /// Answers one call.
+    fn call(&self, call: NativeCall, body: SharedBytes) -> BoxFuture<'static, Result<SharedBytes, Fault>>;
+}
+
+/// An open call, as a native callee sees it.
+#[derive(Clone)]
+pub(crate) struct NativeCall {
+    router: Arc<Router>,
+    state: Arc<CallState>,
+}
+
+impl NativeCall {
+    pub(super) fn new(router: Arc<Router>, state: Arc<CallState>) -> Self {
+        Self { router, state }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.state.id
+    }
+
+    /// The verb, its target included.
+    pub(crate) fn verb(&self) -> &str {
+        &self.state.verb
+    }
+
+    /// Instance id of the caller.
+    pub(crate) fn caller(&self) -> &str {
+        &self.state.caller.id
+    }
+
+    /// Waits until the call is cancelled.
+    pub(crate) async fn cancelled(&self) {
+        self.state.cancelled().await;
+    }
+
+    /// Emits one frame, waiting for credit.
+    pub(crate) async fn emit(&self, frame: SharedBytes) -> Result<(), Fault> {
+        loop {
+            match self.router.emit(&self.state.callee, self.state.id, frame.clone()) {
+                EMIT_FULL => {
+                    self.router.drained(&self.state.callee, self.state.id).await?;
+                }
+                EMIT_OVER => return Err(Fault::new(CANCELLED, "nobody takes frames of this call any more")),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Makes a call that belongs to this one.
+    pub(crate) async fn child(
+        &self,
+        verb: &str,
+        body: SharedBytes,
+        budget_ms: u64,
+    ) -> Result<SharedBytes, Fault> {
+        let wishes = NativeWishes { budget_ms, meta: Vec::new() };
+        self.router.native_call(&self.state.callee, Some(self), verb, body, wishes).await
+    }
+
+    /// Makes a call that belongs to this one, and listens to its frames.
+    pub(crate) fn child_stream(
+        &self,
+        verb: &str,
+        body: SharedBytes,
+        budget_ms: u64,
+    ) -> Result<NativeStream, Fault> {
+        let wishes = NativeWishes { budget_ms, meta: Vec::new() };
+        self.router.native_stream(&self.state.callee, Some(self), verb, body, wishes)
+    }
+}
+
+/// What comes out of a native stream.
+pub(crate) enum StreamItem {
+    /// One frame; more may follow.
+    Frame(SharedBytes),
+    /// The reply; nothing follows.
+    End(SharedBytes),
+}
+
+/// A call whose frames are read by the host. Dropping it cancels the call in two phases.
+pub(crate) struct NativeStream {
+    router: Arc<Router>,
+    state: Option<Arc<CallState>>,
+    call: RoutedCall,
+    frames: UnboundedReceiver<SharedBytes>,
+    answer: Option<Result<SharedBytes, Fault>>,
+}
+
+impl NativeStream {
+    pub(super) fn new(router: Arc<Router>, call: RoutedCall, frames: UnboundedReceiver<SharedBytes>) -> Self {
+        Self { router, state: call.state(), call, frames, answer: None }
+    }
+
+    /// The next frame, or the reply. An `Err` is the end as well.
+    pub(crate) async fn next(&mut self) -> Result<StreamItem, Fault> {
+        loop {
+            if self.answer.is_some() {
+                // The reply comes after the last frame was handed over, so what is left is in the channel.
+                return match self.frames.try_recv() {
+                    Ok(frame) => Ok(StreamItem::Frame(frame)),
+                    Err(_) => self.answer.take().expect("checked just above").map(StreamItem::End),
+                };
+            }
+            tokio::select! {
+                biased;
+                Some(frame) = self.frames.recv() => {
+                    if let Some(state) = &self.state {
+                        state.frames.grant(frame.len() as u64);
+                        state.changed.notify_waiters();
+                    }
+                    return Ok(StreamItem::Frame(frame));
+                }
+                answer = &mut self.call => self.answer = Some(answer),
+            }
+        }
+    }
+
+    /// Cancels in its first phase: the callee may still answer with what there is.
+    pub(crate) fn cancel(&self) {
+        if let Some(state) = &self.state {
+            self.router.cancel_tree(state);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! From a verb's wire name to the endpoint that answers it, and the slots and budgets of the new call.
+
+use super::call::{CallState, NewCall};
+use super::drive::{OpenCall, RoutedCall};
+use super::endpoint::Endpoint;
+use super::frames::{Frames, Sink};
+use super::{CALL_DEPTH_MAX, LONG_CALLS_MAX, RETRY_AFTER_MS, Router, meta, shared};
+use dispatch_abi::{CallOpts, SharedBytes};
+use dispatch_contracts::fault::{
+    BAD_CALL, DEADLINE, INVALID, NO_SERVICE, NOT_FOUND, NOT_REQUIRED, OVERLOADED, TOO_DEEP, UNAVAILABLE,
+};
+use dispatch_contracts::{Fault, Limits, contract_of};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Where a call goes, and the verb as the callee knows it.
+struct Route {
+    callee: Arc<Endpoint>,
+    verb: String,
+}
+
+impl Router {
+    /// Admits a call and hands it to its callee; awaiting the result drives it.
+    pub(super) fn start_call(
+        self: &Arc<Self>,
+        caller: &Arc<Endpoint>,
+        verb: &str,
+        opts: CallOpts,
+        body: SharedBytes,
+        native: Option<UnboundedSender<SharedBytes>>,
+    ) -> Result<RoutedCall, Fault> {
+        let parent = self.parent_of(caller, opts.parent_call_id)?;
+        let route = self.route(caller, parent.as_ref(), verb, &body)?;
+        let depth = parent.as_ref().map_or(1, |parent| parent.depth + 1);
+        if depth > CALL_DEPTH_MAX {
+            let message = format!("`{verb}` would be call {depth} of a chain; at most {CALL_DEPTH_MAX}");
+            return Err(Fault::new(TOO_DEEP, message));
+        }
+        let name = route.verb.split('#').next().unwrap_or(&route.verb);
+        let (limits, inline) = route.callee.limits_of(name);
+        let deadline = deadline(parent.as_deref(), limits, opts.budget_ms, verb)?;
+        let meta = match &parent {
+            Some(parent) => parent.meta.clone(),
+            None => shared(meta::of_root_call(caller, &opts.meta)?),
+        };
+        let slot = self.take_slot(&route, parent.as_deref(), limits)?;
+        let sink = match (native, opts.stream_id) {
+            (Some(sender), _) => Sink::Native(sender),
+            (None, 0) => Sink::Dropped,
+            (None, stream_id) => Sink::Instance { caller: Arc::clone(caller), stream_id },
+        };
+        let call = Arc::new(CallState::new(NewCall {
+            id: self.next_call_id.fetch_add(1, Ordering::Relaxed),
+            verb: route.verb,
+            parent,
+            caller: Arc::clone(caller),
+            callee: route.callee,
+            meta,
+            inline,
+            long: limits.long,
+            slot,
+            deadline,
+            silence_ms: limits.silence_ms,
+            frames: Frames::new(sink),
+        }));
+        let open = OpenCall::new(Arc::clone(self), call)?;
+        Ok(RoutedCall::start(open, body))
+    }
+
+    fn parent_of(&self, caller: &Arc<Endpoint>, id: u64) -> Result<Option<Arc<CallState>>, Fault> {
+        if id == 0 {
+            return Ok(None);
+        }
+        match self.calls.get(id) {
+            Some(call) if Arc::ptr_eq(&call.callee, caller) => Ok(Some(call)),
+            _ => {
+                let message = format!(
+                    "`{}` named call {id} as the parent, which is not an open call of its own",
+                    caller.id
+                );
+                Err(Fault::new(BAD_CALL, message))
+            }
+        }
+    }
+
+    fn route(
+        &self,
+        caller: &Arc<Endpoint>,
+        parent: Option<&Arc<CallState>>,
+        verb: &str,
+        body: &SharedBytes,
+    ) -> Result<Route, Fault> {
+        let contract = contract_of(verb);
+        let base = contract.rsplit_once(".v").map_or(contract, |(base, _)| base);
+        if base.ends_with("_host") {
+            let Some(parent) = parent else {
+                let message = format!("`{verb}` goes to whoever made the parent call, and there is none");
+                return Err(Fault::new(BAD_CALL, message));
+            };
+            return Ok(Route { callee: Arc::clone(&parent.caller), verb: verb.to_owned() });
+        }
+        if !caller.may_call(contract) {
+            let message = format!(
+                "`{}` called `{verb}`, which its manifest does not require; add `{contract}` to `requires` in {}",
+                caller.id, caller.manifest_hint
+            );
+            return Err(Fault::new(NOT_REQUIRED, message));
+        }
+        let table = self.table.load();
+        if let Some(id) =
+            verb.strip_prefix(dispatch_contracts::op::RUN).and_then(|rest| rest.strip_prefix('#'))
+        {
+            let Some(op) = table.ops.get(id) else {
+                return Err(Fault::new(NOT_FOUND, format!("no active instance contributes the op `{id}`")));
+            };
+            check_op_input(id, op, body)?;
+            return Ok(Route { callee: Arc::clone(&op.endpoint), verb: op.spec.verb.clone() });
+        }
+        let callee = match verb.split_once('#') {
+            Some((_, target)) => table.named.get(&format!("{contract}#{target}")),
+            None => table.services.get(contract),
+        };
+        match callee {
+            Some(callee) if callee.gone.load(Ordering::Acquire) => Err(Fault::new(
+                UNAVAILABLE,
+                format!("`{}`, which answers `{verb}`, is being stopped", callee.id),
+            )),
+            Some(callee) => Ok(Route { callee: Arc::clone(callee), verb: verb.to_owned() }),
+            None => Err(Fault::new(
+                NO_SERVICE,
+                format!("no active instance answers `{verb}`; `dispatch ext list` shows who is there"),
+            )),
+        }
+    }
+
+    /// Takes a slot of the callee, unless the call is long or its chain holds one already.
+    fn take_slot(&self, route: &Route, parent: Option<&CallState>, limits: Limits) -> Result<bool, Fault> {
+        if limits.long {
+            let open = self.long_calls_open.fetch_add(1, Ordering::AcqRel);
+            if open >= LONG_CALLS_MAX {
+                self.long_calls_open.fetch_sub(1, Ordering::AcqRel);
+                return Err(overloaded(&route.verb, "the host", LONG_CALLS_MAX));
+            }
+            return Ok(false);
+        }
+        let callee = &route.callee;
+        let mut ancestor = parent;
+        while let Some(call) = ancestor {
+            if call.slot && Arc::ptr_eq(&call.callee, callee) {
+                return Ok(false);
+            }
+            ancestor = call.parent.as_deref();
+        }
+        let taken = callee.calls_in_flight.fetch_add(1, Ordering::AcqRel);
+        if taken >= callee.calls_in_flight_max {
+            callee.calls_in_flight.fetch_sub(1, Ordering::AcqRel);
+            callee.overloaded.fetch_add(1, Ordering::Relaxed);
+            return Err(overloaded(
+                &route.verb,
+                &format!("`{}`", callee.id),
+                u64::from(callee.calls_in_flight_max),
+            ));
+        }
+        Ok(true)
+    }
+}
+
+fn overloaded(verb: &str, who: &str, max: u64) -> Fault {
+    let message = format!("`{verb}` was refused: {who} has {max} calls in flight already; try again later");
+    Fault::new(OVERLOADED, message).with_detail(serde_json::json!({ "retry_after_ms": RETRY_AFTER_MS }))
+}
+
+/// The earliest of the parent's deadline, the caller's wish and the verb's own limit.
+fn deadline(
+    parent: Option<&CallState>,
+    limits: Limits,
+    wish_ms: u64,
+    verb: &str,
+) -> Result<Option<Instant>, Fault> {
+    let now = Instant::now();
+    let own_ms = [limits.budget_ms, wish_ms].into_iter().filter(|ms| *ms > 0).min();
+    let own = own_ms.map(|ms| now + Duration::from_millis(ms));
+    let inherited = parent.and_then(|parent| parent.deadline);
+    if inherited.is_some_and(|at| at <= now) {
+        return Err(Fault::new(
+            DEADLINE,
+            format!("`{verb}` was not started: the calling verb's budget has run out"),
+        ));
+    }
+    Ok([own, inherited].into_iter().flatten().min())
+}
+
+fn check_op_input(id: &str, op: &super::OpEntry, body: &SharedBytes) -> Result<(), Fault> {
+    let bytes: &[u8] = if body.is_empty() { b"{}" } else { body };
+    let input: serde_json::Value = serde_json::from_slice(bytes)
+        .map_err(|e| Fault::new(INVALID, format!("the input of op `{id}` is not JSON: {e}")))?;
+    let mut reasons = op.input.iter_errors(&input).take(5).map(|e| {
+        let place = e.instance_path().to_string();
+        if place.is_empty() { e.to_string() } else { format!("{e} at `{place}`") }
+    });
+    let Some(first) = reasons.next() else { return Ok(()) };
+    let reasons: Vec<String> = std::iter::once(first).chain(reasons).collect();
+    let message = format!("the input of op `{id}` breaks its schema: {}", reasons.join("; "));
+    Err(Fault::new(INVALID, message).with_detail(serde_json::json!({ "reasons": reasons })))
+}
