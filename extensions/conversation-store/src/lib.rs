@@ -1,1 +1,204 @@
-//! Keeps conversations: one log each, and the messages projected from it.
+//! Keeps conversations: one log each, and the messages projected from it, over `storage.v1`.
+//!
+//! It must not know what a turn does, nor which store lies below. The truth is in the store: every write is conditional
+//! on the version of the conversation's head, so that several processes may use one store.
+#![forbid(unsafe_code)]
+
+mod begin;
+mod block;
+mod conv;
+mod convs;
+mod faults;
+mod head;
+mod history;
+mod keys;
+mod read;
+mod row;
+mod seal;
+mod store;
+#[cfg(test)]
+mod tests;
+mod turn_log;
+mod watch;
+mod watcher;
+mod writer;
+
+use crate::convs::Convs;
+use crate::writer::Request;
+use dispatch_sdk::contracts::conversations as contract;
+use dispatch_sdk::contracts::event::TURN_ENDED;
+use dispatch_sdk::contracts::verb::Empty;
+use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs, fault};
+use serde::Deserialize;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tracing::warn;
+
+/// Most events and messages together in one begin or append.
+const ITEMS_MAX: usize = 1000;
+/// Most bytes of the id of a turn or host.
+const TURN_ID_BYTES_MAX: usize = 256;
+
+/// The extension.
+struct ConversationStore {
+    host: Host,
+    convs: Arc<Convs>,
+}
+
+dispatch_sdk::export!(ConversationStore);
+
+/// There is nothing to configure.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {}
+
+impl Extension for ConversationStore {
+    fn open(host: Host, config: Config) -> Result<Self, Fault> {
+        let Settings {} = config.parse()?;
+        Ok(Self { host, convs: Arc::default() })
+    }
+
+    fn verbs(verbs: &mut Verbs<Self>) {
+        verbs.on(contract::Get, Self::get);
+        verbs.on(contract::List, Self::list);
+        verbs.on(contract::Begin, Self::begin);
+        verbs.on(contract::Append, Self::append);
+        verbs.on(contract::Live, Self::live);
+        verbs.on(contract::Seal, Self::seal);
+        verbs.on(contract::Messages, Self::messages);
+        verbs.on(contract::Events, Self::events);
+        verbs.on(contract::Watch, Self::watch);
+    }
+
+    /// Writes what is only in memory; the turns stay open, for whoever runs them to end or to seal.
+    async fn stop(self: Arc<Self>) -> Result<(), Fault> {
+        for conv in self.convs.all() {
+            let Some(writer) = conv.any_writer() else { continue };
+            let (reply, answer) = oneshot::channel();
+            if writer.send(Request::Flush { reply }).await.is_ok()
+                && let Ok(Err(fault)) = answer.await
+            {
+                warn!(conversation_id = conv.id(), %fault, "live text could not be written before the stop");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ConversationStore {
+    async fn get(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::GetParams,
+    ) -> Result<contract::Conversation, Fault> {
+        let id = &params.conversation_id;
+        keys::check_id(id)?;
+        Ok(store::head_of(&call.host(), id).await?.head.conversation(id))
+    }
+
+    async fn list(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::ListParams,
+    ) -> Result<contract::ListReply, Fault> {
+        read::list(&call.host(), &params).await
+    }
+
+    async fn begin(
+        self: Arc<Self>,
+        _call: Call,
+        params: contract::BeginParams,
+    ) -> Result<contract::BeginReply, Fault> {
+        keys::check_id(&params.conversation_id)?;
+        check_turn_id(&params.turn_id)?;
+        check_turn_id(&params.host_id)?;
+        check_items(params.events.len() + params.messages.len())?;
+        // In a task of its own: a caller that goes away must not leave a turn open that nobody here knows.
+        let begun = tokio::spawn(begin::begin(self.host.clone(), Arc::clone(&self.convs), params));
+        begun
+            .await
+            .map_err(|e| Fault::new(fault::PANICKED, format!("the task that begins a turn failed: {e}")))?
+    }
+
+    async fn append(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::AppendParams,
+    ) -> Result<contract::AppendReply, Fault> {
+        let (id, turn_id) = (params.conversation_id.clone(), params.turn_id.clone());
+        keys::check_id(&id)?;
+        check_items(params.events.len() + params.messages.len())?;
+        if params.end_turn && params.events.last().is_none_or(|event| event.kind != TURN_ENDED) {
+            let message =
+                format!("an append that ends turn `{turn_id}` must have `{TURN_ENDED}` as its last event");
+            return Err(Fault::new(fault::INVALID, message));
+        }
+        let Some(writer) = self.convs.get(&id).and_then(|conv| conv.writer(&turn_id)) else {
+            store::head_of(&call.host(), &id).await?;
+            return Err(faults::not_open(&id, &turn_id));
+        };
+        let (reply, answer) = oneshot::channel();
+        let over = || faults::not_open(&id, &turn_id);
+        writer.send(Request::Append { params, reply }).await.map_err(|_| over())?;
+        answer.await.map_err(|_| over())?
+    }
+
+    async fn live(self: Arc<Self>, _call: Call, params: contract::LiveParams) -> Result<Empty, Fault> {
+        let Some(conv) = self.convs.get(&params.conversation_id) else {
+            return Err(faults::not_open(&params.conversation_id, &params.turn_id));
+        };
+        conv.live(&params.turn_id, params.events, self.host.now_ms())?;
+        Ok(Empty {})
+    }
+
+    async fn seal(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::SealParams,
+    ) -> Result<contract::SealReply, Fault> {
+        let id = &params.conversation_id;
+        keys::check_id(id)?;
+        let sealed = seal::seal(&call.host(), id, &params.turn_id).await?;
+        if sealed && let Some(conv) = self.convs.get(id) {
+            conv.lose(&params.turn_id);
+            self.convs.release(&conv);
+        }
+        Ok(contract::SealReply { sealed })
+    }
+
+    async fn messages(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::MessagesParams,
+    ) -> Result<contract::MessagesReply, Fault> {
+        keys::check_id(&params.conversation_id)?;
+        store::head_of(&call.host(), &params.conversation_id).await?;
+        history::load(&call.host(), &params.conversation_id).await
+    }
+
+    async fn events(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::EventsParams,
+    ) -> Result<contract::EventsReply, Fault> {
+        keys::check_id(&params.conversation_id)?;
+        read::events(&call.host(), &params).await
+    }
+
+    async fn watch(self: Arc<Self>, call: Call, params: contract::WatchParams) -> Result<Empty, Fault> {
+        watch::watch(&self.convs, &call, params).await?;
+        Ok(Empty {})
+    }
+}
+
+fn check_turn_id(id: &str) -> Result<(), Fault> {
+    if (1..=TURN_ID_BYTES_MAX).contains(&id.len()) {
+        return Ok(());
+    }
+    let message = format!("the id of a turn or host has {} bytes; use 1 to {TURN_ID_BYTES_MAX}", id.len());
+    Err(Fault::new(fault::INVALID, message))
+}
+
+fn check_items(n: usize) -> Result<(), Fault> {
+    if n > ITEMS_MAX { Err(faults::too_many("events and messages", n, ITEMS_MAX)) } else { Ok(()) }
+}

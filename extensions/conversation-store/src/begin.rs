@@ -1,0 +1,109 @@
+//! Opening a turn.
+
+use crate::conv::Turn;
+use crate::convs::Convs;
+use crate::faults;
+use crate::head::{Head, HeadTurn, title_of};
+use crate::row::Row;
+use crate::store::{self, Batch, Known};
+use crate::turn_log::{SEQ_RESERVE, TurnLog};
+use crate::writer::{APPENDS_WAITING_MAX, CONFLICT_RETRIES_MAX, Writer};
+use dispatch_sdk::contracts::conversations::{BeginParams, BeginReply};
+use dispatch_sdk::contracts::storage;
+use dispatch_sdk::contracts::verb::Empty;
+use dispatch_sdk::{Fault, Host, fault};
+use std::sync::Arc;
+use tokio::sync::{Notify, mpsc};
+
+/// Opens the turn in one commit, and starts its writer.
+///
+/// A commit of which nobody knows whether it was written is looked up by reading the head again: an open turn that
+/// nobody knows would lock the conversation until this host ends.
+pub(crate) async fn begin(host: Host, convs: Arc<Convs>, params: BeginParams) -> Result<BeginReply, Fault> {
+    let id = &params.conversation_id;
+    let mut last = faults::busy(id, CONFLICT_RETRIES_MAX);
+    for attempt in 0..CONFLICT_RETRIES_MAX {
+        let before = store::head(&host, id).await?;
+        match &before {
+            None if !params.create => return Err(faults::missing(id)),
+            Some(known) if attempt > 0 && known.head.is_open(&params.turn_id) => {
+                let durable = host.call(storage::Info, &Empty {}).await?.durable;
+                return Ok(start(&host, &convs, &params, known.clone(), durable));
+            }
+            Some(known) if known.head.open_turn.is_some() => {
+                return Err(faults::turn_in_flight(id, &known.head));
+            }
+            Some(_) | None => {}
+        }
+        match try_begin(&host, &params, before.as_ref()).await {
+            Ok((known, durable)) => return Ok(start(&host, &convs, &params, known, durable)),
+            Err(fault) if faults::wrote_nothing(&fault) => return Err(fault),
+            Err(fault) if fault.is(fault::CONFLICT) => {}
+            Err(fault) => last = fault,
+        }
+    }
+    Err(last)
+}
+
+async fn try_begin(
+    host: &Host,
+    params: &BeginParams,
+    before: Option<&Known>,
+) -> Result<(Known, bool), Fault> {
+    let at = host.now_ms();
+    let mut head = match before {
+        Some(known) => known.head.clone(),
+        None => Head { created_at: at, ..Head::default() },
+    };
+    if head.title.is_empty() {
+        head.title = title_of(&params.title);
+    }
+    let cursor = head.seq_last;
+    let idx = head.messages;
+    head.active_at = at;
+    head.cwd.clone_from(&params.cwd);
+    head.provider.clone_from(&params.provider);
+    head.model.clone_from(&params.model);
+    head.seq_last += params.events.len() as u64;
+    head.seq_reserved = head.seq_last + SEQ_RESERVE;
+    head.messages += params.messages.len() as u64;
+    head.open_turn = Some(HeadTurn {
+        turn_id: params.turn_id.clone(),
+        host_id: params.host_id.clone(),
+        cursor,
+        started_at: at,
+    });
+    let mut batch = Batch::new(&params.conversation_id, before, &head);
+    for (seq, event) in (cursor + 1..).zip(&params.events) {
+        batch.put_row(&Row::of(event, &params.turn_id, seq, at))?;
+    }
+    batch.put_messages(idx, &params.messages)?;
+    let (version, durable) = batch.commit(host).await?;
+    Ok((Known { head, version }, durable))
+}
+
+fn start(host: &Host, convs: &Arc<Convs>, params: &BeginParams, known: Known, durable: bool) -> BeginReply {
+    let head = &known.head;
+    let cursor = head.open_turn.as_ref().map_or(head.seq_last, |turn| turn.cursor);
+    let reply = BeginReply { cursor, created_at: head.created_at, durable };
+    let (writer, requests) = mpsc::channel(APPENDS_WAITING_MAX);
+    let wake = Arc::new(Notify::new());
+    let turn = Turn {
+        turn_id: params.turn_id.clone(),
+        log: TurnLog::new(head.seq_last, head.seq_reserved),
+        writer,
+        wake: Arc::clone(&wake),
+    };
+    let conv = convs.install(&params.conversation_id, turn);
+    let writer = Writer {
+        host: host.clone(),
+        convs: Arc::clone(convs),
+        conv,
+        turn_id: params.turn_id.clone(),
+        known,
+        wake,
+        failing: false,
+    };
+    tokio::spawn(writer.run(requests));
+    reply
+}

@@ -1,0 +1,70 @@
+//! The conversations that this process runs a turn in or watches.
+
+use crate::conv::{Conv, Turn};
+use crate::watcher::Watcher;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Locked before a conversation's own lock, never after it.
+#[derive(Debug, Default)]
+pub(crate) struct Convs {
+    open: Mutex<HashMap<String, Arc<Conv>>>,
+}
+
+impl Convs {
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<Conv>> {
+        self.lock().get(id).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Conv>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Puts a turn that was just begun in place.
+    pub(crate) fn install(&self, id: &str, turn: Turn) -> Arc<Conv> {
+        let mut open = self.lock();
+        let conv = entry(&mut open, id);
+        conv.install(turn);
+        conv
+    }
+
+    /// Registers a watcher; it is taken out when what comes back is dropped.
+    pub(crate) fn watch(self: &Arc<Self>, id: &str) -> Watching {
+        let watcher = Watcher::new();
+        let mut open = self.lock();
+        let conv = entry(&mut open, id);
+        conv.add_watcher(Arc::clone(&watcher));
+        Watching { convs: Arc::clone(self), conv, watcher }
+    }
+
+    /// Forgets the conversation if nobody needs it.
+    pub(crate) fn release(&self, conv: &Conv) {
+        let mut open = self.lock();
+        if open.get(conv.id()).is_some_and(|conv| conv.is_unused()) {
+            open.remove(conv.id());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Conv>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn entry(open: &mut HashMap<String, Arc<Conv>>, id: &str) -> Arc<Conv> {
+    Arc::clone(open.entry(id.to_owned()).or_insert_with(|| Arc::new(Conv::new(id))))
+}
+
+/// A registered watcher.
+#[derive(Debug)]
+pub(crate) struct Watching {
+    convs: Arc<Convs>,
+    pub(crate) conv: Arc<Conv>,
+    pub(crate) watcher: Arc<Watcher>,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.conv.remove_watcher(&self.watcher);
+        self.convs.release(&self.conv);
+    }
+}

@@ -1,0 +1,64 @@
+//! The refusals of this store, each worded once.
+
+use crate::head::Head;
+use dispatch_sdk::contracts::conversations::TURN_IN_FLIGHT;
+use dispatch_sdk::contracts::storage::{CORRUPT, NO_SPACE, VALUE_BYTES_MAX};
+use dispatch_sdk::{Fault, fault};
+
+pub(crate) fn missing(id: &str) -> Fault {
+    Fault::new(fault::NOT_FOUND, format!("there is no conversation `{id}`"))
+}
+
+pub(crate) fn not_open(id: &str, turn_id: &str) -> Fault {
+    let message = format!(
+        "turn `{turn_id}` is not open in conversation `{id}` by this instance; begin a turn before writing to it"
+    );
+    Fault::new(fault::CONFLICT, message)
+}
+
+pub(crate) fn turn_in_flight(id: &str, head: &Head) -> Fault {
+    let open = head.open_turn();
+    let turn_id = open.as_ref().map_or("", |open| open.turn_id.as_str());
+    let message = format!(
+        "cannot begin a turn in conversation `{id}`: turn `{turn_id}` is open; wait for its end, or seal it if its host is dead"
+    );
+    let detail = serde_json::to_value(&open).expect("a struct of strings always encodes");
+    Fault::new(TURN_IN_FLIGHT, message).with_detail(detail)
+}
+
+pub(crate) fn busy(id: &str, attempts: usize) -> Fault {
+    let message = format!(
+        "cannot write to conversation `{id}`: others changed it {attempts} times meanwhile; try again"
+    );
+    Fault::new(fault::CONFLICT, message)
+}
+
+pub(crate) fn too_large(what: &str, bytes: usize) -> Fault {
+    let message = format!("a `{what}` of {bytes} bytes is larger than {VALUE_BYTES_MAX}; shorten it");
+    Fault::new(fault::TOO_LARGE, message)
+}
+
+pub(crate) fn too_many(what: &str, n: usize, n_max: usize) -> Fault {
+    Fault::new(fault::INVALID, format!("{n} {what} in one call are more than {n_max}; send them in several"))
+}
+
+pub(crate) fn unreadable_head(id: &str, why: &serde_json::Error) -> Fault {
+    let message = format!("the head of conversation `{id}` cannot be read: {why}; it is kept as it is");
+    Fault::new(CORRUPT, message)
+}
+
+/// Whether a failed commit is known to have written nothing; after any other fault it may have, or may yet.
+pub(crate) fn wrote_nothing(fault: &Fault) -> bool {
+    matches!(
+        fault.code.as_str(),
+        NO_SPACE
+            | CORRUPT
+            | fault::INVALID
+            | fault::TOO_LARGE
+            | fault::NOT_REQUIRED
+            | fault::NO_SERVICE
+            | fault::UNKNOWN_VERB
+            | fault::OVERLOADED
+            | fault::TOO_DEEP
+    )
+}

@@ -1,0 +1,72 @@
+//! The record at the head of each conversation: its version is what every write is conditional on.
+
+use dispatch_sdk::contracts::conversations::{Conversation, OpenTurn};
+use serde::{Deserialize, Serialize};
+
+/// Most characters of a title.
+const TITLE_CHARS_MAX: usize = 80;
+
+/// What is known of a conversation without reading its log.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    #[serde(default)]
+    pub(crate) title: String,
+    pub(crate) created_at: u64,
+    pub(crate) active_at: u64,
+    #[serde(default)]
+    pub(crate) cwd: String,
+    #[serde(default)]
+    pub(crate) provider: String,
+    #[serde(default)]
+    pub(crate) model: String,
+    /// Number of the last row on disk.
+    pub(crate) seq_last: u64,
+    /// Numbers up to here may have been shown; a writer that does not know which goes on above.
+    pub(crate) seq_reserved: u64,
+    /// Messages in the history.
+    pub(crate) messages: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) open_turn: Option<HeadTurn>,
+}
+
+/// The open turn, and where it begins in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HeadTurn {
+    pub(crate) turn_id: String,
+    pub(crate) host_id: String,
+    /// The number before its first event.
+    pub(crate) cursor: u64,
+    /// Unix ms.
+    pub(crate) started_at: u64,
+}
+
+impl Head {
+    pub(crate) fn is_open(&self, turn_id: &str) -> bool {
+        self.open_turn.as_ref().is_some_and(|turn| turn.turn_id == turn_id)
+    }
+
+    pub(crate) fn open_turn(&self) -> Option<OpenTurn> {
+        let turn = self.open_turn.as_ref()?;
+        Some(OpenTurn { turn_id: turn.turn_id.clone(), host_id: turn.host_id.clone() })
+    }
+
+    pub(crate) fn conversation(&self, id: &str) -> Conversation {
+        Conversation {
+            id: id.to_owned(),
+            title: self.title.clone(),
+            created_at: self.created_at,
+            active_at: self.active_at,
+            seq_last: self.seq_last,
+            open_turn: self.open_turn(),
+            cwd: self.cwd.clone(),
+            provider: self.provider.clone(),
+            model: self.model.clone(),
+        }
+    }
+}
+
+/// The first line with anything on it, trimmed, at most 80 characters.
+pub(crate) fn title_of(input: &str) -> String {
+    let line = input.trim().lines().next().unwrap_or_default().trim();
+    line.chars().take(TITLE_CHARS_MAX).collect::<String>().trim_end().to_owned()
+}

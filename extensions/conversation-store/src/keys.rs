@@ -1,0 +1,62 @@
+//! Names of the entries in the store. It must not know what they hold.
+//!
+//! Numbers are padded with zeros, so that bytewise order is their order. No part holds a `/`, and `0` is the byte after
+//! `/`: `log/<id>0` is the end of everything below `log/<id>/`.
+
+use dispatch_sdk::{Fault, fault};
+
+/// Most bytes of a conversation's id.
+const ID_BYTES_MAX: usize = 64;
+
+/// Where all entries by activity begin and end.
+pub(crate) const ACTIVITY_START: &str = "act/";
+pub(crate) const ACTIVITY_END: &str = "act0";
+
+/// Checks an id that came from outside: `[A-Za-z0-9_-]{1,64}`.
+pub(crate) fn check_id(id: &str) -> Result<(), Fault> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(good) {
+        return Ok(());
+    }
+    let shown: String = id.chars().take(ID_BYTES_MAX).collect();
+    let message = format!(
+        "`{}` cannot be the id of a conversation; use 1 to {ID_BYTES_MAX} of `A-Z a-z 0-9 _ -`",
+        shown.escape_debug()
+    );
+    Err(Fault::new(fault::INVALID, message))
+}
+
+pub(crate) fn head(id: &str) -> String {
+    format!("head/{id}")
+}
+
+pub(crate) fn row(id: &str, seq: u64) -> String {
+    format!("log/{id}/{seq:020}")
+}
+
+pub(crate) fn rows_end(id: &str) -> String {
+    format!("log/{id}0")
+}
+
+pub(crate) fn message(id: &str, idx: u64) -> String {
+    format!("msg/{id}/{idx:020}")
+}
+
+pub(crate) fn messages_end(id: &str) -> String {
+    format!("msg/{id}0")
+}
+
+/// Latest first: the time is counted down from the end of time.
+pub(crate) fn activity(active_at: u64, id: &str) -> String {
+    format!("act/{:020}/{id}", u64::MAX - active_at)
+}
+
+/// Where those less recently active than `before` begin.
+pub(crate) fn activity_before(before: u64) -> String {
+    format!("act/{:020}0", u64::MAX - before)
+}
+
+/// The number at the end of a row's or message's key.
+pub(crate) fn number_of(key: &str) -> Option<u64> {
+    key.rsplit_once('/')?.1.parse().ok()
+}

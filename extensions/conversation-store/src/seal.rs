@@ -1,0 +1,230 @@
+//! Ending the open turn of a dead host: a fold over its rows, then one commit.
+
+use crate::faults;
+use crate::history::{UNKNOWN_OUTCOME, unknown_result};
+use crate::keys;
+use crate::row::Row;
+use crate::store::{self, Batch, Known, Pages};
+use crate::writer::CONFLICT_RETRIES_MAX;
+use dispatch_sdk::contracts::event::{
+    Delta, EventBody, REASONING_DELTA, STEP_COMPLETED, TEXT_DELTA, TOOL_CALL, TOOL_OUTPUT, TOOL_RESULT,
+    TURN_ENDED, ToolResulted, TurnEnded, TurnStatus, USAGE,
+};
+use dispatch_sdk::contracts::message::{Message, Part, Role, ToolStatus};
+use dispatch_sdk::contracts::provider::Usage;
+use dispatch_sdk::{Fault, Host, fault};
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+use tracing::warn;
+
+/// Rows read at a time.
+const PAGE_ROWS: usize = 256;
+/// Most bytes of a cut-off text that go into the history; the log keeps all of it.
+const PARTIAL_BYTES_MAX: usize = 128 * 1024;
+/// `reason` of the end.
+const HOST_DIED: &str = "host_died";
+
+/// Seals the turn; `false` = it is not open.
+pub(crate) async fn seal(host: &Host, id: &str, turn_id: &str) -> Result<bool, Fault> {
+    for _ in 0..CONFLICT_RETRIES_MAX {
+        let known = store::head_of(host, id).await?;
+        let Some(turn) = known.head.open_turn.as_ref().filter(|turn| turn.turn_id == turn_id) else {
+            return Ok(false);
+        };
+        let ledger = read_turn(host, id, turn.cursor).await?;
+        let ended_at = ledger.last.as_ref().map_or(turn.started_at, |row| row.at);
+        let duration_ms = ended_at.saturating_sub(turn.started_at);
+        match try_seal(host, id, turn_id, &known, ledger, duration_ms).await {
+            Ok(()) => return Ok(true),
+            Err(fault) if fault.is(fault::CONFLICT) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Err(faults::busy(id, CONFLICT_RETRIES_MAX))
+}
+
+async fn read_turn(host: &Host, id: &str, cursor: u64) -> Result<Ledger, Fault> {
+    let mut ledger = Ledger::default();
+    let mut pages = Pages::new(keys::row(id, cursor + 1), keys::rows_end(id), PAGE_ROWS, false);
+    while let Some(entries) = pages.next(host).await? {
+        for entry in &entries {
+            match Row::read(entry) {
+                Some(row) => ledger.see(row),
+                None => warn!(key = entry.key, "a row of the log cannot be read; it is left out"),
+            }
+        }
+    }
+    Ok(ledger)
+}
+
+async fn try_seal(
+    host: &Host,
+    id: &str,
+    turn_id: &str,
+    known: &Known,
+    ledger: Ledger,
+    duration_ms: u64,
+) -> Result<(), Fault> {
+    let at = host.now_ms();
+    let end = ledger.end(duration_ms);
+    let mut head = known.head.clone();
+    let idx = head.messages;
+    let first = head.seq_reserved.max(head.seq_last) + 1;
+    head.active_at = at;
+    head.messages += end.messages.len() as u64;
+    head.seq_last = first + end.events.len() as u64 - 1;
+    head.seq_reserved = head.seq_last;
+    head.open_turn = None;
+    let mut batch = Batch::new(id, Some(known), &head);
+    // Text that nobody wrote down may have been shown under any number up to the last reserved one: the block covers them.
+    if let Some(mut row) = end.open_block
+        && row.seq < first - 1
+    {
+        batch.delete_row(row.seq);
+        row.seq = first - 1;
+        batch.put_row(&row)?;
+    }
+    for (seq, event) in (first..).zip(&end.events) {
+        batch.put_row(&Row::of(event, turn_id, seq, at))?;
+    }
+    batch.put_messages(idx, &end.messages)?;
+    batch.commit(host).await?;
+    Ok(())
+}
+
+/// What the rows of one turn say about how far it came.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// Calls without a result, in their order.
+    calls: Vec<Called>,
+    /// Text of a step whose message is not in the history.
+    partial: Option<Delta>,
+    usage: Usage,
+    context_tokens: u64,
+    last: Option<Row>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Called {
+    step_id: String,
+    tool_call_id: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Resulted {
+    tool_call_id: String,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    step_id: String,
+    #[serde(default)]
+    usage: Option<Usage>,
+}
+
+/// What ends the turn.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) events: Vec<EventBody>,
+    pub(crate) messages: Vec<Box<RawValue>>,
+    /// The last row, if more of it may have been shown.
+    pub(crate) open_block: Option<Row>,
+}
+
+impl Ledger {
+    pub(crate) fn see(&mut self, row: Row) {
+        match row.kind.as_str() {
+            TEXT_DELTA => self.see_text(&row.data),
+            TOOL_CALL => {
+                if let Some(called) = read::<Called>(&row.data) {
+                    self.committed(&called.step_id);
+                    self.calls.push(called);
+                }
+            }
+            TOOL_RESULT => {
+                if let Some(resulted) = read::<Resulted>(&row.data)
+                    && let Some(idx) = self.calls.iter().position(|c| c.tool_call_id == resulted.tool_call_id)
+                {
+                    self.calls.remove(idx);
+                }
+            }
+            USAGE | STEP_COMPLETED => {
+                if let Some(step) = read::<Step>(&row.data) {
+                    self.committed(&step.step_id);
+                    if row.kind == USAGE {
+                        self.see_usage(step.usage.unwrap_or_default());
+                    }
+                }
+            }
+            _ => {}
+        }
+        self.last = Some(row);
+    }
+
+    fn see_text(&mut self, data: &RawValue) {
+        let Some(delta) = read::<Delta>(data) else { return };
+        match &mut self.partial {
+            Some(partial) if partial.step_id == delta.step_id => partial.text.push_str(&delta.text),
+            Some(_) | None => self.partial = Some(delta),
+        }
+    }
+
+    /// A durable event of the step came: the step's message was written with it.
+    fn committed(&mut self, step_id: &str) {
+        self.partial.take_if(|partial| partial.step_id == step_id);
+    }
+
+    fn see_usage(&mut self, usage: Usage) {
+        let add = |a: Option<u64>, b: Option<u64>| a.map_or(b, |a| Some(a + b.unwrap_or(0)));
+        self.usage.input_tokens += usage.input_tokens;
+        self.usage.output_tokens += usage.output_tokens;
+        self.usage.cache_read_tokens = add(self.usage.cache_read_tokens, usage.cache_read_tokens);
+        self.usage.cache_write_tokens = add(self.usage.cache_write_tokens, usage.cache_write_tokens);
+        self.context_tokens = usage.input_tokens + usage.output_tokens;
+    }
+
+    /// The events and messages that end the turn as interrupted.
+    pub(crate) fn end(self, duration_ms: u64) -> End {
+        let mut events = Vec::new();
+        let mut messages = Vec::new();
+        for called in &self.calls {
+            messages.push(unknown_result(&called.tool_call_id, &called.name));
+            let resulted = ToolResulted {
+                step_id: called.step_id.clone(),
+                tool_call_id: called.tool_call_id.clone(),
+                name: called.name.clone(),
+                status: ToolStatus::OutcomeUnknown,
+                content: UNKNOWN_OUTCOME.to_owned(),
+                duration_ms: 0,
+                detail: serde_json::Value::Null,
+            };
+            events.push(EventBody { kind: TOOL_RESULT.to_owned(), data: raw(&resulted) });
+        }
+        if let Some(mut partial) = self.partial
+            && !partial.text.trim().is_empty()
+        {
+            partial.text.truncate(partial.text.floor_char_boundary(PARTIAL_BYTES_MAX));
+            let parts = vec![Part::Text { text: partial.text }];
+            messages.push(raw(&Message { role: Role::Assistant, parts }));
+        }
+        let ended = TurnEnded {
+            status: TurnStatus::Interrupted,
+            reason: HOST_DIED.to_owned(),
+            usage: self.usage,
+            context_tokens: self.context_tokens,
+            duration_ms,
+        };
+        events.push(EventBody { kind: TURN_ENDED.to_owned(), data: raw(&ended) });
+        let joins = |row: &Row| matches!(row.kind.as_str(), TEXT_DELTA | REASONING_DELTA | TOOL_OUTPUT);
+        End { events, messages, open_block: self.last.filter(joins) }
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(data: &'a RawValue) -> Option<T> {
+    serde_json::from_str(data.get()).ok()
+}
+
+fn raw<T: Serialize>(value: &T) -> Box<RawValue> {
+    to_raw_value(value).expect("a struct of strings and numbers always encodes")
+}

@@ -1,0 +1,175 @@
+//! Following a conversation: the log from a cursor on, then what is in memory, then what comes, in one order.
+//!
+//! When this process runs no turn in it, another may, and only the store tells: then it is polled.
+
+use crate::conv::Attached;
+use crate::convs::{Convs, Watching};
+use crate::keys;
+use crate::read::read_row;
+use crate::store::{self, Pages};
+use crate::watcher::Next;
+use dispatch_sdk::contracts::conversations::WatchParams;
+use dispatch_sdk::{Call, Fault, fault};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::warn;
+
+/// How often the store is asked while another process runs a turn in the conversation.
+const POLL_TURN_EVERY: Duration = Duration::from_millis(200);
+/// How often it is asked whether another process began one.
+const POLL_IDLE_EVERY: Duration = Duration::from_millis(500);
+/// Rows read at a time.
+const PAGE_ROWS: usize = 64;
+/// Most reads in a row that may fail before the watch ends with the fault.
+const READ_FAILURES_MAX: u32 = 20;
+/// Wait after a read that failed.
+const READ_RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// Emits every event after the cursor, until the call is cancelled.
+pub(crate) async fn watch(convs: &Arc<Convs>, call: &Call, params: WatchParams) -> Result<(), Fault> {
+    keys::check_id(&params.conversation_id)?;
+    store::head_of(&call.host(), &params.conversation_id).await?;
+    let reader = Reader {
+        call,
+        watching: convs.watch(&params.conversation_id),
+        id: params.conversation_id,
+        cursor: params.after,
+        version: None,
+        turn_elsewhere: false,
+        n_failures: 0,
+    };
+    tokio::select! {
+        ended = reader.run() => match ended {
+            Err(fault) if fault.is(fault::CANCELLED) && call.is_cancelled() => Ok(()),
+            ended => ended,
+        },
+        () = call.cancelled() => Ok(()),
+    }
+}
+
+struct Reader<'a> {
+    call: &'a Call,
+    watching: Watching,
+    id: String,
+    /// Everything up to here has been emitted.
+    cursor: u64,
+    /// Version of the head at the last look.
+    version: Option<u64>,
+    /// At the last look a turn was open, and it was not ours.
+    turn_elsewhere: bool,
+    n_failures: u32,
+}
+
+impl Reader<'_> {
+    async fn run(mut self) -> Result<(), Fault> {
+        loop {
+            self.catch_up().await?;
+            self.follow().await?;
+        }
+    }
+
+    /// Emits what is on disk, then what is in memory; afterwards frames are queued for this watcher.
+    async fn catch_up(&mut self) -> Result<(), Fault> {
+        loop {
+            match self.watching.conv.read_to() {
+                Some(seq) => self.emit_log(Some(seq)).await?,
+                None => {
+                    self.look().await?;
+                    self.emit_log(None).await?;
+                }
+            }
+            if let Attached::With(frames) = self.watching.conv.attach(&self.watching.watcher, self.cursor) {
+                for frame in frames {
+                    self.call.emit_raw(frame.json.clone()).await?;
+                    self.cursor = frame.seq;
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    /// Emits what is pushed, until the log must be read again.
+    async fn follow(&mut self) -> Result<(), Fault> {
+        loop {
+            match self.watching.watcher.next() {
+                Next::Frame(frame) if frame.seq > self.cursor => {
+                    self.call.emit_raw(frame.json.clone()).await?;
+                    self.cursor = frame.seq;
+                }
+                Next::Frame(_) => {}
+                Next::Behind => return Ok(()),
+                Next::Nothing if self.watching.conv.runs_a_turn() => self.watching.watcher.changed().await,
+                Next::Nothing => {
+                    let every = if self.turn_elsewhere { POLL_TURN_EVERY } else { POLL_IDLE_EVERY };
+                    let host = self.call.host();
+                    tokio::select! {
+                        () = self.watching.watcher.changed() => {}
+                        () = host.sleep(every) => {
+                            if self.look().await? {
+                                self.watching.watcher.fall_behind();
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks at the head; whether it changed since the last look.
+    async fn look(&mut self) -> Result<bool, Fault> {
+        let known = loop {
+            match store::head_of(&self.call.host(), &self.id).await {
+                Ok(known) => break known,
+                Err(fault) => self.failed(fault).await?,
+            }
+        };
+        self.n_failures = 0;
+        self.turn_elsewhere = known.head.open_turn.is_some();
+        let before = self.version.replace(known.version);
+        Ok(before != self.version)
+    }
+
+    /// Emits the rows after the cursor, up to `to` if it says so.
+    async fn emit_log(&mut self, to: Option<u64>) -> Result<(), Fault> {
+        let end = to.map_or_else(|| keys::rows_end(&self.id), |to| keys::row(&self.id, to.saturating_add(1)));
+        let from = |cursor: u64| keys::row(&self.id, cursor.saturating_add(1));
+        let mut pages = Pages::new(from(self.cursor), end.clone(), PAGE_ROWS, false);
+        loop {
+            let entries = match pages.next(&self.call.host()).await {
+                Ok(Some(entries)) => entries,
+                Ok(None) => return Ok(()),
+                Err(fault) => {
+                    self.failed(fault).await?;
+                    pages = Pages::new(
+                        keys::row(&self.id, self.cursor.saturating_add(1)),
+                        end.clone(),
+                        PAGE_ROWS,
+                        false,
+                    );
+                    continue;
+                }
+            };
+            self.n_failures = 0;
+            for entry in &entries {
+                if let Some(row) = read_row(entry) {
+                    let seq = row.seq;
+                    self.call.emit(&row.into_event(&self.id, self.cursor)).await?;
+                    self.cursor = seq;
+                } else if let Some(seq) = keys::number_of(&entry.key) {
+                    self.cursor = seq;
+                }
+            }
+        }
+    }
+
+    /// Waits after a failed read; ends the watch when too many failed in a row.
+    async fn failed(&mut self, fault: Fault) -> Result<(), Fault> {
+        self.n_failures += 1;
+        if self.n_failures >= READ_FAILURES_MAX || fault.is(fault::NOT_FOUND) || fault.is(fault::CANCELLED) {
+            return Err(fault);
+        }
+        warn!(conversation_id = self.id, %fault, "a watcher cannot read the log; trying again");
+        self.call.host().sleep(READ_RETRY_AFTER).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! One watcher's queue of frames. Writers push and never wait; a watcher that falls behind reads the log instead.
+
+use dispatch_sdk::SharedBytes;
+use dispatch_sdk::contracts::event::Event;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// Most frames that wait for one watcher.
+pub(crate) const WATCHER_QUEUE_MAX: usize = 1024;
+/// Most bytes of frames that wait for one watcher; one frame more may tip it.
+pub(crate) const WATCHER_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+
+/// An encoded event; watchers share it.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) seq: u64,
+    pub(crate) json: SharedBytes,
+}
+
+impl Frame {
+    pub(crate) fn new(event: &Event) -> Arc<Self> {
+        let json = serde_json::to_vec(event).expect("a struct of strings, numbers and JSON always encodes");
+        Arc::new(Self { seq: event.seq, json: SharedBytes::from(Arc::new(json.into())) })
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    queue: Mutex<Queue>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Queue {
+    frames: VecDeque<Arc<Frame>>,
+    bytes: usize,
+    /// Frames are not queued: the watcher must read the log first.
+    behind: bool,
+}
+
+/// What a watcher does next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Frame(Arc<Frame>),
+    /// The log must be read from the cursor on.
+    Behind,
+    Nothing,
+}
+
+impl Watcher {
+    /// A watcher that has read nothing yet.
+    pub(crate) fn new() -> Arc<Self> {
+        let queue = Queue { frames: VecDeque::new(), bytes: 0, behind: true };
+        Arc::new(Self { queue: Mutex::new(queue), changed: Notify::new() })
+    }
+
+    /// From now on frames are queued.
+    pub(crate) fn attach(&self) {
+        let mut queue = self.lock();
+        queue.frames.clear();
+        queue.bytes = 0;
+        queue.behind = false;
+    }
+
+    /// Drops what is queued: the watcher reads the log.
+    pub(crate) fn fall_behind(&self) {
+        let mut queue = self.lock();
+        queue.frames = VecDeque::new();
+        queue.bytes = 0;
+        queue.behind = true;
+        drop(queue);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn push(&self, frame: &Arc<Frame>) {
+        let mut queue = self.lock();
+        if queue.behind {
+            return;
+        }
+        if queue.frames.len() == WATCHER_QUEUE_MAX || queue.bytes > WATCHER_QUEUE_BYTES_MAX {
+            drop(queue);
+            self.fall_behind();
+            return;
+        }
+        queue.bytes += frame.json.len();
+        queue.frames.push_back(Arc::clone(frame));
+        drop(queue);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn next(&self) -> Next {
+        let mut queue = self.lock();
+        match queue.frames.pop_front() {
+            Some(frame) => {
+                queue.bytes -= frame.json.len();
+                Next::Frame(frame)
+            }
+            None if queue.behind => Next::Behind,
+            None => Next::Nothing,
+        }
+    }
+
+    /// Waits until something was pushed, or the watcher fell behind.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
