@@ -1,3 +1,6 @@
 //! What tests of the host and of extensions are made with. It must not know core or any extension.
 
+pub mod fake_host;
 pub mod fake_llm;
+
+pub use fake_host::{FakeHost, FakeOut, LogRecord, Opened, OpenedStream, Published, RecordedCall};

@@ -1,0 +1,316 @@
+//! Open calls: who called whom, and the two phases in which a call is cancelled.
+
+use super::clock::Entered;
+use super::fakes::FakeCallee;
+use super::guard::{BoxFuture, Guarded, entry};
+use super::streams::{Flow, TestQueue};
+use super::{Shared, Slot};
+use dispatch_abi::abi_stable::std_types::RResult;
+use dispatch_abi::{CallCtx, SharedBytes};
+use dispatch_contracts::fault::{CANCELLED, DEADLINE, UNAVAILABLE};
+use dispatch_contracts::{Fault, Mode};
+use dispatch_sdk::__private::fault_from_abi;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, oneshot};
+
+/// One call between its making and its reply.
+pub(super) struct OpenCall {
+    pub(super) id: u64,
+    pub(super) parent_id: u64,
+    pub(super) depth: usize,
+    pub(super) verb: String,
+    pub(super) caller: Caller,
+    pub(super) callee: Callee,
+    /// 0 = the caller wants no frames.
+    pub(super) stream_id: u64,
+    pub(super) mode: Mode,
+    pub(super) meta: SharedBytes,
+    pub(super) deadline: Option<Instant>,
+    pub(super) state: Mutex<State>,
+    pub(super) changed: Notify,
+}
+
+pub(super) struct State {
+    pub(super) phase: Phase,
+    pub(super) caller_gone: bool,
+    pub(super) flow: Flow,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self { phase: Phase::Open, caller_gone: false, flow: Flow::new() }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    Cancelled(Cause),
+    Over,
+}
+
+/// Why a call does not run to its own end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    Cancelled,
+    Deadline,
+    HostClosed,
+}
+
+#[derive(Clone)]
+pub(super) enum Caller {
+    Instance(Arc<Slot>),
+    Test { name: String, frames: Arc<TestQueue> },
+}
+
+impl Caller {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Instance(slot) => &slot.id,
+            Self::Test { name, .. } => name,
+        }
+    }
+
+    pub(super) fn on_stream(&self, stream_id: u64, frames: &[SharedBytes]) {
+        match self {
+            Self::Instance(slot) => slot.object.on_stream(stream_id, frames.into()),
+            Self::Test { frames: queue, .. } => queue.push(frames.into()),
+        }
+    }
+}
+
+pub(super) enum Callee {
+    Instance(Arc<Slot>),
+    Fake(FakeCallee),
+}
+
+impl OpenCall {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether `instance` answers this call.
+    pub(super) fn is_answered_by(&self, instance: &str) -> bool {
+        matches!(&self.callee, Callee::Instance(slot) if slot.id == instance)
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.lock().phase != Phase::Open
+    }
+
+    /// Milliseconds left, at least 1; 0 = no deadline.
+    pub(super) fn budget_ms(&self) -> u64 {
+        self.deadline.map_or(0, |at| {
+            let left = at.saturating_duration_since(Instant::now());
+            u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1)
+        })
+    }
+
+    pub(super) async fn cancelled(&self) -> Cause {
+        loop {
+            let changed = self.changed.notified();
+            match self.lock().phase {
+                Phase::Cancelled(cause) => return cause,
+                Phase::Open => {}
+                Phase::Over => return Cause::Cancelled,
+            }
+            changed.await;
+        }
+    }
+
+    async fn host_closed(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.lock().phase == Phase::Cancelled(Cause::HostClosed) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// First phase. True if it was open until now.
+    fn cancel(&self, cause: Cause) -> bool {
+        let was_open = {
+            let mut state = self.lock();
+            let was_open = state.phase == Phase::Open;
+            if was_open || (cause == Cause::HostClosed && state.phase != Phase::Over) {
+                state.phase = Phase::Cancelled(cause);
+            }
+            was_open
+        };
+        self.changed.notify_waiters();
+        was_open
+    }
+
+    fn fault(&self, cause: Cause) -> Fault {
+        let verb = &self.verb;
+        match cause {
+            Cause::Cancelled => Fault::new(CANCELLED, format!("`{verb}` was cancelled before it was done")),
+            Cause::Deadline => Fault::new(DEADLINE, format!("`{verb}` did not answer within its budget")),
+            Cause::HostClosed => Fault::new(UNAVAILABLE, "the host has been closed"),
+        }
+    }
+}
+
+impl Shared {
+    /// Cancels a call and, with it, every call made out of it.
+    pub(super) fn cancel(&self, call: &OpenCall, cause: Cause) {
+        if call.cancel(cause) {
+            self.cancel_children(call.id);
+        }
+    }
+
+    fn cancel_children(&self, parent_id: u64) {
+        let children: Vec<_> =
+            self.calls().values().filter(|call| call.parent_id == parent_id).cloned().collect();
+        for child in children {
+            self.cancel(&child, Cause::Cancelled);
+        }
+    }
+
+    /// Runs one call to its end and completes its reply.
+    pub(super) async fn drive(
+        self: Arc<Self>,
+        call: Arc<OpenCall>,
+        body: SharedBytes,
+        reply: oneshot::Sender<Result<SharedBytes, Fault>>,
+    ) {
+        let result = self.run(&call, body).await;
+        call.lock().phase = Phase::Over;
+        call.changed.notify_waiters();
+        call.delivered().await;
+        self.calls().remove(&call.id);
+        self.cancel_children(call.id);
+        // The caller may have gone; then nobody wants the reply.
+        let _ = reply.send(result);
+    }
+
+    async fn run(self: &Arc<Self>, call: &Arc<OpenCall>, body: SharedBytes) -> Result<SharedBytes, Fault> {
+        let mut callee = Guarded::new(format!("`{}`", call.verb), self.begin(call, body)?);
+        let deadline = async {
+            match call.deadline {
+                Some(at) => Entered::sleep(&self.timers, at.saturating_duration_since(Instant::now())).await,
+                None => std::future::pending().await,
+            }
+        };
+        let cause = tokio::select! {
+            biased;
+            result = &mut callee => return result,
+            cause = call.cancelled() => cause,
+            () = deadline => {
+                self.cancel(call, Cause::Deadline);
+                Cause::Deadline
+            }
+        };
+        if let Callee::Instance(slot) = &call.callee {
+            slot.object.cancel(call.id);
+        }
+        let answered = tokio::select! {
+            biased;
+            result = &mut callee => Some(result),
+            () = call.host_closed() => None,
+            () = Entered::sleep(&self.timers, Duration::from_millis(self.cancel_grace_ms())) => None,
+        };
+        match answered {
+            Some(Err(fault)) if fault.is(CANCELLED) => Err(call.fault(cause)),
+            Some(result) => result,
+            None => {
+                if let Err(fault) = callee.discard() {
+                    self.log_host(1, &fault.message);
+                }
+                Err(call.fault(cause))
+            }
+        }
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        call: &Arc<OpenCall>,
+        body: SharedBytes,
+    ) -> Result<BoxFuture<Result<SharedBytes, Fault>>, Fault> {
+        let slot = match &call.callee {
+            Callee::Instance(slot) => slot,
+            Callee::Fake(fake) => {
+                return entry(&format!("the fake of `{}`", call.verb), || fake.begin(self, call, &body));
+            }
+        };
+        let ctx = CallCtx {
+            call_id: call.id,
+            parent_id: call.parent_id,
+            budget_ms: call.budget_ms(),
+            streamed: call.stream_id != 0,
+            caller: call.caller.name().into(),
+            meta: call.meta.clone(),
+        };
+        let reply =
+            entry(&format!("`{}`", call.verb), || slot.object.call(call.verb.as_str().into(), ctx, body))?;
+        Ok(Box::pin(async move {
+            match reply.await {
+                RResult::ROk(bytes) => Ok(bytes),
+                RResult::RErr(fault) => Err(fault_from_abi(fault)),
+            }
+        }))
+    }
+}
+
+/// The caller's end of a call; dropping it before the reply cancels the call.
+pub(super) struct PendingReply {
+    shared: Arc<Shared>,
+    call: Option<Arc<OpenCall>>,
+    reply: oneshot::Receiver<Result<SharedBytes, Fault>>,
+}
+
+impl PendingReply {
+    pub(super) fn of(
+        shared: &Arc<Shared>,
+        call: Arc<OpenCall>,
+        reply: oneshot::Receiver<Result<SharedBytes, Fault>>,
+    ) -> Self {
+        Self { shared: Arc::clone(shared), call: Some(call), reply }
+    }
+
+    pub(super) fn refused(shared: &Arc<Shared>, fault: Fault) -> Self {
+        let (sender, reply) = oneshot::channel();
+        // The receiver stands beside it, so this cannot fail.
+        let _ = sender.send(Err(fault));
+        Self { shared: Arc::clone(shared), call: None, reply }
+    }
+
+    pub(super) fn cancel(&self) {
+        if let Some(call) = &self.call {
+            self.shared.cancel(call, Cause::Cancelled);
+        }
+    }
+
+    pub(super) fn grant(&self, bytes: u64) {
+        if let Some(call) = &self.call {
+            call.grant(bytes);
+        }
+    }
+}
+
+impl Future for PendingReply {
+    type Output = Result<SharedBytes, Fault>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Poll::Ready(received) = Pin::new(&mut self.reply).poll(cx) else { return Poll::Pending };
+        self.call = None;
+        Poll::Ready(
+            received.unwrap_or_else(|_| Err(Fault::new(UNAVAILABLE, "the host was closed before the reply"))),
+        )
+    }
+}
+
+impl Drop for PendingReply {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            call.lock().caller_gone = true;
+            self.shared.cancel(&call, Cause::Cancelled);
+            call.changed.notify_waiters();
+        }
+    }
+}

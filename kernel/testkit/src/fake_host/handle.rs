@@ -1,0 +1,132 @@
+//! The ABI's `Host` as one instance sees it.
+
+use super::calls::Caller;
+use super::route::Wishes;
+use super::{LogRecord, Published, Shared};
+use crate::fake_host::calls::OpenCall;
+use dispatch_abi::abi_stable::sabi_trait::TD_Opaque;
+use dispatch_abi::abi_stable::std_types::{RArc, RResult, RStr, RString};
+use dispatch_abi::async_ffi::{FfiFuture, FutureExt as _};
+use dispatch_abi::{CallOpts, EMIT_OVER, Host, Host_TO, HostObj, Reply, SharedBytes};
+use dispatch_contracts::Fault;
+use dispatch_contracts::fault::{CANCELLED, UNAVAILABLE};
+use dispatch_sdk::__private::fault_to_abi;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The most verbose level that a fake host keeps: debug.
+const LOG_LEVEL_MAX: u8 = 4;
+
+#[derive(Clone)]
+struct Handle {
+    shared: Arc<Shared>,
+    instance: String,
+}
+
+/// The host object of the instance `instance`.
+pub(super) fn host_object(shared: &Arc<Shared>, instance: &str) -> HostObj {
+    let handle = Handle { shared: Arc::clone(shared), instance: instance.to_owned() };
+    Host_TO::from_ptr(RArc::new(handle), TD_Opaque)
+}
+
+impl Handle {
+    /// A call that this instance answers now.
+    fn own_call(&self, call_id: u64) -> Option<Arc<OpenCall>> {
+        self.shared.calls().get(&call_id).filter(|call| call.is_answered_by(&self.instance)).cloned()
+    }
+}
+
+fn to_abi<T>(result: Result<T, Fault>) -> RResult<T, dispatch_abi::Fault> {
+    match result {
+        Ok(value) => RResult::ROk(value),
+        Err(fault) => RResult::RErr(fault_to_abi(fault)),
+    }
+}
+
+impl Host for Handle {
+    fn call(&self, verb: RStr<'_>, opts: CallOpts, body: SharedBytes) -> Reply<SharedBytes> {
+        let Some(slot) = self.shared.slot(&self.instance) else {
+            let message =
+                format!("`{}` is not open any more, or calls before it has been opened", self.instance);
+            return std::future::ready(to_abi(Err(Fault::new(UNAVAILABLE, message)))).into_ffi();
+        };
+        let wishes = Wishes {
+            parent_call_id: opts.parent_call_id,
+            stream_id: opts.stream_id,
+            budget_ms: opts.budget_ms,
+            meta: opts.meta,
+        };
+        let reply = self.shared.call(Caller::Instance(slot), None, verb.as_str(), &wishes, body);
+        async move { to_abi(reply.await) }.into_ffi()
+    }
+
+    fn emit(&self, call_id: u64, frame: SharedBytes) -> i64 {
+        let Some(call) = self.own_call(call_id) else { return EMIT_OVER };
+        let (answer, refusal) = call.emit(frame);
+        if let Some(reason) = refusal {
+            self.shared.log_host(1, &reason);
+        }
+        answer
+    }
+
+    fn drained(&self, call_id: u64) -> Reply<u64> {
+        let call = self.own_call(call_id);
+        async move {
+            match call {
+                Some(call) => to_abi(call.drained().await),
+                None => to_abi(Err(Fault::new(CANCELLED, format!("call {call_id} is over")))),
+            }
+        }
+        .into_ffi()
+    }
+
+    fn credit(&self, stream_id: u64, bytes: u64) {
+        if stream_id == 0 {
+            return;
+        }
+        let call = self
+            .shared
+            .calls()
+            .values()
+            .find(|call| {
+                call.stream_id == stream_id
+                    && matches!(&call.caller, Caller::Instance(slot) if slot.id == self.instance)
+            })
+            .cloned();
+        if let Some(call) = call {
+            call.grant(bytes);
+        }
+    }
+
+    fn publish(&self, topic: RStr<'_>, data: SharedBytes) {
+        let data = serde_json::from_slice(&data).unwrap_or(Value::Null);
+        let topic = topic.as_str().to_owned();
+        self.shared.record_published(Published { instance: self.instance.clone(), topic, data });
+    }
+
+    fn is_cancelled(&self, call_id: u64) -> bool {
+        self.own_call(call_id).is_none_or(|call| call.is_cancelled())
+    }
+
+    fn sleep(&self, ms: u64) -> FfiFuture<()> {
+        self.shared.clock.sleep(&self.shared.timers, ms).into_ffi()
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.shared.clock.now_ms()
+    }
+
+    fn new_id(&self) -> RString {
+        self.shared.clock.new_id().into()
+    }
+
+    fn log(&self, level: u8, target: RStr<'_>, record: RStr<'_>) {
+        let record = serde_json::from_str(&record).unwrap_or_else(|_| record.as_str().into());
+        let (instance, target) = (self.instance.clone(), target.as_str().to_owned());
+        self.shared.log(LogRecord { instance, level, target, record });
+    }
+
+    fn log_level_max(&self) -> u8 {
+        LOG_LEVEL_MAX
+    }
+}

@@ -1,0 +1,38 @@
+//! One opened instance, as the host holds it.
+
+use dispatch_abi::InstanceObj;
+use dispatch_contracts::Fault;
+use dispatch_contracts::contract_of;
+use dispatch_contracts::fault::BROKEN;
+use dispatch_contracts::kernel::{Contributions, Started, VerbInfo};
+use std::sync::OnceLock;
+
+pub(super) struct Slot {
+    pub(super) id: String,
+    pub(super) object: InstanceObj,
+    /// Empty until the instance has started: until then nobody can call it.
+    pub(super) started: OnceLock<Started>,
+}
+
+impl Slot {
+    pub(super) fn has_started(&self, bytes: &[u8]) -> Result<(), Fault> {
+        let started = serde_json::from_slice(bytes).map_err(|e| {
+            Fault::new(BROKEN, format!("cannot read what the start of `{}` answered: {e}", self.id))
+        })?;
+        self.started.set(started).map_err(|_| Fault::new(BROKEN, format!("`{}` started twice", self.id)))
+    }
+
+    pub(super) fn verb(&self, name: &str) -> Option<VerbInfo> {
+        self.started.get()?.verbs.iter().find(|verb| verb.name == name).cloned()
+    }
+
+    pub(super) fn provides(&self, contract: &str) -> bool {
+        self.started
+            .get()
+            .is_some_and(|started| started.verbs.iter().any(|verb| contract_of(&verb.name) == contract))
+    }
+
+    pub(super) fn contributes(&self) -> Contributions {
+        self.started.get().map(|started| started.contributes.clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,5 @@
+//! Each rule of the waist, shown on small extensions.
+
+mod addressing;
+mod smallest;
+mod toy;
