@@ -69,3 +69,6 @@ impl OpenAiCompat {
         reply.map_err(|trouble| trouble.into_fault(&self.settings.secrets))
     }
 }
+
+#[cfg(test)]
+mod tests;
