@@ -1,0 +1,112 @@
+//! What every part of a running turn shares: its inputs, its ports, and the counted way out for frames.
+
+use super::events::{event, notice};
+use super::limits::EMIT_GRACE_MS;
+use super::ports::{NobodyListens, TurnPorts};
+use super::stop::StopSignal;
+use super::tools::TurnTools;
+use dispatch_contracts::event::EventBody;
+use serde::Serialize;
+use std::future::Future;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// `turn.v1/run`'s parameters without the history.
+pub(super) struct About {
+    pub(super) conversation_id: String,
+    pub(super) turn_id: String,
+    pub(super) provider: String,
+    pub(super) model: String,
+    pub(super) system: String,
+    pub(super) cwd: String,
+    pub(super) steps_max: u32,
+}
+
+/// The unchanging surroundings of one turn.
+pub(super) struct Ctx<'a> {
+    pub(super) about: &'a About,
+    pub(super) tools: &'a TurnTools,
+    pub(super) ports: &'a dyn TurnPorts,
+    pub(super) stop: &'a StopSignal,
+    pub(super) frames: &'a Frames<'a>,
+    /// Names of the tools that the model sees; empty until `turn.tools` was filtered.
+    pub(super) offered: OnceLock<Vec<String>>,
+}
+
+impl Ctx<'_> {
+    pub(super) fn now_ms(&self) -> u64 {
+        self.ports.now_ms()
+    }
+
+    /// Ms since `then`.
+    pub(super) fn since(&self, then_ms: u64) -> u64 {
+        self.now_ms().saturating_sub(then_ms)
+    }
+}
+
+/// What `work` answers; once the turn is stopped it has `grace_ms` more.
+pub(super) async fn with_grace<T>(
+    ports: &dyn TurnPorts,
+    stop: &StopSignal,
+    grace_ms: u64,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let grace_over = async {
+        stop.given().await;
+        ports.sleep(grace_ms).await;
+    };
+    tokio::select! {
+        biased;
+        answer = work => Some(answer),
+        () = grace_over => None,
+    }
+}
+
+/// The frames of `turn.v1/run`: counted, because each commit says how many came before it.
+pub(super) struct Frames<'a> {
+    ports: &'a dyn TurnPorts,
+    stop: &'a StopSignal,
+    n_shown: AtomicU64,
+    /// Nobody takes frames any more, or did not after a stop.
+    deaf: AtomicBool,
+}
+
+impl<'a> Frames<'a> {
+    pub(super) fn new(ports: &'a dyn TurnPorts, stop: &'a StopSignal) -> Self {
+        Self { ports, stop, n_shown: AtomicU64::new(0), deaf: AtomicBool::new(false) }
+    }
+
+    /// Frames taken so far.
+    pub(super) fn n_shown(&self) -> u64 {
+        self.n_shown.load(Ordering::Acquire)
+    }
+
+    /// Shows one frame; waits for credit, after a stop no longer than [`EMIT_GRACE_MS`].
+    pub(super) async fn emit(&self, kind: &str, data: &impl Serialize) {
+        self.send(event(kind, data)).await;
+    }
+
+    /// Shows a `notice`.
+    pub(super) async fn notice(&self, code: &str, message: &str) {
+        self.send(notice(code, message)).await;
+    }
+
+    async fn send(&self, frame: EventBody) {
+        if self.deaf.load(Ordering::Acquire) {
+            return;
+        }
+        match with_grace(self.ports, self.stop, EMIT_GRACE_MS, self.ports.emit(frame)).await {
+            Some(Ok(())) => {
+                self.n_shown.fetch_add(1, Ordering::AcqRel);
+            }
+            Some(Err(NobodyListens)) => {
+                tracing::debug!("nobody takes the frames of this turn any more");
+                self.deaf.store(true, Ordering::Release);
+            }
+            None => {
+                tracing::debug!("the frames of this turn found no credit after it was stopped");
+                self.deaf.store(true, Ordering::Release);
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! How a turn ends, and how that is written down.
+
+use super::bound::first_chars;
+use super::ctx::Ctx;
+use super::events::event;
+use super::limits::FAULT_CHARS_MAX;
+use super::outbox::Outbox;
+use dispatch_contracts::Fault;
+use dispatch_contracts::event::{ERROR, TURN_ENDED, TurnEnded, TurnError, TurnStatus};
+use dispatch_contracts::provider::{Finish, Usage};
+
+/// Why a turn is over.
+pub(super) enum Ending {
+    /// With a finish reason.
+    Completed(&'static str),
+    /// By the stop signal.
+    Stopped,
+    /// By a provider, a filter or a bound.
+    Failed(TurnError),
+    /// By a commit: nothing more can be made durable.
+    CommitFailed(Fault),
+}
+
+impl Ending {
+    /// The end by a fault that is no provider's.
+    pub(super) fn failed(fault: &Fault) -> Self {
+        Self::Failed(TurnError {
+            code: fault.code.clone(),
+            class: None,
+            message: first_chars(&fault.message, FAULT_CHARS_MAX).to_owned(),
+            retry_after_ms: None,
+            http_status: None,
+        })
+    }
+
+    /// The end by a finish reason, with nothing left to run.
+    pub(super) const fn finished(finish: Finish) -> Self {
+        Self::Completed(match finish {
+            // A wire that says `tool_calls` without any waits for nothing.
+            Finish::Stop | Finish::ToolCalls => "stop",
+            Finish::Length => "length",
+            Finish::ContentFilter => "content_filter",
+            Finish::Other => "other",
+        })
+    }
+}
+
+/// What a turn used up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spent {
+    pub(super) started_at: u64,
+    /// Sum over the steps.
+    pub(super) usage: Usage,
+    /// Of the last step that said.
+    pub(super) last_usage: Usage,
+}
+
+/// Commits what is left and the end itself. A commit that fails here, or failed before, makes the turn a failed one.
+pub(super) async fn write_down(ctx: &Ctx<'_>, mut outbox: Outbox, ending: Ending, spent: Spent) -> TurnEnded {
+    let (status, reason) = match &ending {
+        Ending::Completed(reason) => (TurnStatus::Completed, (*reason).to_owned()),
+        Ending::Stopped => (ctx.stop.status(), "stopped".to_owned()),
+        Ending::Failed(error) => (TurnStatus::Failed, error.code.clone()),
+        Ending::CommitFailed(fault) => (TurnStatus::Failed, fault.code.clone()),
+    };
+    let ended = TurnEnded {
+        status,
+        reason,
+        usage: spent.usage,
+        context_tokens: spent.last_usage.input_tokens.saturating_add(spent.last_usage.output_tokens),
+        duration_ms: ctx.since(spent.started_at),
+    };
+    let turn_id = &ctx.about.turn_id;
+    match ending {
+        Ending::Completed(_) | Ending::Stopped => {}
+        Ending::Failed(error) => outbox.event(event(ERROR, &error)),
+        Ending::CommitFailed(fault) => {
+            tracing::error!(turn_id, code = fault.code, message = fault.message, "a turn could not commit");
+            return ended;
+        }
+    }
+    outbox.event(event(TURN_ENDED, &ended));
+    match outbox.flush(ctx).await {
+        Ok(()) => ended,
+        Err(fault) => {
+            tracing::error!(
+                turn_id,
+                code = fault.code,
+                message = fault.message,
+                "a turn could not commit its end"
+            );
+            TurnEnded { status: TurnStatus::Failed, reason: fault.code, ..ended }
+        }
+    }
+}

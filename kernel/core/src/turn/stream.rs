@@ -1,0 +1,170 @@
+//! One step's provider stream: read, shown, stopped, and tried again as long as nothing of it was shown.
+
+use super::bound::first_chars;
+use super::ctx::Ctx;
+use super::draft::{Draft, DraftPart};
+use super::limits::{FAULT_CHARS_MAX, RETRY_ATTEMPTS_MAX};
+use super::ports::Item;
+use super::request::Request;
+use dispatch_contracts::Fault;
+use dispatch_contracts::event::{RETRY_SCHEDULED, RetryScheduled, TurnError};
+use dispatch_contracts::fault::{DEADLINE, OVERLOADED};
+use dispatch_contracts::provider::{FaultClass, ProviderFault, StreamReply};
+use dispatch_contracts::retry::DecideParams;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// How a stream ended.
+pub(super) enum StreamEnd {
+    /// With a finish reason.
+    Replied(StreamReply),
+    /// The turn was stopped.
+    Stopped,
+    /// It failed for good.
+    Failed(TurnError),
+}
+
+/// What a step's last request came to.
+pub(super) struct Streamed {
+    pub(super) parts: Vec<DraftPart>,
+    pub(super) n_calls_left_out: usize,
+    pub(super) end: StreamEnd,
+    pub(super) requested_at: u64,
+    pub(super) first_ms: Option<u64>,
+    pub(super) stream_ms: u64,
+}
+
+/// Sends `request` until it succeeds, is stopped, or shall not be tried again.
+pub(super) async fn run(ctx: &Ctx<'_>, step_id: &str, request: &Request<'_>) -> Streamed {
+    let began_at = ctx.now_ms();
+    let mut attempt = 0;
+    loop {
+        let requested_at = ctx.now_ms();
+        let mut draft = Draft::new(ctx, step_id);
+        let mut first_ms = None;
+        let read = read(ctx, &mut draft, request, requested_at, &mut first_ms).await;
+        let stream_ms = ctx.since(requested_at);
+        attempt += 1;
+        let end = match read {
+            StreamEnd::Failed(error) if !draft.shown => {
+                match wait_to_retry(ctx, step_id, &error, attempt, began_at).await {
+                    Retry::Again => continue,
+                    Retry::GiveUp => StreamEnd::Failed(error),
+                    Retry::Stopped => StreamEnd::Stopped,
+                }
+            }
+            read => read,
+        };
+        let Draft { parts, n_calls_left_out, .. } = draft;
+        return Streamed { parts, n_calls_left_out, end, requested_at, first_ms, stream_ms };
+    }
+}
+
+async fn read(
+    ctx: &Ctx<'_>,
+    draft: &mut Draft<'_>,
+    request: &Request<'_>,
+    requested_at: u64,
+    first_ms: &mut Option<u64>,
+) -> StreamEnd {
+    let mut stream = ctx.ports.stream_provider(&ctx.about.provider, request.params());
+    let end = loop {
+        let due_ms = draft.due_ms();
+        let due = async {
+            match due_ms {
+                Some(due_ms) => ctx.ports.sleep(due_ms).await,
+                None => std::future::pending().await,
+            }
+        };
+        let item = tokio::select! {
+            biased;
+            () = ctx.stop.given() => break StreamEnd::Stopped,
+            item = stream.next() => item,
+            () = due => {
+                draft.flush().await;
+                continue;
+            }
+        };
+        match item {
+            Item::Frame(frame) => {
+                let came_ms = ctx.since(requested_at);
+                if let Err(fault) = draft.push(frame).await {
+                    break StreamEnd::Failed(provider_error(&fault));
+                }
+                if first_ms.is_none() && !draft.parts.is_empty() {
+                    *first_ms = Some(came_ms);
+                }
+            }
+            Item::End(Ok(reply)) => break StreamEnd::Replied(reply),
+            Item::End(Err(fault)) => break StreamEnd::Failed(provider_error(&fault)),
+        }
+    };
+    // The endpoint is let go before anybody waits for credit.
+    drop(stream);
+    draft.close_block().await;
+    end
+}
+
+enum Retry {
+    Again,
+    GiveUp,
+    Stopped,
+}
+
+/// Asks the retry policy and waits as it says.
+async fn wait_to_retry(
+    ctx: &Ctx<'_>,
+    step_id: &str,
+    error: &TurnError,
+    attempt: u32,
+    began_at: u64,
+) -> Retry {
+    let Some(class) = error.class.filter(|class| class.retryable()) else { return Retry::GiveUp };
+    if attempt >= RETRY_ATTEMPTS_MAX {
+        return Retry::GiveUp;
+    }
+    let params = DecideParams {
+        class,
+        provider: ctx.about.provider.clone(),
+        attempt,
+        retry_after_ms: error.retry_after_ms,
+        elapsed_ms: ctx.since(began_at),
+    };
+    let decision = match ctx.stop.race(async { ctx.ports.retry(params).await }).await {
+        Some(decision) => decision,
+        None => return Retry::Stopped,
+    };
+    let Some(delay_ms) = decision.and_then(|decision| decision.delay_ms) else { return Retry::GiveUp };
+    let step_id = step_id.to_owned();
+    let planned = RetryScheduled { step_id, attempt, delay_ms, class, message: error.message.clone() };
+    ctx.frames.emit(RETRY_SCHEDULED, &planned).await;
+    match ctx.stop.race(ctx.ports.sleep(delay_ms)).await {
+        Some(()) => Retry::Again,
+        None => Retry::Stopped,
+    }
+}
+
+/// A provider's fault; the router's silence limit and its limit of calls have a class too.
+fn provider_error(fault: &Fault) -> TurnError {
+    let said = ProviderFault::deserialize(&fault.detail).ok();
+    let class = match fault.code.as_str() {
+        DEADLINE => Some(FaultClass::Stalled),
+        OVERLOADED => Some(FaultClass::ProviderOverloaded),
+        code => said.as_ref().map(|said| said.class).or_else(|| class_of(code)),
+    };
+    let code = match class {
+        Some(class) => class.code().to_owned(),
+        None => fault.code.clone(),
+    };
+    TurnError {
+        code,
+        class,
+        message: first_chars(&fault.message, FAULT_CHARS_MAX).to_owned(),
+        retry_after_ms: fault.detail.get("retry_after_ms").and_then(Value::as_u64),
+        http_status: said.and_then(|said| said.http_status),
+    }
+}
+
+fn class_of(code: &str) -> Option<FaultClass> {
+    FaultClass::deserialize(&Value::from(code)).ok()
+}

@@ -1,0 +1,70 @@
+//! What the registry looks like to one turn: tools, filters, policy and bounds, taken once at its start.
+
+use super::limits::TurnLimits;
+use crate::Decision;
+use dispatch_contracts::filter::{FilterSpec, Point};
+use dispatch_contracts::tool::{Effect, ToolSpec};
+
+/// What tools may do, by effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToolPolicy {
+    /// Tools that only look.
+    pub read: Decision,
+    /// Tools that change files or remote state.
+    pub write: Decision,
+    /// Tools that run programs.
+    pub exec: Decision,
+}
+
+impl ToolPolicy {
+    /// What holds for `effect`.
+    pub const fn decide(&self, effect: Effect) -> Decision {
+        match effect {
+            Effect::Read => self.read,
+            Effect::Write => self.write,
+            Effect::Exec => self.exec,
+        }
+    }
+}
+
+/// The snapshot of the registry that one turn runs with.
+#[derive(Debug, Clone)]
+pub struct TurnTools {
+    tools: Vec<ToolSpec>,
+    filters: Vec<FilterSpec>,
+    pub(super) policy: ToolPolicy,
+    pub(super) limits: TurnLimits,
+}
+
+impl TurnTools {
+    /// `tools` are offered in this order; `filters` come in order of registration and are put by priority here.
+    pub fn new(
+        tools: Vec<ToolSpec>,
+        mut filters: Vec<FilterSpec>,
+        policy: ToolPolicy,
+        limits: TurnLimits,
+    ) -> Self {
+        filters.sort_by_key(|filter| filter.priority);
+        Self { tools, filters, policy, limits: limits.clamped() }
+    }
+
+    /// All tools, in order.
+    pub(super) fn specs(&self) -> &[ToolSpec] {
+        &self.tools
+    }
+
+    /// The tool of that name.
+    pub(super) fn spec(&self, name: &str) -> Option<&ToolSpec> {
+        self.tools.iter().find(|tool| tool.name == name)
+    }
+
+    /// The filters at `point`, in the order they are asked.
+    pub(super) fn filters_at(&self, point: Point) -> impl Iterator<Item = &FilterSpec> {
+        self.filters.iter().filter(move |filter| filter.point == point)
+    }
+
+    /// Whether anybody filters at `point`; nothing is built for a point without filters.
+    pub(super) fn filtered(&self, point: Point) -> bool {
+        self.filters_at(point).next().is_some()
+    }
+}
