@@ -107,14 +107,15 @@ fn may_start(ctx: &Ctx<'_>, queue: &VecDeque<Job<'_>>, n_running: usize, exclusi
     }
 }
 
-/// The runs for the calls `open`; identical calls of a tool that only looks share one.
+/// The runs for the calls `open`. Identical calls of a tool that only looks share one, unless a call that may change
+/// something stands between them.
 fn jobs<'c>(calls: &'c [Call<'_>], open: impl Iterator<Item = usize>) -> VecDeque<Job<'c>> {
     let mut jobs: VecDeque<Job<'c>> = VecDeque::new();
     for idx in open {
         let Plan::Run { tool, args, ask } = &calls[idx].plan else { continue };
-        let shared = jobs
-            .iter_mut()
-            .find(|job| tool.effect == Effect::Read && job.tool.name == tool.name && job.args == args);
+        let mut looks = jobs.iter_mut().rev().take_while(|job| job.tool.effect == Effect::Read);
+        let shared =
+            looks.find(|job| tool.effect == Effect::Read && job.tool.name == tool.name && job.args == args);
         match shared {
             Some(job) => job.calls.push(idx),
             None => jobs.push_back(Job { calls: vec![idx], tool, args, ask: *ask }),
