@@ -1,0 +1,153 @@
+//! `stat`, `read` and `list`: blocking looks at the file system, bounded in bytes and entries.
+//!
+//! It must not know calls. No sandbox: absolute paths and `..` are allowed; only regular files are ever opened.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dispatch_sdk::Fault;
+use dispatch_sdk::contracts::exec::{
+    FileKind, LIST_ENTRIES_MAX, ListEntry, ListParams, ListReply, READ_BYTES_MAX, ReadParams, ReadReply,
+    StatParams, StatReply,
+};
+use dispatch_sdk::fault::{DENIED, INVALID, IO, NOT_FOUND};
+use rustix::fs::{Mode, OFlags};
+use std::collections::BinaryHeap;
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+pub(crate) fn stat(params: &StatParams) -> Result<StatReply, Fault> {
+    let path = absolute(&params.cwd, &params.path)?;
+    let found = std::fs::metadata(&path).map_err(|e| failed("look at", &path, &e))?;
+    Ok(StatReply {
+        kind: kind_of(&found),
+        bytes: if found.is_file() { found.len() } else { 0 },
+        modified_at: modified_at(&found),
+        path: path.to_string_lossy().into_owned(),
+    })
+}
+
+pub(crate) fn read(params: &ReadParams) -> Result<ReadReply, Fault> {
+    let path = absolute(&params.cwd, &params.path)?;
+    let file = open_regular(&path)?;
+    let bytes_max = match params.bytes_max {
+        0 => READ_BYTES_MAX,
+        asked => asked.min(READ_BYTES_MAX),
+    };
+    // One byte more tells whether these were the last ones; the size cannot (it is 0 for files in /proc).
+    let asked = usize::try_from(bytes_max).expect("at most READ_BYTES_MAX") + 1;
+    let mut data = read_at(&file, params.offset, asked).map_err(|e| failed("read", &path, &e))?;
+    let eof = data.len() < asked;
+    data.truncate(asked - 1);
+    let file_bytes = file.metadata().map_err(|e| failed("look at", &path, &e))?.len();
+    Ok(ReadReply { data: STANDARD.encode(&data), file_bytes, eof })
+}
+
+pub(crate) fn list(params: &ListParams) -> Result<ListReply, Fault> {
+    let path = absolute(&params.cwd, &params.path)?;
+    let entries_max = match params.entries_max {
+        0 => LIST_ENTRIES_MAX,
+        asked => asked.min(LIST_ENTRIES_MAX),
+    };
+    let entries = std::fs::read_dir(&path).map_err(|e| failed("list", &path, &e))?;
+    // The first names in order, whatever order the directory has; a heap keeps a huge directory from costing memory.
+    let mut first: BinaryHeap<Vec<u8>> = BinaryHeap::new();
+    let mut truncated = false;
+    for entry in entries {
+        first.push(entry.map_err(|e| failed("list", &path, &e))?.file_name().into_vec());
+        if first.len() > entries_max {
+            first.pop();
+            truncated = true;
+        }
+    }
+    let entry = |name: Vec<u8>| {
+        let kind = std::fs::metadata(path.join(OsString::from_vec(name.clone())));
+        let kind = kind.as_ref().map_or(FileKind::Other, kind_of);
+        ListEntry { name: String::from_utf8_lossy(&name).into_owned(), kind }
+    };
+    Ok(ListReply { entries: first.into_sorted_vec().into_iter().map(entry).collect(), truncated })
+}
+
+/// The absolute path of `path`, seen from `cwd`.
+pub(crate) fn absolute(cwd: &str, path: &str) -> Result<PathBuf, Fault> {
+    let refused = |what: &str, found: &str| Err(Fault::new(INVALID, format!("{what}, not `{found}`")));
+    if !Path::new(cwd).is_absolute() {
+        return refused("the working directory has to be an absolute path", cwd);
+    }
+    if path.is_empty() || path.as_bytes().contains(&0) {
+        return refused("a path has to be text without NUL", &path.escape_debug().to_string());
+    }
+    Ok(Path::new(cwd).join(path))
+}
+
+/// Opens a regular file and nothing else: a FIFO would block for ever, and opening a device may already act on it.
+fn open_regular(path: &Path) -> Result<File, Fault> {
+    let refuse = |found: &Metadata| {
+        let found = if found.is_dir() { "a directory" } else { "a device, socket or pipe" };
+        Err(Fault::new(INVALID, format!("cannot read `{}`: it is {found}, not a file", path.display())))
+    };
+    let before = std::fs::metadata(path).map_err(|e| failed("read", path, &e))?;
+    if !before.is_file() {
+        return refuse(&before);
+    }
+    // What stands there may have changed since; without blocking it can be looked at again.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| failed("read", path, &e.into()))?;
+    let file = File::from(file);
+    let opened = file.metadata().map_err(|e| failed("read", path, &e))?;
+    if opened.is_file() { Ok(file) } else { refuse(&opened) }
+}
+
+fn read_at(file: &File, offset: u64, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let size = usize::try_from(file.metadata()?.len().saturating_sub(offset)).unwrap_or(usize::MAX);
+    let mut data = vec![0; bytes_max.min(size.saturating_add(1).max(READ_STEP_BYTES))];
+    let mut n = 0;
+    loop {
+        if n == data.len() {
+            if n == bytes_max {
+                return Ok(data);
+            }
+            data.resize(bytes_max.min(n + READ_STEP_BYTES), 0);
+        }
+        match file.read_at(&mut data[n..], offset.saturating_add(n as u64)) {
+            Ok(0) => {
+                data.truncate(n);
+                return Ok(data);
+            }
+            Ok(more) => n += more,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// How much room a file gets that is larger than it says.
+const READ_STEP_BYTES: usize = 64 * 1024;
+
+fn kind_of(found: &Metadata) -> FileKind {
+    if found.is_file() {
+        FileKind::File
+    } else if found.is_dir() {
+        FileKind::Directory
+    } else {
+        FileKind::Other
+    }
+}
+
+fn modified_at(found: &Metadata) -> u64 {
+    u64::try_from(found.mtime() * 1000 + found.mtime_nsec() / 1_000_000).unwrap_or(0)
+}
+
+fn failed(tried: &str, path: &Path, error: &io::Error) -> Fault {
+    let path = String::from_utf8_lossy(path.as_os_str().as_bytes());
+    let (code, found) = match error.kind() {
+        io::ErrorKind::NotFound => (NOT_FOUND, "there is nothing under that name".to_owned()),
+        io::ErrorKind::PermissionDenied => (DENIED, "the file system does not allow it".to_owned()),
+        io::ErrorKind::NotADirectory => (INVALID, "it, or a part of its path, is no directory".to_owned()),
+        _ => (IO, error.to_string()),
+    };
+    Fault::new(code, format!("cannot {tried} `{path}`: {found}"))
+}
