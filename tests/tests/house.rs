@@ -1,0 +1,20 @@
+//! The house rules, as tests: each failure names the file, the rule and the mend.
+//!
+//! They must not know what the code does; they look at its text, its packages and its built libraries.
+
+mod house {
+    mod rule;
+    mod rust_text;
+    mod tree;
+    mod workspace;
+
+    mod builds;
+    mod extension_shape;
+    mod files;
+    mod golden;
+    mod layering;
+    mod libraries;
+    mod licences;
+    mod unsafe_code;
+    mod words;
+}

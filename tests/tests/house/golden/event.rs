@@ -1,0 +1,137 @@
+//! Samples of every type of event, for the verbs that carry events.
+//!
+//! They must not know who shows them.
+
+use dispatch_contracts::event::*;
+use dispatch_contracts::filter::{FilterOp, Point};
+use dispatch_contracts::message::ToolStatus;
+use dispatch_contracts::provider::{FaultClass, Finish, Usage};
+use dispatch_contracts::tool::OutputStream;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::sample::{AT, CONVERSATION, CWD, STEP, TURN, raw};
+
+pub(super) fn usage() -> Usage {
+    Usage {
+        input_tokens: 1200,
+        output_tokens: 80,
+        cache_read_tokens: Some(1024),
+        cache_write_tokens: Some(64),
+    }
+}
+
+pub(super) fn body(kind: &str, data: &impl Serialize) -> EventBody {
+    EventBody { kind: kind.to_owned(), data: raw(data) }
+}
+
+pub(super) fn event(seq: u64, body: EventBody) -> Event {
+    Event {
+        seq,
+        conversation_id: CONVERSATION.to_owned(),
+        turn_id: Some(TURN.to_owned()),
+        at: AT,
+        kind: body.kind,
+        data: body.data,
+        rebased: false,
+    }
+}
+
+pub(super) fn delta(text: &str) -> Delta {
+    Delta { step_id: STEP.to_owned(), text: text.to_owned() }
+}
+
+pub(super) fn started() -> EventBody {
+    let data = TurnStarted { provider: "demo".to_owned(), model: "demo-1".to_owned(), cwd: CWD.to_owned() };
+    body(TURN_STARTED, &data)
+}
+
+pub(super) fn input() -> EventBody {
+    body(INPUT, &json!({"parts": [{"type": "text", "text": "hello"}]}))
+}
+
+pub(super) fn turn_ended() -> TurnEnded {
+    TurnEnded {
+        status: TurnStatus::Completed,
+        reason: "stop".to_owned(),
+        usage: usage(),
+        context_tokens: 1280,
+        duration_ms: 900,
+    }
+}
+
+/// The types that need no durability: frames of `turn.v1/run`.
+pub(super) fn live() -> Vec<EventBody> {
+    let output = ToolOutput {
+        tool_call_id: "call_1".to_owned(),
+        stream: OutputStream::Stdout,
+        text: "hello\n".to_owned(),
+    };
+    let retry = RetryScheduled {
+        step_id: STEP.to_owned(),
+        attempt: 1,
+        delay_ms: 500,
+        class: FaultClass::RateLimited,
+        message: "the endpoint asked to wait".to_owned(),
+    };
+    vec![
+        body(TEXT_DELTA, &delta("Hel")),
+        body(REASONING_DELTA, &delta("A greeting.")),
+        body(TOOL_OUTPUT, &output),
+        body(RETRY_SCHEDULED, &retry),
+        body(NOTICE, &json!({"code": "filter_failed", "message": "a filter failed and was passed over"})),
+    ]
+}
+
+/// The types that are shown only when they are durable.
+pub(super) fn durable() -> Vec<EventBody> {
+    let called = ToolCalled {
+        step_id: STEP.to_owned(),
+        tool_call_id: "call_1".to_owned(),
+        name: "read_file".to_owned(),
+        args: json!({"path": "README.md"}),
+    };
+    let resulted = ToolResulted {
+        step_id: STEP.to_owned(),
+        tool_call_id: "call_1".to_owned(),
+        name: "read_file".to_owned(),
+        status: ToolStatus::Ok,
+        content: "# Project".to_owned(),
+        duration_ms: 3,
+        detail: json!({"path": "/srv/project/README.md"}),
+    };
+    let without_detail = ToolResulted { status: ToolStatus::Denied, detail: Value::Null, ..resulted.clone() };
+    let completed = StepCompleted {
+        step_id: STEP.to_owned(),
+        finish: Some(Finish::ToolCalls),
+        first_ms: Some(200),
+        stream_ms: 700,
+        step_ms: 710,
+    };
+    let changed = FilterChanged {
+        point: Point::ToolCall,
+        filter: "trim".to_owned(),
+        tool_call_id: Some("call_1".to_owned()),
+        ops: vec![FilterOp::Replace { at: json!("name"), value: json!("read_file") }],
+    };
+    let error = TurnError {
+        code: "auth".to_owned(),
+        class: Some(FaultClass::Auth),
+        message: "the endpoint refused the key".to_owned(),
+        retry_after_ms: Some(1000),
+        http_status: Some(401),
+    };
+    vec![
+        started(),
+        input(),
+        body(TOOL_CALL, &called),
+        body(TOOL_RESULT, &resulted),
+        body(TOOL_RESULT, &without_detail),
+        body(USAGE, &json!({"step_id": STEP, "usage": usage()})),
+        body(STEP_COMPLETED, &completed),
+        body(STEERING, &json!({"messages": [{"role": "user", "parts": [{"type": "text", "text": "stop"}]}]})),
+        body(FILTER_CHANGED, &changed),
+        body(ERROR, &error),
+        body(TURN_ENDED, &turn_ended()),
+    ]
+}

@@ -1,0 +1,63 @@
+//! Samples of `exec.v1`.
+//!
+//! They must not know a computer.
+
+use std::collections::BTreeMap;
+
+use dispatch_contracts::exec::*;
+use dispatch_contracts::tool::OutputStream;
+
+use super::sample::{AT, CWD, Golden, golden};
+
+pub(super) fn samples() -> Vec<Golden> {
+    let spawn = SpawnParams {
+        argv: ["sh", "-c", "echo hello"].map(str::to_owned).to_vec(),
+        cwd: CWD.to_owned(),
+        env: BTreeMap::from([("LANG".to_owned(), "C.UTF-8".to_owned())]),
+        timeout_ms: 120_000,
+        output_bytes_max: 65_536,
+    };
+    let exited = SpawnReply {
+        exit_code: Some(0),
+        signal: None,
+        timed_out: false,
+        cancelled: false,
+        output_bytes: 6,
+        dropped_bytes: 0,
+        duration_ms: 12,
+    };
+    let killed = SpawnReply { exit_code: None, signal: Some(9), timed_out: true, ..exited.clone() };
+    let output = |stream, text: &str| OutputFrame { stream, text: text.to_owned() };
+    let stat = |kind| StatReply { kind, bytes: 12, modified_at: AT, path: format!("{CWD}/README.md") };
+    let listed = |name: &str, kind| ListEntry { name: name.to_owned(), kind };
+    vec![
+        golden::<Spawn>(
+            vec![spawn],
+            vec![exited, killed],
+            vec![output(OutputStream::Stdout, "hello\n"), output(OutputStream::Stderr, "oh\n")],
+        ),
+        golden::<Stat>(
+            vec![StatParams { path: "README.md".to_owned(), cwd: CWD.to_owned() }],
+            vec![stat(FileKind::File), stat(FileKind::Directory), stat(FileKind::Other)],
+            vec![],
+        ),
+        golden::<Read>(
+            vec![ReadParams {
+                path: "README.md".to_owned(),
+                cwd: CWD.to_owned(),
+                offset: 4,
+                bytes_max: 1024,
+            }],
+            vec![ReadReply { data: "dGVzdA==".to_owned(), file_bytes: 8, eof: true }],
+            vec![],
+        ),
+        golden::<List>(
+            vec![ListParams { path: ".".to_owned(), cwd: CWD.to_owned(), entries_max: 100 }],
+            vec![ListReply {
+                entries: vec![listed("README.md", FileKind::File), listed("src", FileKind::Directory)],
+                truncated: false,
+            }],
+            vec![],
+        ),
+    ]
+}

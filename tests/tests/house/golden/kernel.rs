@@ -1,0 +1,89 @@
+//! Samples of `kernel.v1`.
+//!
+//! They must not know a build.
+
+use std::collections::BTreeMap;
+
+use dispatch_contracts::Empty;
+use dispatch_contracts::kernel::*;
+
+use super::provider::provider_spec;
+use super::sample::{Golden, HOST, golden};
+use super::surface::{command_spec, op_spec};
+use super::tool::{filter_spec, tool_spec};
+
+fn contributions() -> Contributions {
+    Contributions {
+        tools: vec![tool_spec()],
+        providers: vec![provider_spec()],
+        engines: vec![EngineSpec {
+            name: "bridge".to_owned(),
+            ready: false,
+            reason: "its program is not installed".to_owned(),
+        }],
+        ops: vec![op_spec()],
+        filters: vec![filter_spec()],
+        commands: vec![command_spec()],
+    }
+}
+
+fn inventory() -> InventoryReply {
+    let active = InstanceInfo {
+        id: "demo".to_owned(),
+        from: "provider-demo".to_owned(),
+        version: "0.1.0".to_owned(),
+        sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
+        state: InstanceState::Active,
+        reason: String::new(),
+        provides: vec!["provider.v1".to_owned()],
+        contributes: contributions(),
+    };
+    let disabled = InstanceInfo {
+        id: "store".to_owned(),
+        from: "storage-sqlite".to_owned(),
+        version: "0.1.0".to_owned(),
+        sha256: String::new(),
+        state: InstanceState::Disabled,
+        reason: "it did not start".to_owned(),
+        provides: vec!["storage.v1".to_owned()],
+        contributes: Contributions::default(),
+    };
+    InventoryReply {
+        kernel: "0.1.0".to_owned(),
+        host_id: HOST.to_owned(),
+        instances: vec![active, disabled],
+        services: BTreeMap::from([("prompt.v1".to_owned(), "system-prompt".to_owned())]),
+    }
+}
+
+pub(super) fn samples() -> Vec<Golden> {
+    let health = HealthReply {
+        calls_open: 3,
+        long_calls_open: 1,
+        instances: vec![InstanceHealth {
+            id: "demo".to_owned(),
+            calls: 42,
+            panics: 1,
+            overloaded: 2,
+            calls_in_flight: 3,
+        }],
+    };
+    vec![
+        golden::<Inventory>(vec![Empty {}], vec![inventory()], vec![]),
+        golden::<Update>(
+            vec![
+                UpdateParams { contributes: contributions() },
+                UpdateParams { contributes: Contributions::default() },
+            ],
+            vec![Empty {}],
+            vec![],
+        ),
+        golden::<HostInfo>(vec![Empty {}], vec![HostInfoReply { host_id: HOST.to_owned() }], vec![]),
+        golden::<HostAlive>(
+            vec![HostAliveParams { host_id: HOST.to_owned() }],
+            vec![HostAliveReply { alive: true }],
+            vec![],
+        ),
+        golden::<Health>(vec![Empty {}], vec![health], vec![]),
+    ]
+}
