@@ -73,6 +73,7 @@ struct Shared {
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
     fakes: Mutex<HashMap<String, FakeCallee>>,
     identities: Mutex<BTreeSet<String>>,
+    bound: Mutex<BTreeMap<String, String>>,
     records: Records,
 }
 
@@ -105,6 +106,7 @@ impl FakeHost {
             slots: Mutex::default(),
             fakes: Mutex::default(),
             identities: Mutex::default(),
+            bound: Mutex::default(),
             records: Records::default(),
         });
         Self { owner: Arc::new(Owner { shared, runtime: Some(runtime), dirs }) }
@@ -218,6 +220,11 @@ impl FakeHost {
         lock(&self.shared().identities).insert(instance.to_owned());
     }
 
+    /// Says which of several instances answers a contract, as `bind` of a build does.
+    pub fn bind(&self, contract: &str, instance: &str) {
+        lock(&self.shared().bound).insert(contract.to_owned(), instance.to_owned());
+    }
+
     fn shared(&self) -> &Arc<Shared> {
         &self.owner.shared
     }
@@ -252,6 +259,10 @@ impl Shared {
 
     fn has_identity(&self, instance: &str) -> bool {
         lock(&self.identities).contains(instance)
+    }
+
+    fn bound(&self, contract: &str) -> Option<String> {
+        lock(&self.bound).get(contract).cloned()
     }
 
     fn cancel_grace_ms(&self) -> u64 {

@@ -2,5 +2,8 @@
 
 pub mod fake_host;
 pub mod fake_llm;
+mod memory_storage;
+pub mod storage_suite;
 
 pub use fake_host::{FakeHost, FakeOut, LogRecord, Opened, OpenedStream, Published, RecordedCall};
+pub use memory_storage::{MemoryControl, MemoryStorage};

@@ -149,9 +149,16 @@ impl Shared {
         }
         let mut serving: Vec<_> = slots.iter().filter(|slot| slot.verb(name).is_some()).collect();
         if serving.len() > 1 {
-            serving.retain(|slot| contributes(&slot.contributes(), name, target));
+            let bound = self.bound(contract_of(name));
+            serving.retain(|slot| match &bound {
+                Some(instance) => *instance == slot.id,
+                None => contributes(&slot.contributes(), name, target),
+            });
+            if serving.is_empty() {
+                return Err(ambiguous(verb, &slots));
+            }
         }
-        if let [slot] = serving.as_slice() {
+        if let Some(slot) = serving.first() {
             return served_by(slot, verb);
         }
         if let Some(slot) = slots.iter().find(|slot| slot.provides(contract_of(name))) {
@@ -173,6 +180,15 @@ impl Shared {
 
 fn bad_call(call_id: u64, caller: &str) -> Fault {
     Fault::new(BAD_CALL, format!("call {call_id} is not open, or `{caller}` is not the one that answers it"))
+}
+
+fn ambiguous(verb: &str, slots: &[Arc<Slot>]) -> Fault {
+    let ids: Vec<_> = slots.iter().map(|slot| slot.id.as_str()).collect();
+    let message = format!(
+        "more than one of `{}` serves `{verb}`, and none contributes its target; choose with `FakeHost::bind`",
+        ids.join("`, `")
+    );
+    Fault::new(NO_SERVICE, message)
 }
 
 fn served_by(slot: &Arc<Slot>, verb: &str) -> Result<Found, Fault> {

@@ -62,9 +62,7 @@ async fn a_fake_may_refuse_or_panic_and_the_caller_is_told() {
 #[tokio::test]
 async fn a_child_call_is_stamped_with_its_caller_and_inherits_meta() {
     let (host, toy) = pair().await;
-    host.open::<Toy>("other", json!({})).await.expect("it opens");
     let meta = Meta { actor: "user:a".into(), conversation_id: Some("c".into()), ..Meta::default() };
-    // Two instances serve `toy.v1`, so the host cannot choose: a fake stands for the one meant.
     host.on_stream("echo.v1/about", |_: Value, out| async move {
         Ok(json!({ "caller": out.caller(), "meta": out.meta() }))
     });
@@ -86,14 +84,26 @@ async fn a_root_call_names_its_actor_only_with_the_capability() {
 }
 
 #[tokio::test]
+async fn of_two_services_the_bound_one_answers_and_without_a_bind_none() {
+    let (host, toy) = pair().await;
+    host.open::<Toy>("other", json!({})).await.expect("it opens");
+    let body = relay("relay", "toy.v1/do", &Ask { body: json!(1), ..ask("publish") });
+    let fault = toy.call(Do, &body).await.expect_err("nobody was chosen");
+    host.bind("toy.v1", "other");
+    toy.call(Do, &body).await.expect("one was chosen");
+    assert_eq!(fault.code, "no_service");
+    assert_eq!(host.published().iter().map(|p| p.instance.as_str()).collect::<Vec<_>>(), ["other"]);
+}
+
+#[tokio::test]
 async fn a_host_verb_goes_to_the_caller_of_its_parent() {
-    let host = FakeHost::new();
-    let caller = host.open::<Toy>("caller", json!({})).await.expect("it opens");
-    // `back` is asked by `caller` and calls back; with two candidates only the parent decides.
-    host.on_stream("ask.v1/unused", |_: Value, _| async move { Ok(Value::Null) });
-    let back = relay("relay", "toy_host.v1/call_back", &ask("about"));
-    let told = caller.call(Do, &relay("relay", "toy.v1/do", &back)).await.expect("answered");
-    assert_eq!(told["caller"], "caller");
+    let (host, toy) = pair().await;
+    host.open::<Toy>("other", json!({})).await.expect("it opens");
+    host.bind("toy.v1", "other");
+    host.bind("toy_host.v1", "other");
+    let back = relay("relay", "toy_host.v1/call_back", &Ask { body: json!(1), ..ask("publish") });
+    toy.call(Do, &relay("relay", "toy.v1/do", &back)).await.expect("answered");
+    assert_eq!(host.published().iter().map(|p| p.instance.as_str()).collect::<Vec<_>>(), ["toy"]);
 }
 
 #[tokio::test]

@@ -1,0 +1,107 @@
+//! `storage.v1` in memory: what other extensions are tested over, with failures on demand.
+//!
+//! It must not know any extension. It keeps the same bounds and codes as a durable store (`storage_suite`).
+
+mod blobs;
+mod control;
+mod entries;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use blobs::hash;
+pub use control::MemoryControl;
+
+use crate::Opened;
+use blobs::Blobs;
+use control::{Faults, SetFaults, WaitHeld};
+use dispatch_contracts::storage::{
+    BlobGet, BlobGetParams, BlobGetReply, BlobPut, BlobPutParams, BlobPutReply, Commit, CommitParams,
+    CommitReply, Get, GetParams, GetReply, Info, InfoReply, Scan, ScanParams, ScanReply,
+};
+use dispatch_contracts::{Empty, Fault};
+use dispatch_sdk::{Call, Config, Extension, Host, Verbs};
+use entries::Entries;
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A store that forgets. Opened with `{}` or `{"durable": true}`, which changes only what it says of itself.
+pub struct MemoryStorage {
+    config: MemoryConfig,
+    namespaces: Mutex<HashMap<String, Namespace>>,
+    faults: Faults,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct MemoryConfig {
+    durable: bool,
+}
+
+/// What one caller keeps.
+#[derive(Default)]
+struct Namespace {
+    entries: Entries,
+    blobs: Blobs,
+}
+
+impl Extension for MemoryStorage {
+    fn open(_host: Host, config: Config) -> Result<Self, Fault> {
+        Ok(Self { config: config.parse()?, namespaces: Mutex::default(), faults: Faults::default() })
+    }
+
+    fn verbs(verbs: &mut Verbs<Self>) {
+        verbs.on(Get, Self::get);
+        verbs.on(Scan, Self::scan);
+        verbs.on(Commit, Self::commit);
+        verbs.on(BlobPut, Self::blob_put);
+        verbs.on(BlobGet, Self::blob_get);
+        verbs.on(Info, Self::info);
+        verbs.on(SetFaults, Self::set_faults);
+        verbs.on(WaitHeld, Self::wait_held);
+    }
+}
+
+impl MemoryStorage {
+    /// The handle that makes this store fail or hold its commits.
+    pub fn control(opened: &Opened) -> MemoryControl {
+        MemoryControl::new(opened.clone())
+    }
+
+    async fn get(self: Arc<Self>, call: Call, params: GetParams) -> Result<GetReply, Fault> {
+        entries::check_key(&params.key)?;
+        Ok(GetReply { entry: self.lock().entry(call.caller().into()).or_default().entries.get(&params.key) })
+    }
+
+    async fn scan(self: Arc<Self>, call: Call, params: ScanParams) -> Result<ScanReply, Fault> {
+        self.lock().entry(call.caller().into()).or_default().entries.scan(&params)
+    }
+
+    async fn commit(self: Arc<Self>, call: Call, params: CommitParams) -> Result<CommitReply, Fault> {
+        entries::check_commit(&params)?;
+        self.faults.before_commit(&call).await?;
+        let versions = self.lock().entry(call.caller().into()).or_default().entries.commit(params)?;
+        Ok(CommitReply { versions, durable: self.config.durable })
+    }
+
+    async fn blob_put(self: Arc<Self>, call: Call, params: BlobPutParams) -> Result<BlobPutReply, Fault> {
+        let hash = self.lock().entry(call.caller().into()).or_default().blobs.put(&params)?;
+        Ok(BlobPutReply { hash })
+    }
+
+    async fn blob_get(self: Arc<Self>, call: Call, params: BlobGetParams) -> Result<BlobGetReply, Fault> {
+        let blob = self.lock().entry(call.caller().into()).or_default().blobs.get(&params.hash)?;
+        for part in blobs::parts(&blob) {
+            call.emit(&part).await?;
+        }
+        Ok(BlobGetReply { bytes: blob.len() as u64 })
+    }
+
+    async fn info(self: Arc<Self>, _call: Call, _params: Empty) -> Result<InfoReply, Fault> {
+        Ok(InfoReply { durable: self.config.durable, engine: "memory".to_owned() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Namespace>> {
+        self.namespaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
