@@ -18,6 +18,8 @@ pub const TOOL_RESULT_BYTES_MAX: usize = 768 * 1024;
 pub const TOOL_DETAIL_BYTES_MAX: usize = 128 * 1024;
 /// Most bytes of live output of one tool call; the rest is not shown.
 pub const TOOL_OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most bytes of text in one `tool_output`; a longer piece goes in several. Far below the bound of a call stream's frame.
+pub const TOOL_OUTPUT_FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Most bytes of one committed message; more fails the turn.
 pub const MESSAGE_BYTES_MAX: usize = 900 * 1024;
 /// Most bytes that one filter may change at once, counted as JSON; more is a fault of the filter.
@@ -58,6 +60,8 @@ pub struct TurnLimits {
     pub tool_detail_bytes_max: usize,
     /// See [`TOOL_OUTPUT_BYTES_MAX`].
     pub tool_output_bytes_max: usize,
+    /// See [`TOOL_OUTPUT_FRAME_BYTES_MAX`].
+    pub tool_output_frame_bytes_max: usize,
     /// See [`MESSAGE_BYTES_MAX`].
     pub message_bytes_max: usize,
     /// See [`FILTER_OPS_BYTES_MAX`].
@@ -75,6 +79,7 @@ impl Default for TurnLimits {
             tool_result_bytes_max: TOOL_RESULT_BYTES_MAX,
             tool_detail_bytes_max: TOOL_DETAIL_BYTES_MAX,
             tool_output_bytes_max: TOOL_OUTPUT_BYTES_MAX,
+            tool_output_frame_bytes_max: TOOL_OUTPUT_FRAME_BYTES_MAX,
             message_bytes_max: MESSAGE_BYTES_MAX,
             filter_ops_bytes_max: FILTER_OPS_BYTES_MAX,
             commit_bytes_max: COMMIT_BYTES_MAX,
@@ -93,6 +98,10 @@ impl TurnLimits {
             tool_result_bytes_max: self.tool_result_bytes_max.min(max.tool_result_bytes_max),
             tool_detail_bytes_max: self.tool_detail_bytes_max.min(max.tool_detail_bytes_max),
             tool_output_bytes_max: self.tool_output_bytes_max.min(max.tool_output_bytes_max),
+            // Four bytes hold any character.
+            tool_output_frame_bytes_max: self
+                .tool_output_frame_bytes_max
+                .clamp(4, max.tool_output_frame_bytes_max),
             message_bytes_max: self.message_bytes_max.min(max.message_bytes_max),
             filter_ops_bytes_max: self.filter_ops_bytes_max.min(max.filter_ops_bytes_max),
             commit_bytes_max: self.commit_bytes_max.min(max.commit_bytes_max),

@@ -199,7 +199,13 @@ impl LiveOutput<'_> {
                 return;
             }
         }
-        let tool_call_id = self.call.id.clone();
-        self.ctx.frames.emit(TOOL_OUTPUT, &ToolOutput { tool_call_id, stream, text }).await;
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let (piece, after) =
+                rest.split_at(rest.floor_char_boundary(self.ctx.tools.limits.tool_output_frame_bytes_max));
+            let (tool_call_id, text) = (self.call.id.clone(), piece.to_owned());
+            self.ctx.frames.emit(TOOL_OUTPUT, &ToolOutput { tool_call_id, stream, text }).await;
+            rest = after;
+        }
     }
 }

@@ -54,6 +54,7 @@ struct LimitsScript {
     tool_result_bytes: Option<usize>,
     tool_detail_bytes: Option<usize>,
     tool_output_bytes: Option<usize>,
+    tool_output_frame_bytes: Option<usize>,
     message_bytes: Option<usize>,
     filter_ops_bytes: Option<usize>,
     commit_bytes: Option<usize>,
@@ -195,6 +196,9 @@ impl LimitsScript {
             tool_result_bytes_max: self.tool_result_bytes.unwrap_or(max.tool_result_bytes_max),
             tool_detail_bytes_max: self.tool_detail_bytes.unwrap_or(max.tool_detail_bytes_max),
             tool_output_bytes_max: self.tool_output_bytes.unwrap_or(max.tool_output_bytes_max),
+            tool_output_frame_bytes_max: self
+                .tool_output_frame_bytes
+                .unwrap_or(max.tool_output_frame_bytes_max),
             message_bytes_max: self.message_bytes.unwrap_or(max.message_bytes_max),
             filter_ops_bytes_max: self.filter_ops_bytes.unwrap_or(max.filter_ops_bytes_max),
             commit_bytes_max: self.commit_bytes.unwrap_or(max.commit_bytes_max),
