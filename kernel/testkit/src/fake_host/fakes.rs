@@ -116,6 +116,11 @@ impl FakeOut {
         self.call.cancelled().await;
     }
 
+    /// Its number, unique in this host.
+    pub fn call_id(&self) -> u64 {
+        self.call.id
+    }
+
     /// The verb as it was called, with its `#target`.
     pub fn verb(&self) -> &str {
         &self.call.verb

@@ -4,7 +4,7 @@ use super::calls::{Callee, Caller, OpenCall, PendingReply, State};
 use super::fakes::FakeCallee;
 use super::{RecordedCall, Shared, Slot};
 use dispatch_abi::SharedBytes;
-use dispatch_contracts::fault::{BAD_CALL, DEADLINE, NO_SERVICE, TOO_DEEP, UNKNOWN_VERB};
+use dispatch_contracts::fault::{BAD_CALL, DEADLINE, NO_SERVICE, TOO_DEEP, UNAVAILABLE, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{Contributions, VerbInfo};
 use dispatch_contracts::{Fault, Limits, Mode, contract_of};
 use dispatch_sdk::__private::shared;
@@ -79,7 +79,7 @@ impl Shared {
     ) -> Result<Arc<OpenCall>, Fault> {
         let parent = self.parent(caller.name(), wishes.parent_call_id)?;
         let found = match to {
-            Some(slot) => served_by(slot, verb)?,
+            Some(slot) => self.served_by_open(slot, verb)?,
             None => self.find(verb, parent.as_deref())?,
         };
         let depth = parent.as_ref().map_or(1, |parent| parent.depth + 1);
@@ -124,6 +124,13 @@ impl Shared {
         }
         let parent = self.calls().get(&parent_call_id).filter(|call| call.is_answered_by(caller)).cloned();
         parent.map(Some).ok_or_else(|| bad_call(parent_call_id, caller))
+    }
+
+    fn served_by_open(&self, slot: &Arc<Slot>, verb: &str) -> Result<Found, Fault> {
+        if !self.slot(&slot.id).is_some_and(|open| Arc::ptr_eq(&open, slot)) {
+            return Err(Fault::new(UNAVAILABLE, format!("`{}` has been stopped", slot.id)));
+        }
+        served_by(slot, verb)
     }
 
     fn find(&self, verb: &str, parent: Option<&OpenCall>) -> Result<Found, Fault> {

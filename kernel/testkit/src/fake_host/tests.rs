@@ -1,5 +1,8 @@
 //! Each rule of the waist, shown on small extensions.
 
 mod addressing;
+mod cancelling;
+mod faults;
 mod smallest;
+mod streams;
 mod toy;
