@@ -23,6 +23,8 @@ pub(crate) struct Conv {
 #[derive(Debug, Default)]
 struct State {
     turn: Option<Turn>,
+    /// Last number of the last turn that ended here: a watcher that read less has missed its end.
+    ended_seq: u64,
     watchers: Vec<Arc<Watcher>>,
 }
 
@@ -103,7 +105,7 @@ impl Conv {
             Piece::of(event, &mut pieces)?;
         }
         let mut state = self.lock();
-        let State { turn, watchers } = &mut *state;
+        let State { turn, watchers, .. } = &mut *state;
         let Some(turn) = turn.as_mut().filter(|turn| turn.turn_id == turn_id) else {
             return Err(faults::not_open(&self.id, turn_id));
         };
@@ -130,7 +132,7 @@ impl Conv {
     /// The commit of `cut` went through: shows the appended rows, then what waited for them.
     pub(crate) fn settle(&self, turn_id: &str, cut: &Cut, appended: Vec<Row>, after: After, at: u64) {
         let mut state = self.lock();
-        let State { turn, watchers } = &mut *state;
+        let State { turn, ended_seq, watchers } = &mut *state;
         let Some(own) = turn.as_mut().filter(|turn| turn.turn_id == turn_id) else { return };
         own.log.settle(cut);
         if !watchers.is_empty() {
@@ -139,7 +141,10 @@ impl Conv {
             }
         }
         match after {
-            After::Ended => *turn = None,
+            After::Ended => {
+                *ended_seq = own.log.settled_seq();
+                *turn = None;
+            }
             After::GoesOn => {
                 own.log.resume(at, &mut |seq, piece| show(&self.id, turn_id, watchers, seq, at, piece));
             }
@@ -148,7 +153,7 @@ impl Conv {
 
     pub(crate) fn fail(&self, turn_id: &str, cut: &Cut, failed: Failed, fault: &Fault, at: u64) {
         let mut state = self.lock();
-        let State { turn, watchers } = &mut *state;
+        let State { turn, watchers, .. } = &mut *state;
         let Some(turn) = turn.as_mut().filter(|turn| turn.turn_id == turn_id) else { return };
         turn.log.fail(cut, failed, fault);
         turn.log.resume(at, &mut |seq, piece| show(&self.id, turn_id, watchers, seq, at, piece));
@@ -179,11 +184,12 @@ impl Conv {
     /// Attaches a watcher that has seen everything up to `cursor`, in one step with what is in memory.
     pub(crate) fn attach(&self, watcher: &Watcher, cursor: u64) -> Attached {
         let state = self.lock();
+        let settled = state.turn.as_ref().map_or(state.ended_seq, |turn| turn.log.settled_seq());
+        if cursor < settled {
+            return Attached::Behind;
+        }
         let mut frames = Vec::new();
         if let Some(turn) = &state.turn {
-            if cursor < turn.log.settled_seq() {
-                return Attached::Behind;
-            }
             for block in turn.log.blocks_after(cursor) {
                 frames.push(Frame::new(&block.row(&turn.turn_id).into_event(&self.id, cursor)));
             }

@@ -1,0 +1,160 @@
+//! A store in memory that several hosts share, as several processes share a file; it fails and halts on demand.
+
+use dispatch_sdk::contracts::storage::{self, Entry, NO_SPACE};
+use dispatch_sdk::contracts::verb::Empty;
+use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs, fault};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+
+static DISKS: LazyLock<Mutex<HashMap<u64, Arc<Disk>>>> = LazyLock::new(Mutex::default);
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+/// What becomes of the next commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fail {
+    NoSpace,
+    /// Not written, and nobody can tell.
+    Lost,
+    /// Written, and nobody can tell.
+    Written,
+}
+
+#[derive(Default)]
+pub(super) struct Disk {
+    pub(super) id: u64,
+    entries: Mutex<BTreeMap<String, (String, u64)>>,
+    version: AtomicU64,
+    fails: Mutex<VecDeque<Fail>>,
+    /// Commits wait while a test holds it.
+    pub(super) gate: tokio::sync::RwLock<()>,
+}
+
+impl Disk {
+    pub(super) fn new() -> Arc<Self> {
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let disk = Arc::new(Self { id, ..Self::default() });
+        DISKS.lock().unwrap().insert(id, Arc::clone(&disk));
+        disk
+    }
+
+    pub(super) fn fail_next(&self, fail: Fail) {
+        self.fails.lock().unwrap().push_back(fail);
+    }
+
+    pub(super) fn put(&self, key: &str, value: &str) {
+        let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
+        self.entries.lock().unwrap().insert(key.to_owned(), (value.to_owned(), version));
+    }
+
+    pub(super) fn keys(&self, prefix: &str) -> Vec<String> {
+        self.entries.lock().unwrap().keys().filter(|key| key.starts_with(prefix)).cloned().collect()
+    }
+
+    fn commit(&self, params: &storage::CommitParams) -> Result<storage::CommitReply, Fault> {
+        let fail = self.fails.lock().unwrap().pop_front();
+        match fail {
+            Some(Fail::NoSpace) => return Err(Fault::new(NO_SPACE, "the disk is full")),
+            Some(Fail::Lost) => return Err(Fault::new(fault::IO, "nobody knows")),
+            Some(Fail::Written) | None => {}
+        }
+        for require in &params.require {
+            let version = self.entries.lock().unwrap().get(&require.key).map(|(_, version)| *version);
+            if version != require.version {
+                let detail = serde_json::json!({ "key": require.key });
+                return Err(Fault::new(fault::CONFLICT, "changed").with_detail(detail));
+            }
+        }
+        for key in &params.delete {
+            assert!(params.put.iter().all(|put| put.key != *key), "`{key}` is put and deleted at once");
+            self.entries.lock().unwrap().remove(key);
+        }
+        let mut versions = Vec::new();
+        for put in &params.put {
+            assert!(
+                put.value.get().len() <= storage::VALUE_BYTES_MAX && put.key.len() <= storage::KEY_BYTES_MAX
+            );
+            self.put(&put.key, put.value.get());
+            versions.push(self.version.load(Ordering::Relaxed));
+        }
+        match fail {
+            Some(_) => Err(Fault::new(fault::IO, "nobody knows")),
+            None => Ok(storage::CommitReply { versions, durable: true }),
+        }
+    }
+
+    fn scan(&self, params: &storage::ScanParams) -> storage::ScanReply {
+        let entries = self.entries.lock().unwrap();
+        let within = |key: &&String| **key >= params.start && (params.end.is_empty() || **key < params.end);
+        let mut keys: Vec<&String> = entries.keys().filter(within).collect();
+        if params.reverse {
+            keys.reverse();
+        }
+        let limit = if params.limit == 0 { storage::SCAN_LIMIT_MAX } else { params.limit };
+        let more = keys.len() > limit;
+        let entries = keys.into_iter().take(limit).map(|key| entry(key, &entries[key])).collect();
+        storage::ScanReply { entries, more }
+    }
+}
+
+fn entry(key: &str, (value, version): &(String, u64)) -> Entry {
+    Entry { key: key.to_owned(), value: RawValue::from_string(value.clone()).unwrap(), version: *version }
+}
+
+/// `storage.v1` over a disk.
+pub(super) struct DiskStore {
+    disk: Arc<Disk>,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    disk: u64,
+}
+
+impl Extension for DiskStore {
+    fn open(_host: Host, config: Config) -> Result<Self, Fault> {
+        let disk = config.parse::<Settings>()?.disk;
+        Ok(Self { disk: Arc::clone(&DISKS.lock().unwrap()[&disk]) })
+    }
+
+    fn verbs(verbs: &mut Verbs<Self>) {
+        verbs.on_inline(storage::Get, Self::get);
+        verbs.on_inline(storage::Scan, Self::scan);
+        verbs.on_inline(storage::Commit, Self::commit);
+        verbs.on(storage::Info, Self::info);
+    }
+}
+
+impl DiskStore {
+    async fn get(
+        self: Arc<Self>,
+        _call: Call,
+        params: storage::GetParams,
+    ) -> Result<storage::GetReply, Fault> {
+        let entries = self.disk.entries.lock().unwrap();
+        Ok(storage::GetReply { entry: entries.get(&params.key).map(|found| entry(&params.key, found)) })
+    }
+
+    async fn scan(
+        self: Arc<Self>,
+        _call: Call,
+        params: storage::ScanParams,
+    ) -> Result<storage::ScanReply, Fault> {
+        Ok(self.disk.scan(&params))
+    }
+
+    async fn commit(
+        self: Arc<Self>,
+        _call: Call,
+        params: storage::CommitParams,
+    ) -> Result<storage::CommitReply, Fault> {
+        let _open = self.disk.gate.read().await;
+        self.disk.commit(&params)
+    }
+
+    async fn info(self: Arc<Self>, _call: Call, _: Empty) -> Result<storage::InfoReply, Fault> {
+        Ok(storage::InfoReply { durable: true, engine: "test".to_owned() })
+    }
+}
