@@ -6,7 +6,7 @@ use std::fs;
 
 use super::rule::Rule;
 use super::tree::directories;
-use super::workspace::{Package, workspace};
+use super::workspace::{Package, Target, workspace};
 
 /// What may stand directly in an extension's directory.
 const ENTRIES: [&str; 3] = ["Cargo.toml", "extension.toml", "src"];
@@ -51,11 +51,12 @@ fn wrong_package(package: &Package, id: &str) -> Vec<String> {
         broken.push(format!("extensions/{id}/Cargo.toml: the package is `{}`, not `ext-{id}`", package.name));
     }
     let cdylib_alone = |kind: &[String]| kind == ["cdylib"];
-    let alone = package.targets.len() == 1
-        && package
-            .targets
-            .iter()
-            .all(|target| cdylib_alone(&target.kind) && cdylib_alone(&target.crate_types));
+    // What only tests build is not part of the extension.
+    let for_tests =
+        |kind: &[String]| matches!(kind, [one] if one == "test" || one == "example" || one == "bench");
+    let shipped: Vec<&Target> = package.targets.iter().filter(|target| !for_tests(&target.kind)).collect();
+    let alone = shipped.len() == 1
+        && shipped.iter().all(|target| cdylib_alone(&target.kind) && cdylib_alone(&target.crate_types));
     if !alone {
         broken.push(format!("extensions/{id}/Cargo.toml: it builds something else than one `cdylib`"));
     }

@@ -152,6 +152,7 @@ fn every_package_of_others_comes_from_crates_io() {
 
 #[derive(Deserialize)]
 struct Duplicates {
+    #[serde(default)]
     duplicate: Vec<Duplicate>,
 }
 

@@ -13,6 +13,7 @@ const SAFETY_LINES_MAX: usize = 12;
 
 #[derive(Deserialize)]
 struct Listed {
+    #[serde(default)]
     file: Vec<ListedFile>,
 }
 
@@ -72,20 +73,22 @@ fn without_reason(file: &TreeFile) -> Vec<String> {
     unsafe_words(&all)
         .filter(|at| all.get(at + 1).is_some_and(|next| next.sign('{') || next.is("impl")))
         .map(|at| all[at].line)
-        .filter(|line| {
-            let above = &lines[line.saturating_sub(SAFETY_LINES_MAX + 1)..*line];
-            // Upwards from the block, until the statement before it is over.
-            let mut near = above.iter().rev().take_while({
-                let mut n_lines = 0;
-                move |text| {
-                    n_lines += 1;
-                    n_lines <= 2 || !text.trim_end().ends_with([';', '}'])
-                }
-            });
-            !near.any(|text| text.contains("// SAFETY:"))
-        })
+        .filter(|line| !has_reason(&lines[..line - 1]))
         .map(|line| format!("{}:{line}: no `// SAFETY:` above", file.path))
         .collect()
+}
+
+/// Whether a `// SAFETY:` stands at the end of `above`, or before lines that begin the block's own statement.
+fn has_reason(above: &[&str]) -> bool {
+    for line in above.iter().rev().take(SAFETY_LINES_MAX).map(|line| line.trim()) {
+        if line.starts_with("// SAFETY:") {
+            return true;
+        }
+        if !line.starts_with("//") && (line.is_empty() || line.ends_with([';', '{', '}'])) {
+            return false;
+        }
+    }
+    false
 }
 
 #[test]

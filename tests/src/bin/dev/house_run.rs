@@ -13,7 +13,7 @@ use crate::tally::Tally;
 /// Builds, tests, and passes the exit code of whichever failed.
 pub(crate) fn run(args: Vec<String>) -> Result<ExitCode, String> {
     println!("dev: phase 1 of 2, build everything (a cold build takes minutes)");
-    let built = build::workspace(&["--lib", "--bins", "--tests"])?;
+    let built = build::workspace(&["--lib", "--bins", "--tests", "--examples"])?;
     if !built.success() {
         return Ok(code_of(built));
     }
