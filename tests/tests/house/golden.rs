@@ -19,8 +19,9 @@ mod turns;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
-use self::sample::Golden;
+use self::sample::{Golden, Part};
 use super::rule::Rule;
 use super::rust_text::{Kind, tokens};
 use super::tree::{files, rust_files};
@@ -28,7 +29,26 @@ use super::tree::{files, rust_files};
 /// What refuses unknown fields, for a person's slip there must not pass unnoticed: the inputs of ops.
 const STRICT: [&str; 3] = ["turns.v1/start.params", "turns.v1/stop.params", "turns.v1/watch.params"];
 
-fn every_golden() -> Vec<Golden> {
+/// Answers all samples; where a person asked for it, the files hold them from then on.
+fn every_golden() -> &'static [Golden] {
+    static GOLDENS: OnceLock<Vec<Golden>> = OnceLock::new();
+    GOLDENS.get_or_init(|| {
+        let all = samples();
+        if update_wanted() {
+            all.iter().flat_map(|golden| &golden.parts).for_each(write);
+        }
+        all
+    })
+}
+
+fn write(part: &Part) {
+    let path = directory().join(format!("{}.json", part.name));
+    fs::create_dir_all(path.parent().expect("a golden file stands in its contract's directory"))
+        .and_then(|()| fs::write(&path, &part.text))
+        .unwrap_or_else(|error| panic!("cannot write `{}`: {error}", path.display()));
+}
+
+fn samples() -> Vec<Golden> {
     [
         conversations::samples(),
         exec::samples(),
@@ -60,11 +80,6 @@ fn the_types_write_what_the_golden_files_hold() {
     for golden in every_golden() {
         for part in &golden.parts {
             let path = directory().join(format!("{}.json", part.name));
-            if update_wanted() {
-                fs::create_dir_all(path.parent().expect("a golden file stands in its contract's directory"))
-                    .and_then(|()| fs::write(&path, &part.text))
-                    .unwrap_or_else(|error| panic!("cannot write `{}`: {error}", path.display()));
-            }
             match fs::read_to_string(&path) {
                 Err(error) => broken.push(format!("tests/golden/{}.json: {error}", part.name)),
                 Ok(text) if text != part.text => {
