@@ -1,2 +1,45 @@
-//! dispatch
-fn main() {}
+//! The binary `dispatch`: argv, configuration layers, signals, exit codes, the log's sink.
+//!
+//! It must not know any service, extension or word of the domain: every command it does not own is an extension's.
+
+mod argv;
+mod builds;
+mod command;
+mod compose;
+mod config;
+mod dirs;
+mod exec_shim;
+mod exit;
+mod ext;
+mod logging;
+mod secrets;
+mod stdin;
+mod terminal;
+
+use argv::{Invocation, Request};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
+    // Before anything is read, opened or started: the shim becomes another program.
+    if args.first().is_some_and(|word| word == "exec-shim") {
+        exec_shim::main(args[1..].to_vec());
+    }
+    let code = match argv::parse(&args) {
+        Ok(invocation) => run(&invocation),
+        Err(refusal) => refusal.print(),
+    };
+    ExitCode::from(code)
+}
+
+fn run(invocation: &Invocation) -> u8 {
+    logging::install(&invocation.environment);
+    let done = match &invocation.request {
+        Request::ExtList { json } => ext::list(invocation, *json),
+        Request::ExtGraph(format) => ext::graph(invocation, *format),
+        Request::BuildCheck(file) => ext::check(invocation, file),
+        Request::Command { name, argv } => command::run(invocation, name, argv),
+        Request::Help => ext::help(invocation),
+    };
+    done.unwrap_or_else(|refusal| refusal.print())
+}

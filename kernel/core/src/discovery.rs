@@ -27,7 +27,7 @@ pub fn find_extensions(places: &[PathBuf]) -> Found {
     let mut seen = BTreeSet::new();
     for place in places {
         for file in libraries_of(place) {
-            let real = fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
+            let real = fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
             if seen.insert(real) {
                 take(&mut found, &file);
             }
@@ -36,18 +36,25 @@ pub fn find_extensions(places: &[PathBuf]) -> Found {
     found
 }
 
+/// A library file, and the id that its own directory demands.
+struct Candidate {
+    path: PathBuf,
+    id: Option<String>,
+}
+
 /// A place may be a file itself, a directory of libraries, or a directory of `<id>/*.so`.
-fn libraries_of(place: &Path) -> Vec<PathBuf> {
+fn libraries_of(place: &Path) -> Vec<Candidate> {
     if place.is_file() {
-        return vec![place.to_owned()];
+        return vec![Candidate { path: place.to_owned(), id: None }];
     }
     let mut files = Vec::new();
-    for entry in sorted(place) {
-        if is_library(&entry) {
-            files.push(entry);
-        } else if entry.is_dir() {
-            let inner = sorted(&entry).into_iter().filter(|file| is_library(file));
-            files.extend(inner);
+    for path in sorted(place) {
+        if is_library(&path) {
+            files.push(Candidate { path, id: None });
+        } else if path.is_dir() {
+            let id = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let inner = sorted(&path).into_iter().filter(|file| is_library(file));
+            files.extend(inner.map(|path| Candidate { path, id: id.clone() }));
         }
     }
     files
@@ -65,7 +72,8 @@ fn is_library(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "so") && path.is_file()
 }
 
-fn take(found: &mut Found, file: &Path) {
+fn take(found: &mut Found, candidate: &Candidate) {
+    let file = &candidate.path;
     let section = match Section::read(file) {
         Ok(section) => section,
         // Other people's libraries may lie beside ours.
@@ -76,12 +84,17 @@ fn take(found: &mut Found, file: &Path) {
             return;
         }
     };
-    match Manifest::parse(file, &section.manifest) {
-        Ok(manifest) => match differs_from_its_file(file, &manifest.id, &section.manifest) {
-            Some(problem) => found.rejected.push(problem),
-            None => found.catalog.add(manifest, file),
-        },
-        Err(problems) => found.rejected.push(problems.to_string()),
+    let manifest = match Manifest::parse(file, &section.manifest) {
+        Ok(manifest) => manifest,
+        Err(problems) => return found.rejected.push(problems.to_string()),
+    };
+    if candidate.id.as_ref().is_some_and(|id| *id != manifest.id) {
+        // A directory of something else that holds a library of ours, such as a build's intermediate files.
+        return;
+    }
+    match differs_from_its_file(file, &manifest.id, &section.manifest) {
+        Some(problem) => found.rejected.push(problem),
+        None => found.catalog.add(manifest, file),
     }
 }
 

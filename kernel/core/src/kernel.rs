@@ -11,7 +11,8 @@ mod service;
 pub use attach::{Attached, AttachedCall, Frame, HostedService};
 
 use crate::clock::Clock;
-use crate::host_lock::HostLock;
+use crate::crash::CrashReports;
+use crate::host_lock::{self, HostLock};
 use crate::library::LibraryCache;
 use crate::plan::{Plan, PlannedInstance};
 use crate::router::{Endpoint, OpEntry, Router, Table};
@@ -46,6 +47,7 @@ pub struct BootOptions {
 pub struct Kernel {
     shared: Arc<Shared>,
     lock: HostLock,
+    crash_reports: CrashReports,
 }
 
 /// Instances without which the build must not run have failed; everything has been stopped again.
@@ -101,6 +103,10 @@ impl Kernel {
         let refuse = |reason: String| BootError { reasons: vec![reason] };
         let host_id = options.clock.new_id();
         let lock = HostLock::take(Path::new(&options.dirs.state), &host_id).map_err(refuse)?;
+        let crash_reports = CrashReports::open(Path::new(&options.dirs.state), &host_id)
+            .map_err(|e| refuse(format!("cannot keep crash reports in {}: {e}", options.dirs.state)))?;
+        let state_dir = Path::new(&options.dirs.state);
+        let crashes = crash_reports.earlier(|host_id| host_lock::is_alive(state_dir, host_id) == Ok(true));
         let cache = LibraryCache::open(Path::new(&options.dirs.cache)).map_err(refuse)?;
         let router = Router::new(options.clock, options.runtime, options.log_level_max);
         let shared = Arc::new(Shared {
@@ -114,9 +120,9 @@ impl Kernel {
             endpoint: std::sync::OnceLock::new(),
         });
         service::install(&shared);
-        let kernel = Self { shared, lock };
+        let kernel = Self { shared, lock, crash_reports };
         for planned in plan.instances {
-            activate::activate(&kernel.shared, &cache, planned).await;
+            activate::activate(&kernel.shared, &cache, &crashes, planned).await;
         }
         let reasons = kernel.required_but_disabled();
         if reasons.is_empty() {
@@ -150,7 +156,7 @@ impl Kernel {
         for id in ids {
             activate::deactivate(&self.shared, &id).await;
         }
-        drop(self.lock);
+        drop((self.crash_reports, self.lock));
     }
 
     fn required_but_disabled(&self) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 use super::contributions::check;
 use super::{Record, RecordState, Shared, instance_of};
+use crate::crash::{self, Crash};
 use crate::guard::panic_text;
 use crate::library::{self, LibraryCache};
 use crate::plan::PlannedInstance;
@@ -23,7 +24,12 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Activates one instance; whatever happens, it stands in the records afterwards.
-pub(super) async fn activate(shared: &Arc<Shared>, cache: &LibraryCache, planned: PlannedInstance) {
+pub(super) async fn activate(
+    shared: &Arc<Shared>,
+    cache: &LibraryCache,
+    crashes: &[Crash],
+    planned: PlannedInstance,
+) {
     let endpoint = Arc::new(endpoint_of(&planned));
     let mut record = Record {
         planned,
@@ -33,7 +39,12 @@ pub(super) async fn activate(shared: &Arc<Shared>, cache: &LibraryCache, planned
         contributes: Contributions::default(),
         ops: Vec::new(),
     };
-    match try_activate(shared, cache, &mut record).await {
+    let kept_out = crash::quarantined(crashes, &record.planned.id, shared.router.clock.now_ms());
+    let activated = match kept_out {
+        Some(reason) => Err(reason),
+        None => try_activate(shared, cache, &mut record).await,
+    };
+    match activated {
         Ok((started, ops)) => {
             record.contributes = started.contributes;
             record.ops = ops;
@@ -104,7 +115,7 @@ fn missing_dependency(shared: &Shared, planned: &PlannedInstance) -> Result<(), 
 fn open(shared: &Arc<Shared>, cache: &LibraryCache, record: &mut Record) -> Result<(), String> {
     let planned = &record.planned;
     let loaded = library::load(cache, &planned.library, &planned.manifest)?;
-    crate::crash::watch(&planned.id, &loaded.copy);
+    crash::watch(&planned.id, &loaded.copy);
     record.sha256 = loaded.sha256;
     let params = OpenParams {
         instance: planned.id.clone(),

@@ -169,7 +169,7 @@ fn tools_of(shared: &Shared) -> TurnTools {
     let active = || records.iter().filter(|record| matches!(record.state, RecordState::Active));
     let tools = active().flat_map(|record| record.contributes.tools.clone()).collect();
     let filters = active().flat_map(|record| record.contributes.filters.clone()).collect();
-    TurnTools::new(tools, filters, shared.policy.clone(), crate::turn::TurnLimits::default())
+    TurnTools::new(tools, filters, shared.policy, crate::turn::TurnLimits::default())
 }
 
 /// The entry of a running turn, taken out when it ends in whatever way.

@@ -74,6 +74,11 @@ impl Capability {
         self.0.split_once(':').map(|(_, target)| target)
     }
 
+    /// Whether holding `self` allows to be given the secret `name`.
+    pub fn covers_secret(&self, name: &str) -> bool {
+        self.covers(&Self(format!("secret:{name}")))
+    }
+
     /// Whether holding `self` allows all that `asked` does: `secret:*` covers `secret:KEY`, `fs:data` covers `fs:data/x`.
     pub fn covers(&self, asked: &Self) -> bool {
         let rest = |held: &str| asked.0.strip_prefix(held);

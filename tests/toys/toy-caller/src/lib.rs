@@ -1,1 +1,58 @@
-//! A toy that calls another extension; for tests of the waist.
+//! A toy that calls another extension and prints what came; for tests of the waist over real dlopen.
+//!
+//! Its command `toy SCENARIO` prints one JSON document; the tests compare it whole.
+#![forbid(unsafe_code)]
+
+mod scenarios;
+mod verbs;
+
+use dispatch_sdk::contracts::command::{CommandSpec, Main, MainParams, MainReply, OutFrame};
+use dispatch_sdk::contracts::kernel::Contributions;
+use dispatch_sdk::contracts::tool::OutputStream;
+use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use verbs::{Bounce, DriverBounce};
+
+dispatch_sdk::export!(Caller);
+
+pub(crate) struct Caller {
+    pub(crate) host: Host,
+}
+
+impl Extension for Caller {
+    fn open(host: Host, _config: Config) -> Result<Self, Fault> {
+        Ok(Self { host })
+    }
+
+    fn verbs(verbs: &mut Verbs<Self>) {
+        verbs.on(Main, Self::main);
+        verbs.on(DriverBounce, Self::bounce);
+    }
+
+    async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
+        let command = CommandSpec {
+            name: "toy".to_owned(),
+            summary: "Plays one scenario.".to_owned(),
+            options: Vec::new(),
+        };
+        Ok(Contributions { commands: vec![command], ..Contributions::default() })
+    }
+}
+
+impl Caller {
+    async fn main(self: Arc<Self>, call: Call, params: MainParams) -> Result<MainReply, Fault> {
+        let scenario = params.argv.first().map(String::as_str).unwrap_or_default();
+        let shown = match scenarios::play(&self, &call, scenario).await {
+            Ok(value) => value,
+            Err(fault) => json!({ "fault": fault.code, "message": fault.message }),
+        };
+        let frame = OutFrame { stream: OutputStream::Stdout, text: format!("{shown}\n") };
+        call.emit(&frame).await?;
+        Ok(MainReply { exit_code: 0 })
+    }
+
+    async fn bounce(self: Arc<Self>, call: Call, params: Value) -> Result<Value, Fault> {
+        call.host().call(Bounce, &params).await
+    }
+}

@@ -1,0 +1,238 @@
+//! The command line: the host's own options wherever they stand before `--`, and the word that says what to do.
+
+use crate::exit::Refusal;
+use clap::{Arg, ArgAction, Command, error::ErrorKind};
+use dispatch_kernel::GraphFormat;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Options that the host takes out of every command line.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct HostOptions {
+    /// `--build FILE|NAME`.
+    pub(crate) build: Option<String>,
+    /// `--ext-dir DIR`, several times.
+    pub(crate) ext_dirs: Vec<PathBuf>,
+    /// `--set INSTANCE.KEY=VALUE`, several times.
+    pub(crate) set: Vec<String>,
+    /// `--allow write,exec`.
+    pub(crate) allow: Vec<String>,
+}
+
+/// The environment, read once.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Environment {
+    variables: BTreeMap<String, String>,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Help,
+    ExtList { json: bool },
+    ExtGraph(GraphFormat),
+    BuildCheck(PathBuf),
+    Command { name: String, argv: Vec<String> },
+}
+
+/// A command line that was understood.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) options: HostOptions,
+    pub(crate) environment: Environment,
+    pub(crate) request: Request,
+}
+
+impl Environment {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+    fn read() -> Self {
+        let text =
+            |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Self { variables: std::env::vars_os().filter_map(text).collect() }
+    }
+
+    /// A variable; an empty one is unset.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Every variable that begins with `prefix` and is not empty, without the prefix.
+    pub(crate) fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let set = self.variables.iter().filter(|(_, value)| !value.is_empty());
+        set.filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self { variables: variables.iter().map(owned).collect() }
+    }
+}
+
+/// Understands the command line.
+pub(crate) fn parse(args: &[OsString]) -> Result<Invocation, Refusal> {
+    let words = args.iter().map(|word| word.to_str().map(str::to_owned));
+    let words: Option<Vec<String>> = words.collect();
+    let words = words.ok_or_else(|| Refusal::usage("an argument is not UTF-8"))?;
+    let (options, rest) = take_host_options(words)?;
+    let request = request(rest)?;
+    Ok(Invocation { options, environment: Environment::read(), request })
+}
+
+fn take_host_options(words: Vec<String>) -> Result<(HostOptions, Vec<String>), Refusal> {
+    let mut options = HostOptions::default();
+    let mut rest = Vec::new();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        if word == "--" {
+            rest.push(word);
+            rest.extend(words);
+            break;
+        }
+        let (name, inline) = match word.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
+            _ => (word.clone(), None),
+        };
+        if !matches!(name.as_str(), "--build" | "--ext-dir" | "--set" | "--allow") {
+            rest.push(word);
+            continue;
+        }
+        let value = inline.or_else(|| words.next());
+        let value = value.filter(|value| !value.is_empty());
+        let Some(value) = value else { return Err(Refusal::usage(format!("`{name}` needs a value"))) };
+        match name.as_str() {
+            "--build" => options.build = Some(value),
+            "--ext-dir" => options.ext_dirs.push(PathBuf::from(value)),
+            "--set" => options.set.push(value),
+            _ => options.allow.extend(value.split(',').map(str::to_owned)),
+        }
+    }
+    Ok((options, rest))
+}
+
+/// The commands that the host owns. Everything else is looked for among the extensions' commands.
+pub(crate) fn own_commands() -> Command {
+    let format =
+        Arg::new("format").long("format").value_parser(["text", "dot", "mermaid"]).default_value("text");
+    Command::new("dispatch")
+        .version(dispatch_kernel::KERNEL_VERSION)
+        .about("An agent host: a small kernel, and extensions loaded at run time.")
+        .disable_help_subcommand(true)
+        .disable_help_flag(true)
+        .subcommand_required(true)
+        .allow_external_subcommands(true)
+        .subcommand(
+            Command::new("ext")
+                .about("Shows the extensions of a build")
+                .subcommand_required(true)
+                .subcommand(
+                    Command::new("list")
+                        .about("Lists every extension that was found, and which of them the build uses")
+                        .arg(
+                            Arg::new("json")
+                                .long("json")
+                                .action(ArgAction::SetTrue)
+                                .help("One JSON document"),
+                        ),
+                )
+                .subcommand(
+                    Command::new("graph")
+                        .about("Prints the resolved build: who provides, requires and contributes what")
+                        .arg(format.help("How to print it")),
+                ),
+        )
+        .subcommand(
+            Command::new("build").about("Works on build lists").subcommand_required(true).subcommand(
+                Command::new("check")
+                    .about("Resolves a build list and prints every problem with its place")
+                    .arg(Arg::new("file").required(true).value_name("FILE|NAME").help("The build list")),
+            ),
+        )
+}
+
+fn request(rest: Vec<String>) -> Result<Request, Refusal> {
+    let first = rest.first().map(String::as_str);
+    match first {
+        None => return Err(Refusal::usage("no command; `dispatch --help` lists them")),
+        Some("--help" | "-h" | "help") => return Ok(Request::Help),
+        Some("--") => {
+            return Err(Refusal::usage("`--` stands before the command; write `dispatch run -- …`"));
+        }
+        Some("ext" | "build" | "--version" | "-V") => {}
+        Some(option) if option.starts_with('-') => {
+            return Err(Refusal::usage(format!(
+                "`{option}` is no option of the host; `dispatch --help` lists them"
+            )));
+        }
+        Some(name) => {
+            let argv = rest[1..].to_vec();
+            return Ok(Request::Command { name: name.to_owned(), argv });
+        }
+    }
+    let words = std::iter::once("dispatch".to_owned()).chain(rest);
+    let matches = own_commands().try_get_matches_from(words).map_err(from_clap)?;
+    let path = |m: &clap::ArgMatches, name: &str| m.get_one::<String>(name).cloned().unwrap_or_default();
+    match matches.subcommand() {
+        Some(("ext", m)) => match m.subcommand() {
+            Some(("graph", m)) => Ok(Request::ExtGraph(match path(m, "format").as_str() {
+                "dot" => GraphFormat::Dot,
+                "mermaid" => GraphFormat::Mermaid,
+                _ => GraphFormat::Text,
+            })),
+            Some((_, m)) => Ok(Request::ExtList { json: m.get_flag("json") }),
+            None => Err(Refusal::usage("`dispatch ext` needs `list` or `graph`")),
+        },
+        Some(("build", m)) => match m.subcommand() {
+            Some((_, m)) => Ok(Request::BuildCheck(PathBuf::from(path(m, "file")))),
+            None => Err(Refusal::usage("`dispatch build` needs `check`")),
+        },
+        _ => Err(Refusal::usage("no command; `dispatch --help` lists them")),
+    }
+}
+
+fn from_clap(error: clap::Error) -> Refusal {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal { code: 0, message: error.to_string() },
+        _ => {
+            let text = error.to_string();
+            Refusal::usage(text.strip_prefix("error: ").unwrap_or(&text))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn host_options_are_taken_wherever_they_stand_before_the_dashes() {
+        let (options, rest) = take_host_options(words(
+            "--build a.toml run --json --set x.y=1 hello --allow write,exec -- --set kept",
+        ))
+        .unwrap();
+        assert_eq!(options.build.as_deref(), Some("a.toml"));
+        assert_eq!(options.set, ["x.y=1"]);
+        assert_eq!(options.allow, ["write", "exec"]);
+        assert_eq!(rest, words("run --json hello -- --set kept"));
+    }
+
+    #[test]
+    fn an_option_without_its_value_is_a_usage_error() {
+        assert_eq!(take_host_options(words("run --build")).unwrap_err().message, "`--build` needs a value");
+        assert_eq!(take_host_options(words("run --set=")).unwrap_err().message, "`--set` needs a value");
+    }
+
+    #[test]
+    fn a_word_that_the_host_does_not_own_is_an_extensions_command() {
+        let expected = Request::Command { name: "run".to_owned(), argv: words("--json hi") };
+        assert_eq!(request(words("run --json hi")).unwrap(), expected);
+        assert_eq!(request(words("ext graph --format dot")).unwrap(), Request::ExtGraph(GraphFormat::Dot));
+        assert_eq!(request(words("--frob")).unwrap_err().code, crate::exit::USAGE);
+        assert_eq!(request(words("ext frob")).unwrap_err().code, crate::exit::USAGE);
+    }
+}

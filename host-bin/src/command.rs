@@ -1,0 +1,181 @@
+//! Runs a command that an extension brings: boot, call, write frames, signals, stop.
+
+use crate::argv::Invocation;
+use crate::compose::compose_to_run;
+use crate::exit::{BROKEN_PIPE, FAILED, INTERRUPTED, Refusal};
+use crate::logging;
+use crate::stdin::Stdin;
+use dispatch_contracts::command::{Main, MainParams, OutFrame, Tty};
+use dispatch_contracts::kernel::InstanceState;
+use dispatch_contracts::op::ERROR_TABLE;
+use dispatch_contracts::tool::OutputStream;
+use dispatch_contracts::{Fault, fault};
+use dispatch_kernel::turn::ToolPolicy;
+use dispatch_kernel::{AttachedCall, BootOptions, Decision, Frame, Kernel, Policy, SystemClock};
+use std::io::Write as _;
+use std::sync::Arc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Threads of the host's runtime: it routes and waits; extensions have their own.
+const WORKERS: usize = 2;
+
+/// Boots the build and runs the command in it.
+pub(crate) fn run(invocation: &Invocation, name: &str, argv: &[String]) -> Result<u8, Refusal> {
+    let cannot = |e: std::io::Error| Refusal::failed(format!("cannot start the runtime: {e}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(cannot)?;
+    let done = runtime.block_on(boot_and_run(invocation, name, argv));
+    // A read of standard input may still be waiting on its thread.
+    runtime.shutdown_background();
+    done
+}
+
+async fn boot_and_run(invocation: &Invocation, name: &str, argv: &[String]) -> Result<u8, Refusal> {
+    let composed = compose_to_run(invocation)?;
+    let policy = policy(composed.plan.policy, &invocation.options.allow)?;
+    let known = composed
+        .plan
+        .instances
+        .iter()
+        .any(|instance| instance.contributes.commands.iter().any(|c| c == name));
+    if !known {
+        return Err(Refusal::usage(format!(
+            "there is no command `{name}` in this build; `dispatch --help` lists them"
+        )));
+    }
+    let options = BootOptions {
+        dirs: composed.dirs,
+        runtime: tokio::runtime::Handle::current(),
+        clock: Arc::new(SystemClock),
+        log_level_max: logging::level_max(),
+        policy,
+    };
+    let mut signals = Signals::listen()?;
+    let kernel = tokio::select! {
+        kernel = Kernel::boot(composed.plan, options) => kernel.map_err(|e| Refusal::config(e.to_string()))?,
+        () = signals.next() => return Ok(INTERRUPTED),
+    };
+    let code = run_in(&kernel, name, argv, &mut signals).await;
+    tokio::select! {
+        () = kernel.stop() => {}
+        () = signals.next() => {}
+    }
+    code
+}
+
+async fn run_in(kernel: &Kernel, name: &str, argv: &[String], signals: &mut Signals) -> Result<u8, Refusal> {
+    let cwd = std::env::current_dir()
+        .map_err(|e| Refusal::failed(format!("cannot tell the working directory: {e}")))?;
+    let cwd = cwd.to_str().ok_or_else(|| Refusal::failed("the working directory's path is not UTF-8"))?;
+    let tty = Tty {
+        stdin: rustix::termios::isatty(std::io::stdin()),
+        stdout: rustix::termios::isatty(std::io::stdout()),
+        stderr: rustix::termios::isatty(std::io::stderr()),
+    };
+    let params = MainParams { argv: argv.to_vec(), tty, cwd: cwd.to_owned() };
+    let host = kernel.attach::<dispatch_contracts::command::Read, _>("host", Stdin);
+    let call = host.stream_named(Main, name, &params).map_err(|fault| refused(kernel, name, &fault))?;
+    match drive(call, signals).await {
+        Ok(code) => Ok(code),
+        Err(fault) => Err(refused(kernel, name, &fault)),
+    }
+}
+
+/// Writes frames until the reply; the first signal cancels, the second ends the process.
+async fn drive(mut call: AttachedCall<Main>, signals: &mut Signals) -> Result<u8, Fault> {
+    let mut interrupted = false;
+    let mut output_closed = false;
+    loop {
+        let frame = tokio::select! {
+            frame = call.next() => frame,
+            () = signals.next() => {
+                if interrupted {
+                    std::process::exit(i32::from(INTERRUPTED));
+                }
+                interrupted = true;
+                call.cancel();
+                continue;
+            }
+        };
+        match frame {
+            Ok(Frame::Frame(frame)) => {
+                if !output_closed && write(&frame).is_err() {
+                    output_closed = true;
+                    call.cancel();
+                }
+            }
+            Ok(Frame::End(_)) if output_closed => return Ok(BROKEN_PIPE),
+            Ok(Frame::End(reply)) => return Ok(reply.exit_code),
+            Err(_) if output_closed => return Ok(BROKEN_PIPE),
+            Err(fault) if interrupted && fault.is(fault::CANCELLED) => return Ok(INTERRUPTED),
+            Err(fault) => return Err(fault),
+        }
+    }
+}
+
+fn write(frame: &OutFrame) -> std::io::Result<()> {
+    let bytes = frame.text.as_bytes();
+    match frame.stream {
+        OutputStream::Stdout => {
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(bytes)?;
+            stdout.flush()
+        }
+        OutputStream::Stderr => std::io::stderr().lock().write_all(bytes),
+    }
+}
+
+fn refused(kernel: &Kernel, name: &str, fault: &Fault) -> Refusal {
+    let code = ERROR_TABLE.iter().find(|(code, ..)| fault.is(code)).map_or(FAILED, |(_, _, exit, _)| *exit);
+    let mut message = format!("`{name}` failed: {fault}");
+    for instance in kernel.inventory().instances.iter().filter(|i| i.state == InstanceState::Disabled) {
+        message.push_str(&format!("\n  `{}` is disabled: {}", instance.id, instance.reason));
+    }
+    Refusal { code, message }
+}
+
+/// Defaults (reading is allowed, the rest is asked), then the build, then `--allow`.
+fn policy(build: Policy, allow: &[String]) -> Result<ToolPolicy, Refusal> {
+    let mut policy = ToolPolicy {
+        read: build.read.unwrap_or(Decision::Allow),
+        write: build.write.unwrap_or(Decision::Ask),
+        exec: build.exec.unwrap_or(Decision::Ask),
+    };
+    for effect in allow {
+        match effect.as_str() {
+            "read" => policy.read = Decision::Allow,
+            "write" => policy.write = Decision::Allow,
+            "exec" => policy.exec = Decision::Allow,
+            other => {
+                return Err(Refusal::usage(format!(
+                    "`--allow {other}`: there is no such effect; use read, write, exec"
+                )));
+            }
+        }
+    }
+    Ok(policy)
+}
+
+/// SIGINT and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Refusal> {
+        let listen =
+            |kind| signal(kind).map_err(|e| Refusal::failed(format!("cannot listen to signals: {e}")));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The one table of exit codes, and how a refusal is printed.
+//!
+//! Source: sysexits(3) for 64–78, the shell's 128 + signal above.
+
+use crate::terminal::clean;
+use std::io::Write as _;
+
+/// It did what it was asked.
+pub(crate) const OK: u8 = 0;
+/// It could not.
+pub(crate) const FAILED: u8 = 1;
+/// The command line cannot be understood.
+pub(crate) const USAGE: u8 = 2;
+/// The build or the configuration does not hold.
+pub(crate) const CONFIG: u8 = 78;
+/// Interrupted by Ctrl-C.
+pub(crate) const INTERRUPTED: u8 = 130;
+/// Whoever read the output went away.
+pub(crate) const BROKEN_PIPE: u8 = 141;
+
+/// Why nothing was done, and the code to end with.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: u8,
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { code: USAGE, message: message.into() }
+    }
+
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self { code: CONFIG, message: message.into() }
+    }
+
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self { code: FAILED, message: message.into() }
+    }
+
+    /// Prints it and answers its code. `clap`'s own help and version texts come here with code 0, for stdout.
+    pub(crate) fn print(&self) -> u8 {
+        let text = clean(&self.message);
+        // Nobody may be left to read it.
+        let _ = if self.code == OK {
+            std::io::stdout().write_all(text.as_bytes())
+        } else {
+            let text = text.strip_prefix("error: ").unwrap_or(&text);
+            writeln!(std::io::stderr(), "error: {}", text.trim_end())
+        };
+        self.code
+    }
+}

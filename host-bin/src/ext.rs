@@ -1,0 +1,118 @@
+//! `ext list`, `ext graph`, `build check`, `--help`: what can be said of a build without running a byte of it.
+
+use crate::argv::{Invocation, own_commands};
+use crate::compose::{Composed, compose};
+use crate::exit::{OK, Refusal};
+use crate::terminal::clean;
+use dispatch_kernel::{GraphFormat, print_graph};
+use serde_json::json;
+use std::io::Write as _;
+use std::path::Path;
+
+/// Lists what was found, and which instances the build makes of it.
+pub(crate) fn list(invocation: &Invocation, as_json: bool) -> Result<u8, Refusal> {
+    let composed = compose(invocation, None)?;
+    let text = if as_json { list_json(&composed) } else { list_text(&composed) };
+    out(&text)
+}
+
+fn list_json(composed: &Composed) -> String {
+    let extensions: Vec<_> = composed
+        .catalog
+        .ids()
+        .flat_map(|id| composed.catalog.candidates(id))
+        .map(|known| {
+            let id = &known.manifest.id;
+            let instances: Vec<&str> = instances_of(composed, id).collect();
+            json!({
+                "id": id,
+                "version": known.manifest.version.to_string(),
+                "summary": known.manifest.summary,
+                "path": known.library.display().to_string(),
+                "provides": known.manifest.provides,
+                "instances": instances,
+            })
+        })
+        .collect();
+    format!("{:#}\n", json!({ "extensions": extensions, "rejected": composed.rejected }))
+}
+
+fn list_text(composed: &Composed) -> String {
+    let mut text = String::new();
+    let known = composed.catalog.ids().flat_map(|id| composed.catalog.candidates(id));
+    for known in known {
+        let manifest = &known.manifest;
+        let mark = if instances_of(composed, &manifest.id).next().is_some() { "*" } else { " " };
+        text.push_str(&format!("{mark} {:<24} {:<8} {}\n", manifest.id, manifest.version, manifest.summary));
+    }
+    text.push_str("\n* = used by this build\n");
+    for line in &composed.rejected {
+        text.push_str(&format!("! {line}\n"));
+    }
+    text
+}
+
+fn instances_of<'a>(composed: &'a Composed, extension: &'a str) -> impl Iterator<Item = &'a str> {
+    let instances = composed.plan.instances.iter().filter(move |instance| instance.from == extension);
+    instances.map(|instance| instance.id.as_str())
+}
+
+/// Prints the resolved graph.
+pub(crate) fn graph(invocation: &Invocation, format: GraphFormat) -> Result<u8, Refusal> {
+    let composed = compose(invocation, None)?;
+    out(&print_graph(&composed.plan, format))
+}
+
+/// Resolves a build list; the problems are the refusal.
+pub(crate) fn check(invocation: &Invocation, file: &Path) -> Result<u8, Refusal> {
+    let name = file.to_str().unwrap_or_default();
+    let composed = compose(invocation, Some(name))?;
+    out(&format!("ok: {} instances, in this order\n{}", composed.plan.instances.len(), order(&composed)))
+}
+
+fn order(composed: &Composed) -> String {
+    let line = |(n, instance): (usize, &dispatch_kernel::PlannedInstance)| {
+        format!("{:>3}  {:<28} {} {}\n", n + 1, instance.id, instance.from, instance.manifest.version)
+    };
+    composed.plan.instances.iter().enumerate().map(line).collect()
+}
+
+/// The host's own help, and the commands that the build's extensions bring.
+pub(crate) fn help(invocation: &Invocation) -> Result<u8, Refusal> {
+    let mut text = own_commands().render_help().to_string();
+    text.push_str(
+        "\nHost options, anywhere before `--`:\n  \
+         --build FILE|NAME             the build list (default: `default`)\n  \
+         --ext-dir DIR                 look for extensions here too; may be repeated\n  \
+         --set INSTANCE.KEY=VALUE      configure an instance; may be repeated\n  \
+         --allow write,exec            let tools of these effects run without asking\n",
+    );
+    match compose(invocation, None) {
+        Ok(composed) => {
+            text.push_str("\nCommands of this build's extensions (`dispatch COMMAND --help` says more):\n");
+            for instance in &composed.plan.instances {
+                for command in &instance.contributes.commands {
+                    text.push_str(&format!("  {:<12} from {}\n", command, instance.id));
+                }
+            }
+        }
+        Err(refusal) => text.push_str(&format!(
+            "\nThe build does not hold, so its commands are unknown:\n{}\n",
+            refusal.message
+        )),
+    }
+    text.push_str(
+        "\nExit codes: 0 done · 1 failed · 2 usage · 75 try again later · 77 denied · 78 configuration · 130 interrupted · 141 output closed\n",
+    );
+    out(&text)
+}
+
+fn out(text: &str) -> Result<u8, Refusal> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(clean(text).as_bytes()).and_then(|()| stdout.flush());
+    match written {
+        Ok(()) => Ok(OK),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(crate::exit::BROKEN_PIPE),
+        Err(e) => Err(Refusal::failed(format!("cannot write to standard output: {e}"))),
+    }
+}
