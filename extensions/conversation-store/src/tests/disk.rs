@@ -6,7 +6,7 @@ use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs, fault};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
 static DISKS: LazyLock<Mutex<HashMap<u64, Arc<Disk>>>> = LazyLock::new(Mutex::default);
@@ -20,6 +20,8 @@ pub(super) enum Fail {
     Lost,
     /// Written, and nobody can tell.
     Written,
+    /// As if another had changed the head just before.
+    Conflict,
 }
 
 #[derive(Default)]
@@ -28,6 +30,7 @@ pub(super) struct Disk {
     entries: Mutex<BTreeMap<String, (String, u64)>>,
     version: AtomicU64,
     fails: Mutex<VecDeque<Fail>>,
+    reads_fail: AtomicBool,
     /// Commits wait while a test holds it.
     pub(super) gate: tokio::sync::RwLock<()>,
 }
@@ -44,6 +47,18 @@ impl Disk {
         self.fails.lock().unwrap().push_back(fail);
     }
 
+    pub(super) fn fail_reads(&self, fail: bool) {
+        self.reads_fail.store(fail, Ordering::Relaxed);
+    }
+
+    fn check_read(&self) -> Result<(), Fault> {
+        if self.reads_fail.load(Ordering::Relaxed) {
+            Err(Fault::new(fault::IO, "cannot read"))
+        } else {
+            Ok(())
+        }
+    }
+
     pub(super) fn put(&self, key: &str, value: &str) {
         let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
         self.entries.lock().unwrap().insert(key.to_owned(), (value.to_owned(), version));
@@ -58,6 +73,7 @@ impl Disk {
         match fail {
             Some(Fail::NoSpace) => return Err(Fault::new(NO_SPACE, "the disk is full")),
             Some(Fail::Lost) => return Err(Fault::new(fault::IO, "nobody knows")),
+            Some(Fail::Conflict) => return Err(Fault::new(fault::CONFLICT, "changed")),
             Some(Fail::Written) | None => {}
         }
         for require in &params.require {
@@ -133,6 +149,7 @@ impl DiskStore {
         _call: Call,
         params: storage::GetParams,
     ) -> Result<storage::GetReply, Fault> {
+        self.disk.check_read()?;
         let entries = self.disk.entries.lock().unwrap();
         Ok(storage::GetReply { entry: entries.get(&params.key).map(|found| entry(&params.key, found)) })
     }
@@ -142,6 +159,7 @@ impl DiskStore {
         _call: Call,
         params: storage::ScanParams,
     ) -> Result<storage::ScanReply, Fault> {
+        self.disk.check_read()?;
         Ok(self.disk.scan(&params))
     }
 

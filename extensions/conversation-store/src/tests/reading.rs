@@ -1,6 +1,7 @@
 //! Pages of the log and of the list, and rows that cannot be read.
 
-use super::rig::{CONV, Rig, called, message};
+use super::rig::{CONV, Rig, body, called, message};
+use crate::read::EVENTS_BYTES_MAX;
 use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::fault;
 
@@ -102,4 +103,38 @@ async fn a_page_of_the_list_does_not_cut_through_a_millisecond() {
     assert_eq!(listed(&rig, 2, None).await, (vec![("c".to_owned(), now)], true));
     let rest = vec![("a".to_owned(), now - 5), ("b".to_owned(), now - 5)];
     assert_eq!(listed(&rig, 2, Some(now)).await, (rest, false));
+}
+
+#[tokio::test]
+async fn a_page_of_large_rows_ends_early_and_says_that_there_are_more() {
+    let rig = Rig::new().await;
+    rig.begin("t").await.unwrap();
+    let large = "x".repeat(900 * 1024);
+    for _ in 0..6 {
+        rig.append("t", vec![body("notice", serde_json::json!({ "message": large }))]).await.unwrap();
+    }
+    let page = rig.page(None, None, 0).await;
+    assert_eq!((page.events.len(), page.has_newer), (2 + EVENTS_BYTES_MAX / large.len() + 1, true));
+    let rest = rig.page(page.events.last().map(|event| event.seq), None, 0).await;
+    assert_eq!((rest.events.last().unwrap().seq, rest.has_newer), (8, false));
+}
+
+#[tokio::test]
+async fn a_history_larger_than_one_page_of_the_store_is_read_whole() {
+    let rig = Rig::over_memory().await;
+    let begun = rig.begin("t").await.unwrap();
+    assert!(!begun.durable, "a store that forgets is not called durable");
+    let large = "x".repeat(900 * 1024);
+    let mut expected = vec![message("user", "t").get().to_owned()];
+    for n in 0..12 {
+        let next = message("user", &format!("{n}{large}"));
+        expected.push(next.get().to_owned());
+        rig.append_with("t", vec![called(&n.to_string())], vec![next]).await.unwrap();
+    }
+    rig.end("t").await;
+    assert!(rig.history().await == expected);
+    assert_eq!(rig.log().await.len(), 2 + 12 + 1);
+    let mut watched = rig.watch(0);
+    assert_eq!(watched.up_to(15).await.len(), 15);
+    assert_eq!(listed(&rig, 0, None).await.0.len(), 1);
 }

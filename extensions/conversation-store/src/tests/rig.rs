@@ -5,7 +5,7 @@ use crate::ConversationStore;
 use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::contracts::event::{Delta, Event, EventBody, TEXT_DELTA, TURN_ENDED};
 use dispatch_sdk::{Fault, Item};
-use dispatch_testkit::{FakeHost, Opened, OpenedStream};
+use dispatch_testkit::{FakeHost, MemoryStorage, Opened, OpenedStream};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -33,11 +33,22 @@ impl Rig {
         Self::over(&Disk::new(), FakeHost::with_manual_clock()).await
     }
 
+    /// Over the testkit's store, which keeps every bound of the contract; its disk is empty.
+    pub(super) async fn over_memory() -> Self {
+        let host = FakeHost::new();
+        let storage = host.open::<MemoryStorage>("storage", json!({})).await.unwrap();
+        Self::of(host, storage, Disk::new()).await
+    }
+
     /// A further process over the same disk.
     pub(super) async fn over(disk: &Arc<Disk>, host: FakeHost) -> Self {
         let storage = host.open::<DiskStore>("storage", json!({ "disk": disk.id })).await.unwrap();
+        Self::of(host, storage, Arc::clone(disk)).await
+    }
+
+    async fn of(host: FakeHost, storage: Opened, disk: Arc<Disk>) -> Self {
         let store = host.open::<ConversationStore>("conversation-store", json!({})).await.unwrap();
-        Self { host, store, disk: Arc::clone(disk), _storage: storage }
+        Self { host, store, disk, _storage: storage }
     }
 
     pub(super) fn n_commits(&self) -> usize {

@@ -3,9 +3,10 @@
 use crate::block::{Block, Piece, ROW_TEXT_BYTES_MAX};
 use crate::head::title_of;
 use crate::keys;
-use crate::watcher::{Frame, Next, WATCHER_QUEUE_MAX, Watcher};
+use crate::turn_log::{Failed, TurnLog, UNWRITTEN_BYTES_MAX};
+use crate::watcher::{Frame, Next, WATCHER_QUEUE_BYTES_MAX, WATCHER_QUEUE_MAX, Watcher};
 use dispatch_sdk::contracts::event::{Delta, Event, EventBody, NOTICE, TEXT_DELTA, TOOL_OUTPUT};
-use dispatch_sdk::fault;
+use dispatch_sdk::{Fault, fault};
 use serde_json::value::to_raw_value;
 
 fn text(step_id: &str, text: &str) -> EventBody {
@@ -132,4 +133,39 @@ fn a_watcher_with_a_full_queue_is_sent_to_the_log_and_holds_nothing() {
     assert!(matches!(watcher.next(), Next::Behind));
     watcher.push(&frame(5000));
     assert!(matches!(watcher.next(), Next::Behind));
+}
+
+#[test]
+fn a_watcher_that_holds_too_many_bytes_is_sent_to_the_log() {
+    let watcher = Watcher::new();
+    watcher.attach();
+    let data = to_raw_value(&"x".repeat(WATCHER_QUEUE_BYTES_MAX / 2)).unwrap();
+    let (conversation_id, kind) = ("c".to_owned(), NOTICE.to_owned());
+    let large = Event { seq: 1, conversation_id, turn_id: None, at: 0, kind, data, rebased: false };
+    for _ in 0..3 {
+        watcher.push(&Frame::new(&large));
+    }
+    assert!(matches!(watcher.next(), Next::Behind));
+}
+
+/// A store that does not keep up must not cost memory without end.
+#[test]
+fn live_text_beyond_its_bound_is_refused_with_what_the_store_said() {
+    let mut log = TurnLog::new(0, u64::MAX);
+    let part = "x".repeat(ROW_TEXT_BYTES_MAX);
+    let mut n_taken = 0;
+    let refused = loop {
+        match log.live(pieces(vec![text("s", &part)]), 0, &mut |_, _| n_taken += 1) {
+            Ok(()) => assert!(n_taken * ROW_TEXT_BYTES_MAX <= UNWRITTEN_BYTES_MAX),
+            Err(fault) => break fault,
+        }
+    };
+    assert!(refused.is(fault::OVERLOADED));
+    let cut = log.cut(0);
+    log.fail(&cut, Failed::Clean, &Fault::new("no_space", "full"));
+    let refused = log.live(pieces(vec![text("s", &part)]), 0, &mut |_, _| ()).unwrap_err();
+    assert!(refused.is("no_space"));
+    let cut = log.cut(0);
+    log.settle(&cut);
+    log.live(pieces(vec![text("s", &part)]), 0, &mut |_, _| ()).unwrap();
 }

@@ -3,6 +3,7 @@
 use super::disk::{Disk, Fail};
 use super::rig::{CONV, Rig, body, called, message, seen, text, until};
 use crate::turn_log::SEQ_RESERVE;
+use crate::writer::CONFLICT_RETRIES_MAX;
 use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::contracts::storage::NO_SPACE;
 use dispatch_sdk::fault;
@@ -200,7 +201,7 @@ async fn a_commit_of_which_nobody_knows_leaves_no_gap_and_no_duplicate() {
         let what: Vec<&str> = log.iter().skip(2).map(|(_, what)| what.as_str()).collect();
         let expected: &[&str] = match fail {
             Fail::Written => &["a", "tool_call", "b", "usage", "turn_ended"],
-            Fail::Lost | Fail::NoSpace => &["a", "b", "usage", "turn_ended"],
+            Fail::Lost | Fail::NoSpace | Fail::Conflict => &["a", "b", "usage", "turn_ended"],
         };
         assert_eq!(what, expected, "{fail:?}");
         let watched: Vec<_> = watched.up_to(end).await.iter().map(seen).collect();
@@ -247,4 +248,33 @@ async fn a_turn_is_ended_only_by_its_last_event() {
     };
     assert!(rig.store.call(contract::Append, &params).await.unwrap_err().is(fault::INVALID));
     assert!(rig.get().await.open_turn.is_some());
+}
+
+#[tokio::test]
+async fn a_head_that_others_keep_changing_is_tried_again_so_many_times_and_no_more() {
+    let rig = Rig::new().await;
+    for _ in 1..CONFLICT_RETRIES_MAX {
+        rig.disk.fail_next(Fail::Conflict);
+    }
+    rig.begin("t").await.unwrap();
+    for _ in 1..CONFLICT_RETRIES_MAX {
+        rig.disk.fail_next(Fail::Conflict);
+    }
+    rig.append("t", vec![called("a")]).await.unwrap();
+    for _ in 0..CONFLICT_RETRIES_MAX {
+        rig.disk.fail_next(Fail::Conflict);
+    }
+    assert!(rig.append("t", vec![called("b")]).await.unwrap_err().is(fault::CONFLICT));
+    rig.append("t", vec![called("c")]).await.unwrap();
+    rig.end("t").await;
+    assert_eq!(rig.log().await.len(), 5);
+}
+
+#[tokio::test]
+async fn more_than_a_call_may_hold_is_refused() {
+    let rig = Rig::new().await;
+    rig.begin("t").await.unwrap();
+    let events = (0..1001).map(|n| called(&n.to_string())).collect();
+    assert!(rig.append("t", events).await.unwrap_err().is(fault::INVALID));
+    assert_eq!(rig.end("t").await.seq_last, 3);
 }

@@ -193,3 +193,45 @@ async fn an_append_whose_caller_went_away_is_shown_all_the_same() {
     assert_eq!(seen(&watched.next().await), (3, "tool_call".to_owned()));
     assert_eq!(rig.end("t").await.seq_last, 4);
 }
+
+#[tokio::test]
+async fn a_watch_outlives_a_store_that_cannot_be_read_for_a_while_and_no_longer() {
+    let rig = Rig::with_manual_clock().await;
+    rig.begin("t").await.unwrap();
+    rig.end("t").await;
+    let mut watched = rig.watch(0);
+    watched.up_to(3).await;
+    let n_warned = || rig.host.logs().iter().filter(|log| log.level == 2).count();
+    rig.disk.fail_reads(true);
+    until("a failed read", || {
+        rig.host.advance_ms(100);
+        n_warned() >= 3
+    })
+    .await;
+    rig.disk.fail_reads(false);
+    rig.begin("t2").await.unwrap();
+    let waiting = async {
+        loop {
+            rig.host.advance_ms(100);
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        events = watched.up_to(5) => assert_eq!(events.len(), 2),
+        () = waiting => {}
+    }
+    rig.end("t2").await;
+    watched.up_to(6).await;
+    rig.disk.fail_reads(true);
+    let waiting = async {
+        loop {
+            rig.host.advance_ms(100);
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    let ended = tokio::select! {
+        ended = watched.stream.next() => ended,
+        () = waiting => unreachable!("it waits for ever"),
+    };
+    assert!(ended.unwrap_err().is(fault::IO));
+}
