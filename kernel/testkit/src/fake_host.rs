@@ -21,7 +21,7 @@ pub use fakes::FakeOut;
 pub use opened::{Opened, OpenedStream, TEST_CALLER};
 pub use record::{LogRecord, Published, RecordedCall};
 
-use calls::{Cause, OpenCall};
+use calls::OpenCall;
 use clock::Clock;
 use dispatch_abi::abi_stable::std_types::RResult;
 use dispatch_contracts::Fault;
@@ -292,10 +292,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let open: Vec<_> = self.shared.calls().values().cloned().collect();
-        for call in open {
-            self.shared.cancel(&call, Cause::HostClosed);
-        }
+        self.shared.close_calls();
         let slots = std::mem::take(&mut *lock(&self.shared.slots));
         let _ = entry("the drop of an instance", || drop(slots));
         self.shared.executor.stop();

@@ -41,7 +41,7 @@ where
     blobs::check(&open().await).await;
 }
 
-/// [`run`], and what must be true after the store was stopped and opened again. `reopen` does both, in the same host.
+/// [`run`] and [`run_reopen`].
 pub async fn run_durable<F, Fut, R, RFut>(open: F, reopen: R)
 where
     F: Fn() -> Fut,
@@ -50,6 +50,17 @@ where
     RFut: Future<Output = Opened>,
 {
     run(&open).await;
+    run_reopen(open, reopen).await;
+}
+
+/// Checks what must be true after the store was stopped and opened again. `reopen` does both, in the same host.
+pub async fn run_reopen<F, Fut, R, RFut>(open: F, reopen: R)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Opened>,
+    R: Fn(Opened) -> RFut,
+    RFut: Future<Output = Opened>,
+{
     reopen::check(open().await, &reopen).await;
 }
 

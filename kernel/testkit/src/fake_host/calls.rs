@@ -137,7 +137,7 @@ impl OpenCall {
         let was_open = {
             let mut state = self.lock();
             let was_open = state.phase == Phase::Open;
-            if was_open || (cause == Cause::HostClosed && state.phase != Phase::Over) {
+            if was_open {
                 state.phase = Phase::Cancelled(cause);
             }
             was_open
@@ -172,6 +172,20 @@ impl Shared {
         }
     }
 
+    /// Ends every open call without grace. All are marked before any is told, so that none answers in between.
+    pub(super) fn close_calls(&self) {
+        let open: Vec<_> = self.calls().values().cloned().collect();
+        for call in &open {
+            let mut state = call.lock();
+            if state.phase != Phase::Over {
+                state.phase = Phase::Cancelled(Cause::HostClosed);
+            }
+        }
+        for call in open {
+            call.changed.notify_waiters();
+        }
+    }
+
     /// Runs one call to its end and completes its reply.
     pub(super) async fn drive(
         self: Arc<Self>,
@@ -179,8 +193,11 @@ impl Shared {
         body: SharedBytes,
         reply: oneshot::Sender<Result<SharedBytes, Fault>>,
     ) {
-        let result = self.run(&call, body).await;
-        call.lock().phase = Phase::Over;
+        let mut result = self.run(&call, body).await;
+        let phase = std::mem::replace(&mut call.lock().phase, Phase::Over);
+        if phase == Phase::Cancelled(Cause::HostClosed) {
+            result = Err(call.fault(Cause::HostClosed));
+        }
         call.changed.notify_waiters();
         call.delivered().await;
         self.calls().remove(&call.id);

@@ -21,6 +21,25 @@ async fn the_memory_storage_passes_the_suite() {
     storage_suite::run(open).await;
 }
 
+async fn open_as_durable() -> Opened {
+    FakeHost::new().open::<MemoryStorage>("storage", json!({ "durable": true })).await.expect("it opens")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_never_closed_passes_the_checks_after_a_reopen() {
+    storage_suite::run_reopen(open_as_durable, |storage| async { storage }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[should_panic(expected = "entries survive with value and version")]
+async fn a_store_that_forgets_does_not_pass_as_durable() {
+    let reopen = |storage: Opened| async move {
+        storage.stop().await.expect("it stops");
+        storage.host().open::<MemoryStorage>("storage", json!({ "durable": true })).await.expect("it opens")
+    };
+    storage_suite::run_reopen(open_as_durable, reopen).await;
+}
+
 #[tokio::test]
 async fn a_commit_told_to_fail_writes_nothing_and_the_next_one_passes() {
     let storage = open().await;

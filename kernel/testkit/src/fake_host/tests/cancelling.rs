@@ -79,7 +79,11 @@ async fn dropping_a_reply_cancels_the_call() {
     let toy = toy().await;
     let (began, cancelled) = on_wait(toy.host());
     let relay = Ask { verb: "signal.v1/wait".into(), ..ask("relay") };
-    let calling = tokio::spawn(async move { toy.call(Do, &relay).await });
+    // The host lives on in `toy`: closing it would end the call without any grace.
+    let calling = tokio::spawn({
+        let toy = toy.clone();
+        async move { toy.call(Do, &relay).await }
+    });
     within(began.notified()).await;
     calling.abort();
     within(cancelled.notified()).await;
