@@ -52,6 +52,21 @@ pub struct ToolSpec {
     pub timeout_ms: u64,
 }
 
+impl ToolSpec {
+    /// A tool that may run beside others, anywhere, without a deadline of its own.
+    pub fn new(name: &str, description: &str, effect: Effect, input_schema: Value) -> Self {
+        Self {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            input_schema,
+            effect,
+            exclusive: false,
+            locality: Locality::Any,
+            timeout_ms: 0,
+        }
+    }
+}
+
 /// `tool.v1/run`.
 pub struct Run;
 
@@ -86,6 +101,13 @@ pub struct RunReply {
     /// For clients, never for the model: exit code, paths, diff.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub detail: Value,
+}
+
+impl RunReply {
+    /// A success with nothing but text for the model.
+    pub fn text(content: impl Into<String>) -> Self {
+        Self { content: content.into(), is_error: false, detail: Value::Null }
+    }
 }
 
 /// Live output.
