@@ -1,1 +1,52 @@
-//! Brings the command run.
+//! Brings the command `run`, and asks on its terminal what a tool may do.
+//!
+//! It is a projection of the ops `turns.*`; it must not know who runs turns, nor touch the terminal: the binary does.
+#![forbid(unsafe_code)]
+
+mod args;
+mod asking;
+mod exit;
+mod plain;
+mod prompt;
+mod render;
+mod running;
+mod runs;
+mod screen;
+
+#[cfg(test)]
+mod tests;
+
+use dispatch_sdk::contracts::{approvals, command};
+use dispatch_sdk::{Config, Contributions, Extension, Fault, Host, Verbs, export};
+use runs::Runs;
+use std::sync::Arc;
+
+export!(Cli);
+
+/// The instance.
+struct Cli {
+    /// Makes root calls: a stopped command still sees its turn end.
+    host: Host,
+    runs: Arc<Runs>,
+}
+
+/// It has nothing to set; a key that is not there is an error.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoConfig {}
+
+impl Extension for Cli {
+    fn open(host: Host, config: Config) -> Result<Self, Fault> {
+        let NoConfig {} = config.parse()?;
+        Ok(Self { host, runs: Arc::default() })
+    }
+
+    fn verbs(verbs: &mut Verbs<Self>) {
+        verbs.on(command::Main, Self::main);
+        verbs.on(approvals::Ask, Self::ask);
+    }
+
+    async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
+        Ok(Contributions { commands: vec![args::spec()], ..Contributions::default() })
+    }
+}

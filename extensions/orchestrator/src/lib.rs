@@ -1,1 +1,83 @@
 //! Starts, stops and watches turns, and commits what they make.
+//!
+//! A turn belongs to this instance, not to whoever asked for it: it runs as a task of its own and ends in exactly one
+//! terminal state. The log is conversation-store's; the loop is the kernel's. It must not know any of the two.
+#![forbid(unsafe_code)]
+
+mod asking;
+mod committing;
+mod ending;
+mod ops;
+mod provider_choice;
+mod request;
+mod running;
+mod starting;
+mod stopping;
+mod turn_table;
+mod watching;
+
+#[cfg(test)]
+mod tests;
+
+use asking::Allowed;
+use dispatch_sdk::contracts::{Empty, turn, turns};
+use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, export};
+use std::sync::Arc;
+use turn_table::TurnTable;
+
+export!(Orchestrator);
+
+/// The instance.
+struct Orchestrator {
+    /// Makes root calls: what a turn does outlives the call that asked for it.
+    host: Host,
+    turns: Arc<TurnTable>,
+    allowed: Allowed,
+}
+
+/// It has nothing to set; a key that is not there is an error.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoConfig {}
+
+impl Extension for Orchestrator {
+    fn open(host: Host, config: Config) -> Result<Self, Fault> {
+        let NoConfig {} = config.parse()?;
+        Ok(Self { host, turns: Arc::default(), allowed: Allowed::default() })
+    }
+
+    fn verbs(verbs: &mut Verbs<Self>) {
+        verbs.on(turns::Start, Self::start_turn);
+        verbs.on(turns::Stop, Self::stop_turn);
+        verbs.on(turns::Watch, Self::watch);
+        verbs.on(turn::Commit, Self::commit);
+        verbs.on(turn::Ask, Self::ask);
+        verbs.on(turn::Steering, Self::steering);
+        verbs.on(turn::Boundary, Self::boundary);
+    }
+
+    async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
+        Ok(Contributions { ops: ops::all(), ..Contributions::default() })
+    }
+
+    async fn stop(self: Arc<Self>) -> Result<(), Fault> {
+        self.interrupt_all().await;
+        Ok(())
+    }
+}
+
+impl Orchestrator {
+    /// Nothing is ever queued for a running turn in this build.
+    async fn steering(self: Arc<Self>, _call: Call, _params: Empty) -> Result<turn::SteeringReply, Fault> {
+        Ok(turn::SteeringReply::default())
+    }
+
+    /// The history stays as it is.
+    async fn boundary(
+        self: Arc<Self>,
+        _call: Call,
+        _params: turn::BoundaryParams,
+    ) -> Result<turn::BoundaryReply, Fault> {
+        Ok(turn::BoundaryReply::default())
+    }
+}

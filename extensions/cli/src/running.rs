@@ -1,0 +1,198 @@
+//! `dispatch run`: starts a turn and shows it until it ends.
+//!
+//! Start, watch and stop are root calls: Ctrl-C cancels the command's own call, and the turn's end must still be seen.
+
+use crate::args::{self, RunArgs, Unrun};
+use crate::prompt::{NoPrompt, prompt};
+use crate::render::{Render, end_of, ending_line, fault_line};
+use crate::runs::Run;
+use crate::screen::Screen;
+use crate::{Cli, exit};
+use dispatch_sdk::contracts::command::{MainParams, MainReply};
+use dispatch_sdk::contracts::event::{Event, TurnEnded, TurnError};
+use dispatch_sdk::contracts::fault::{BROKEN, UNKNOWN_VERB};
+use dispatch_sdk::contracts::op;
+use dispatch_sdk::contracts::tool::OutputStream;
+use dispatch_sdk::contracts::turns::{StartParams, StartReply, StopParams, WatchParams};
+use dispatch_sdk::{Call, Fault, Host, Item, Meta, RawStream};
+use serde::Serialize;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Who acts when nobody else is named.
+const ACTOR: &str = "user:terminal";
+/// How long the end of a stopped turn is waited for; the host drops the command after 500 ms.
+const STOP_SHOW_MS: u64 = 400;
+
+impl Cli {
+    pub(crate) async fn main(self: Arc<Self>, call: Call, params: MainParams) -> Result<MainReply, Fault> {
+        if call.target() != args::RUN {
+            return Err(Fault::new(UNKNOWN_VERB, format!("there is no command `{}` here", call.target())));
+        }
+        let call = Arc::new(call);
+        let run = Arc::new(Run::new(Arc::clone(&call), params.tty));
+        let exit_code = match self.run(&run, &params).await {
+            Ok(exit_code) => exit_code,
+            Err(fault) => {
+                let mut screen = run.screen.lock().await;
+                // If nobody takes this either, the exit code has to say it.
+                let _ = screen.end_text().await;
+                let _ = screen.note(&fault_line(&fault)).await;
+                exit::of_fault(&fault)
+            }
+        };
+        Ok(MainReply { exit_code })
+    }
+
+    async fn run(self: &Arc<Self>, run: &Arc<Run>, params: &MainParams) -> Result<u8, Fault> {
+        let call = &run.call;
+        let args = match args::parse(&params.argv) {
+            Ok(args) => args,
+            Err(unrun) => return show_unrun(run, unrun).await,
+        };
+        let input = match prompt(&call.host(), &args, params.tty).await {
+            Ok(input) => input,
+            Err(NoPrompt::Wrong(unrun)) => return show_unrun(run, unrun).await,
+            Err(NoPrompt::Unread(_)) if call.is_cancelled() => return Ok(exit::CANCELLED),
+            Err(NoPrompt::Unread(fault)) => return Err(fault),
+        };
+        let host = self.root(call);
+        let starting = self.runs.starting();
+        let start = start_params(&args, input, &params.cwd);
+        let started = host.call_raw(&op_verb("turns.start"), json(&start)).await?;
+        let started: StartReply = serde_json::from_slice(&started)
+            .map_err(|e| Fault::new(BROKEN, format!("cannot read the answer of `turns.start`: {e}")))?;
+        let shown = starting.shown(&started.conversation_id, Arc::clone(run));
+        let watched = watch(&host, run, &started, args.json).await;
+        drop(shown);
+        if !args.json {
+            let line = format!("· go on with `--conversation {}`", started.conversation_id);
+            let mut screen = run.screen.lock().await;
+            if let Err(fault) = &watched {
+                screen.end_text().await?;
+                screen.note(&fault_line(fault)).await?;
+                screen.note(&line).await?;
+                return Ok(exit::of_fault(fault));
+            }
+            screen.note(&line).await?;
+        }
+        watched
+    }
+
+    /// Root calls in the name of whoever called the command.
+    fn root(&self, call: &Call) -> Host {
+        let meta = call.meta();
+        let actor = if meta.actor.is_empty() { ACTOR.to_owned() } else { meta.actor };
+        self.host.with_meta(&Meta { actor, trace: meta.trace, ..Meta::default() })
+    }
+}
+
+async fn show_unrun(run: &Run, unrun: Unrun) -> Result<u8, Fault> {
+    let mut screen = run.screen.lock().await;
+    match unrun {
+        Unrun::Help(text) => screen.page(OutputStream::Stdout, &text).await.map(|()| exit::OK),
+        Unrun::Usage(text) => screen.page(OutputStream::Stderr, &text).await.map(|()| exit::USAGE),
+    }
+}
+
+fn start_params(args: &RunArgs, input: String, process_cwd: &str) -> StartParams {
+    let cwd = Path::new(process_cwd).join(args.cwd.as_deref().unwrap_or("."));
+    let cwd: PathBuf = cwd.components().filter(|part| *part != Component::CurDir).collect();
+    StartParams {
+        conversation_id: args.conversation_id.clone(),
+        input,
+        provider: args.provider.clone(),
+        model: args.model.clone(),
+        cwd: Some(cwd.to_string_lossy().into_owned()),
+    }
+}
+
+/// Shows the turn until it ends, and answers the exit code.
+async fn watch(host: &Host, run: &Run, started: &StartReply, as_json: bool) -> Result<u8, Fault> {
+    let params = WatchParams {
+        conversation_id: started.conversation_id.clone(),
+        after: started.cursor,
+        until_turn: Some(started.turn_id.clone()),
+    };
+    let mut stream = host.stream_raw(&op_verb("turns.watch"), json(&params));
+    let mut view = View { as_json, render: Render::default(), error: None };
+    let stopped = async {
+        run.call.cancelled().await;
+        stop(host, started)?;
+        host.sleep(Duration::from_millis(STOP_SHOW_MS)).await;
+        Ok(exit::CANCELLED)
+    };
+    tokio::select! {
+        biased;
+        exit_code = view.show_all(run, &mut stream) => exit_code,
+        exit_code = stopped => exit_code,
+    }
+}
+
+/// Tells the orchestrator to stop the turn. A task, for the command may be dropped while the turn ends.
+fn stop(host: &Host, started: &StartReply) -> Result<(), Fault> {
+    let params = StopParams {
+        conversation_id: started.conversation_id.clone(),
+        turn_id: Some(started.turn_id.clone()),
+    };
+    let host = host.clone();
+    host.runtime()?.spawn(async move {
+        if let Err(fault) = host.call_raw(&op_verb("turns.stop"), json(&params)).await {
+            tracing::warn!(turn_id = params.turn_id, code = fault.code, "a turn could not be stopped");
+        }
+    });
+    Ok(())
+}
+
+/// What is shown of one turn.
+struct View {
+    as_json: bool,
+    render: Render,
+    error: Option<TurnError>,
+}
+
+impl View {
+    async fn show_all(&mut self, run: &Run, stream: &mut RawStream) -> Result<u8, Fault> {
+        loop {
+            let Item::Frame(frame) = stream.next().await? else {
+                return Err(Fault::new(BROKEN, "the events ended before the turn did"));
+            };
+            let text = std::str::from_utf8(&frame)
+                .map_err(|e| Fault::new(BROKEN, format!("an event is not UTF-8: {e}")))?;
+            let event: Event = serde_json::from_str(text)
+                .map_err(|e| Fault::new(BROKEN, format!("cannot read an event: {e}")))?;
+            let mut screen = run.screen.lock().await;
+            if self.as_json {
+                screen.json(text).await?;
+            } else {
+                self.render.show(&mut screen, &event).await?;
+            }
+            let (ended, error) = end_of(&event)?;
+            self.error = error.or(self.error.take());
+            if let Some(ended) = ended {
+                return self.end(&mut screen, &ended).await;
+            }
+        }
+    }
+
+    async fn end(&self, screen: &mut Screen, ended: &TurnEnded) -> Result<u8, Fault> {
+        let error = self.error.as_ref();
+        if !self.as_json {
+            screen.end_text().await?;
+        }
+        let failed = self.error.is_some();
+        if let Some(line) = ending_line(ended, error).filter(|_| !self.as_json || failed) {
+            screen.note(&line).await?;
+        }
+        Ok(exit::of_turn(ended, error))
+    }
+}
+
+fn op_verb(id: &str) -> String {
+    format!("{}#{id}", op::RUN)
+}
+
+fn json(params: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(params).expect("a struct of strings and numbers always encodes")
+}

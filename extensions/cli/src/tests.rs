@@ -1,0 +1,6 @@
+//! The command through a fake host: ops, standard input and the terminal are doubles.
+
+mod approvals;
+mod cancelling;
+mod running;
+mod terminal;

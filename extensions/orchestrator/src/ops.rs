@@ -1,0 +1,113 @@
+//! The ops that this extension contributes; their schemas are those of the contract's types.
+
+use dispatch_sdk::contracts::Verb;
+use dispatch_sdk::contracts::conversations::{STALE, TURN_IN_FLIGHT};
+use dispatch_sdk::contracts::fault::{INVALID, NOT_FOUND, OVERLOADED, TOO_LARGE, UNAVAILABLE};
+use dispatch_sdk::contracts::op::{Intent, OpExample, OpSpec, SurfaceHints};
+use dispatch_sdk::contracts::turns::{NO_PROVIDER, Start, Stop, Watch};
+use schemars::JsonSchema;
+use serde_json::{Value, json};
+
+/// `turns.start`, `turns.stop`, `turns.watch`.
+pub(crate) fn all() -> Vec<OpSpec> {
+    vec![start(), stop(), watch()]
+}
+
+fn start() -> OpSpec {
+    OpSpec {
+        error_codes: codes(&[
+            INVALID,
+            TOO_LARGE,
+            NOT_FOUND,
+            TURN_IN_FLIGHT,
+            NO_PROVIDER,
+            OVERLOADED,
+            UNAVAILABLE,
+        ]),
+        examples: vec![
+            example("A new conversation, with the only provider that is ready.", json!({ "input": "hello" })),
+            example(
+                "A further turn of a conversation, with everything named.",
+                json!({
+                    "conversation_id": "0197a5c0-0000-7000-8000-000000000001",
+                    "input": "and now the tests",
+                    "provider": "openrouter",
+                    "model": "some/model",
+                    "cwd": "/home/me/project",
+                }),
+            ),
+        ],
+        surface: surface("POST", "turns", "send"),
+        ..op::<Start>("turns.start", "Starts a turn; the input is durable before the answer.", Intent::Write)
+    }
+}
+
+fn stop() -> OpSpec {
+    OpSpec {
+        idempotent: true,
+        error_codes: codes(&[INVALID]),
+        examples: vec![example(
+            "Whatever turn of the conversation is running.",
+            json!({ "conversation_id": "0197a5c0-0000-7000-8000-000000000001" }),
+        )],
+        surface: surface("POST", "stop", "stop"),
+        ..op::<Stop>(
+            "turns.stop",
+            "Stops the running turn of a conversation and answers when it has ended.",
+            Intent::Write,
+        )
+    }
+}
+
+fn watch() -> OpSpec {
+    OpSpec {
+        idempotent: true,
+        stream: true,
+        error_codes: codes(&[INVALID, NOT_FOUND, STALE]),
+        examples: vec![example(
+            "What came after number 17.",
+            json!({ "conversation_id": "0197a5c0-0000-7000-8000-000000000001", "after": 17 }),
+        )],
+        surface: surface("GET", "events", "watch"),
+        ..op::<Watch>(
+            "turns.watch",
+            "Shows a conversation's events after a cursor, then live ones.",
+            Intent::Read,
+        )
+    }
+}
+
+fn op<V>(id: &str, summary: &str, intent: Intent) -> OpSpec
+where
+    V: Verb<Params: JsonSchema, Reply: JsonSchema>,
+{
+    OpSpec {
+        id: id.to_owned(),
+        summary: summary.to_owned(),
+        verb: V::NAME.to_owned(),
+        input_schema: schemars::schema_for!(V::Params).to_value(),
+        output_schema: schemars::schema_for!(V::Reply).to_value(),
+        intent,
+        idempotent: false,
+        stream: false,
+        examples: Vec::new(),
+        error_codes: Vec::new(),
+        surface: SurfaceHints::default(),
+    }
+}
+
+fn surface(method: &str, last: &str, word: &str) -> SurfaceHints {
+    SurfaceHints {
+        http_method: method.to_owned(),
+        http_path: format!("/v1/conversations/{{conversation_id}}/{last}"),
+        cli_words: vec![word.to_owned()],
+    }
+}
+
+fn example(summary: &str, input: Value) -> OpExample {
+    OpExample { summary: summary.to_owned(), input }
+}
+
+fn codes(codes: &[&str]) -> Vec<String> {
+    codes.iter().map(|code| (*code).to_owned()).collect()
+}

@@ -1,0 +1,77 @@
+//! The whole matrix of choices.
+
+use super::Providers;
+use dispatch_sdk::contracts::kernel::InstanceInfo;
+use serde_json::{Value, json};
+
+fn instances(providers: Value) -> Vec<InstanceInfo> {
+    let instances = json!([
+        { "id": "p", "from": "p", "version": "1", "state": "active", "contributes": { "providers": providers } },
+        { "id": "lost", "from": "p", "version": "1", "state": "disabled", "reason": "its library is missing",
+          "provides": ["provider.v1"] },
+    ]);
+    serde_json::from_value(instances).expect("instances")
+}
+
+#[test]
+fn a_provider_is_chosen_by_name_then_by_the_last_turn_then_if_it_is_the_only_one() {
+    let a = || json!({ "name": "a", "ready": true });
+    let b = || json!({ "name": "b", "ready": true });
+    let keyless = || json!({ "name": "keyless", "ready": false, "reason": "`KEY` is not set" });
+    let demo = || json!({ "name": "demo", "ready": true, "selectable": false });
+    let cases = [
+        // Providers, named, last, expected.
+        (json!([a()]), None, None, Ok("a")),
+        (json!([a(), keyless(), demo()]), None, None, Ok("a")),
+        (json!([a(), b()]), None, None, Err("several providers are ready; name one of `a`, `b`")),
+        (json!([a(), b()]), Some("b"), Some("a"), Ok("b")),
+        (json!([a(), b()]), None, Some("b"), Ok("b")),
+        (json!([a(), keyless()]), None, Some("keyless"), Ok("a")),
+        (json!([a(), b()]), None, Some("gone"), Err("several providers are ready; name one of `a`, `b`")),
+        (json!([a(), demo()]), Some("demo"), None, Ok("demo")),
+        (json!([a(), demo()]), None, Some("demo"), Ok("demo")),
+        (json!([a(), demo()]), Some("x"), None, Err("there is no provider `x`; known: `a`, `demo`")),
+        (json!([]), Some("x"), None, Err("there is no provider `x`; the build has none")),
+        (
+            json!([a(), keyless()]),
+            Some("keyless"),
+            None,
+            Err("provider `keyless` is not ready: `KEY` is not set"),
+        ),
+        (
+            json!([keyless(), demo()]),
+            None,
+            None,
+            Err(
+                "no provider is ready (`keyless`: `KEY` is not set; `lost` does not run: its library is missing); \
+                 set the key of one, or name `demo`, which needs none and answers without a model",
+            ),
+        ),
+        (
+            json!([keyless()]),
+            None,
+            None,
+            Err(
+                "no provider is ready (`keyless`: `KEY` is not set; `lost` does not run: its library is missing); \
+                 set the key of one, or add one to the build",
+            ),
+        ),
+    ];
+    for (providers, named, last, expected) in cases {
+        let instances = instances(providers.clone());
+        let chosen = Providers::of(&instances).choose(named, last);
+        let chosen = chosen.as_deref().map_err(|fault| fault.message.as_str());
+        assert_eq!(chosen, expected, "{providers} named {named:?} last {last:?}");
+    }
+}
+
+#[test]
+fn a_refusal_lists_every_provider_with_its_reason() {
+    let instances = instances(json!([{ "name": "keyless", "ready": false, "reason": "`KEY` is not set" }]));
+    let fault = Providers::of(&instances).choose(None, None).expect_err("none is ready");
+    let providers = json!([
+        { "name": "keyless", "ready": false, "reason": "`KEY` is not set" },
+        { "name": "lost", "ready": false, "reason": "its library is missing" },
+    ]);
+    assert_eq!((fault.code.as_str(), fault.detail), ("no_provider", json!({ "providers": providers })));
+}

@@ -1,0 +1,176 @@
+//! A turn's task: history and prompt in, frames forwarded in order, and one terminal state whatever happens.
+
+use crate::ending;
+use crate::starting::event;
+use crate::turn_table::{Place, Turn};
+use dispatch_sdk::contracts::conversations::{Live, LiveParams, Messages, MessagesParams};
+use dispatch_sdk::contracts::event::{EventBody, NOTICE, TurnEnded};
+use dispatch_sdk::contracts::fault::{NO_SERVICE, OVERLOADED, PANICKED, UNAVAILABLE};
+use dispatch_sdk::contracts::prompt::{System, SystemParams};
+use dispatch_sdk::contracts::turn::{Run, RunParams};
+use dispatch_sdk::{CallStream, Fault, Host, Item};
+use serde_json::json;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Most frames forwarded in one call.
+const BATCH_FRAMES_MAX: usize = 256;
+/// Most bytes of frames after which a batch takes no further one.
+const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// How often a batch is offered while the store says that it is busy.
+const LIVE_ATTEMPTS_MAX: u32 = 6;
+/// Before the second offer; doubled for each further one.
+const LIVE_WAIT_MS: u64 = 50;
+
+/// What a turn runs with.
+pub(crate) struct RunPlan {
+    pub(crate) provider: String,
+    pub(crate) model: String,
+    pub(crate) cwd: String,
+    /// Unix ms; dates the system prompt.
+    pub(crate) conversation_made_at: u64,
+}
+
+/// How the run came out, before anybody looked whether its end was written.
+pub(crate) enum Outcome {
+    /// The kernel answered.
+    Ran(TurnEnded),
+    /// It was stopped before it began.
+    StoppedBefore,
+    /// Something broke.
+    Broke(Fault),
+}
+
+/// Runs a turn; when this returns its end is written and its place is free. `host` makes root calls with the turn's meta.
+pub(crate) async fn run_to_its_end(host: Host, place: Place, plan: RunPlan) {
+    let turn = Arc::clone(&place.turn);
+    // A task of its own, so that a panic is an outcome like any other.
+    let task = tokio::spawn({
+        let (host, turn) = (host.clone(), Arc::clone(&turn));
+        async move { run(&host, &turn, plan).await }
+    });
+    let outcome = task.await.unwrap_or_else(|e| {
+        Outcome::Broke(Fault::new(PANICKED, format!("the task of the turn broke off: {e}")))
+    });
+    ending::make_sure(&host, &turn, outcome).await;
+    drop(place);
+}
+
+async fn run(host: &Host, turn: &Turn, plan: RunPlan) -> Outcome {
+    let prepared = tokio::select! {
+        biased;
+        () = turn.stop_wished() => return Outcome::StoppedBefore,
+        prepared = prepare(host, turn, plan) => prepared,
+    };
+    match prepared {
+        Ok(params) => forward(host, turn, host.stream(Run, &params)).await,
+        Err(fault) => Outcome::Broke(fault),
+    }
+}
+
+async fn prepare(host: &Host, turn: &Turn, plan: RunPlan) -> Result<RunParams, Fault> {
+    let conversation_id = turn.conversation_id.clone();
+    let history = host.call(Messages, &MessagesParams { conversation_id: conversation_id.clone() }).await?;
+    if history.skipped > 0 {
+        let message =
+            format!("{} messages of the history could not be read and were left out", history.skipped);
+        notice(host, turn, "history_incomplete", &message).await?;
+    }
+    let asked = SystemParams {
+        conversation_id: conversation_id.clone(),
+        cwd: plan.cwd.clone(),
+        started_at: plan.conversation_made_at,
+    };
+    let system = match host.call(System, &asked).await {
+        Ok(reply) => reply.text,
+        Err(fault) if fault.is(NO_SERVICE) => String::new(),
+        Err(fault) => {
+            tracing::warn!(
+                turn_id = turn.turn_id,
+                code = fault.code,
+                message = fault.message,
+                "no system prompt"
+            );
+            let message = format!("the turn runs without a system prompt: {}", fault.message);
+            notice(host, turn, "prompt_failed", &message).await?;
+            String::new()
+        }
+    };
+    Ok(RunParams {
+        conversation_id,
+        turn_id: turn.turn_id.clone(),
+        provider: plan.provider,
+        model: plan.model,
+        system,
+        cwd: plan.cwd,
+        messages: history.messages,
+        steps_max: 0,
+    })
+}
+
+/// Hands every frame on before it is counted, so that a commit finds all that came before it.
+async fn forward(host: &Host, turn: &Turn, mut stream: CallStream<Run>) -> Outcome {
+    loop {
+        let (batch, end) = next_batch(&mut stream).await;
+        if !batch.is_empty() {
+            let n_frames = batch.len() as u64;
+            if let Err(fault) = show(host, turn, batch).await {
+                // A hole in the log must not pass in silence: dropping the stream cancels the run.
+                return Outcome::Broke(fault);
+            }
+            turn.n_forwarded.send_modify(|n| *n += n_frames);
+        }
+        if let Some(outcome) = end {
+            return outcome;
+        }
+    }
+}
+
+/// Waits for one item, then takes what is there already.
+async fn next_batch(stream: &mut CallStream<Run>) -> (Vec<EventBody>, Option<Outcome>) {
+    let (mut batch, mut n_bytes) = (Vec::new(), 0);
+    let mut item = Some(stream.next().await);
+    loop {
+        match item {
+            Some(Ok(Item::Frame(frame))) => {
+                n_bytes += frame.data.get().len();
+                batch.push(frame);
+            }
+            Some(Ok(Item::End(ended))) => return (batch, Some(Outcome::Ran(ended))),
+            Some(Err(fault)) => return (batch, Some(Outcome::Broke(fault))),
+            None => return (batch, None),
+        }
+        if batch.len() >= BATCH_FRAMES_MAX || n_bytes >= BATCH_BYTES_MAX {
+            return (batch, None);
+        }
+        item = std::future::poll_fn(|cx| {
+            Poll::Ready(match pin!(stream.next()).poll(cx) {
+                Poll::Ready(item) => Some(item),
+                Poll::Pending => None,
+            })
+        })
+        .await;
+    }
+}
+
+async fn show(host: &Host, turn: &Turn, events: Vec<EventBody>) -> Result<(), Fault> {
+    let params =
+        LiveParams { conversation_id: turn.conversation_id.clone(), turn_id: turn.turn_id.clone(), events };
+    let mut wait_ms = LIVE_WAIT_MS;
+    for _ in 1..LIVE_ATTEMPTS_MAX {
+        match host.call(Live, &params).await {
+            Err(fault) if fault.is(OVERLOADED) || fault.is(UNAVAILABLE) => {
+                host.sleep(Duration::from_millis(wait_ms)).await;
+                wait_ms *= 2;
+            }
+            shown => return shown.map(drop),
+        }
+    }
+    host.call(Live, &params).await.map(drop)
+}
+
+async fn notice(host: &Host, turn: &Turn, code: &str, message: &str) -> Result<(), Fault> {
+    show(host, turn, vec![event(NOTICE, &json!({ "code": code, "message": message }))]).await
+}

@@ -1,0 +1,9 @@
+//! The extension through a fake host: conversation-store and the kernel are doubles with fail points.
+
+mod asking;
+mod ending;
+mod ops;
+mod starting;
+mod stopping;
+mod watching;
+mod world;

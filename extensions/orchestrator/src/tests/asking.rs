@@ -1,0 +1,65 @@
+//! `turn_host.v1/ask`, and the two verbs that have nothing to say yet.
+
+use super::world::World;
+use dispatch_sdk::Fault;
+use dispatch_sdk::contracts::{Empty, turn};
+use serde_json::{Value, json};
+
+async fn ask(world: &World, conversation_id: &str, tool: &str) -> Value {
+    let params = json!({
+        "conversation_id": conversation_id, "turn_id": "t", "tool_call_id": "call", "tool": tool,
+        "effect": "exec", "args": { "command": "ls" },
+    });
+    let params: turn::AskParams = serde_json::from_value(params).expect("a question");
+    let reply = world.ext().call(turn::Ask, &params).await.expect("a question is always answered");
+    serde_json::to_value(reply).expect("replies encode")
+}
+
+#[tokio::test]
+async fn an_allow_for_the_conversation_holds_for_this_tool_in_it_alone() {
+    let world = World::new().await;
+    world.host.on("approvals.v1/ask", |_| Ok(json!({ "decision": "allow", "scope": "conversation" })));
+    for (conversation, tool, n_asked) in
+        [("a", "shell", 1), ("a", "shell", 1), ("a", "write_file", 2), ("b", "shell", 3), ("a", "shell", 3)]
+    {
+        let reply = ask(&world, conversation, tool).await;
+        assert_eq!(reply, json!({ "decision": "allow", "scope": "conversation" }));
+        assert_eq!(world.host.calls_of("approvals.v1/ask").len(), n_asked, "{conversation} {tool}");
+    }
+}
+
+#[tokio::test]
+async fn an_allow_for_once_and_a_deny_are_asked_again() {
+    for answer in
+        [json!({ "decision": "allow", "scope": "once" }), json!({ "decision": "deny", "reason": "no" })]
+    {
+        let world = World::new().await;
+        world.host.on("approvals.v1/ask", {
+            let answer = answer.clone();
+            move |_| Ok(answer.clone())
+        });
+        assert_eq!(ask(&world, "a", "shell").await, answer);
+        assert_eq!(ask(&world, "a", "shell").await, answer);
+        assert_eq!(world.host.calls_of("approvals.v1/ask").len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn with_nobody_there_it_is_a_deny_with_the_reason() {
+    let world = World::new().await;
+    let nobody = "it needs a person's consent, and nobody is there to ask";
+    assert_eq!(ask(&world, "a", "shell").await, json!({ "decision": "deny", "reason": nobody }));
+    world.host.on("approvals.v1/ask", |_| Err(Fault::new("unavailable", "no terminal")));
+    let reason = format!("{nobody}: no terminal");
+    assert_eq!(ask(&world, "a", "shell").await, json!({ "decision": "deny", "reason": reason }));
+}
+
+#[tokio::test]
+async fn steering_and_boundary_have_nothing_to_say() {
+    let world = World::new().await;
+    let steering = world.ext().call(turn::Steering, &Empty {}).await.expect("it answers");
+    assert_eq!(steering.messages.len(), 0);
+    let params = turn::BoundaryParams { usage: Default::default() };
+    let boundary = world.ext().call(turn::Boundary, &params).await.expect("it answers");
+    assert!(boundary.messages.is_none());
+}

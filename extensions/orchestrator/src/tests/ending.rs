@@ -1,0 +1,185 @@
+//! That every accepted turn reaches exactly one terminal state.
+
+use super::world::{World, text};
+use crate::ending::END_ATTEMPTS_MAX;
+use dispatch_sdk::Fault;
+use dispatch_testkit::FakeHost;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn no_space() -> Fault {
+    Fault::new("no_space", "the disk is full")
+}
+
+#[tokio::test]
+async fn a_run_that_faults_panics_or_forgets_its_end_gets_one() {
+    for (case, status, reason) in
+        [("fault", "failed", "deadline"), ("panic", "failed", "broken"), ("forgot", "failed", "broken")]
+    {
+        let world = World::new().await;
+        world.turns(move |_, out| async move {
+            out.emit(text("begun")).await?;
+            match case {
+                "fault" => Err(Fault::new("deadline", "nothing came for 300 s")),
+                "panic" => panic!("a planted panic"),
+                _ => Ok(json!({ "status": "completed", "reason": "stop" })),
+            }
+        });
+        world.start(json!({ "input": "hi" })).await.expect("it starts");
+        world.until_ended().await;
+        world.change(|state| {
+            assert_eq!(
+                state.kinds(),
+                ["turn_started", "input", "text_delta", "error", "turn_ended"],
+                "{case}"
+            );
+            assert_eq!(state.ends(), [json!([status, reason])], "{case}");
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_history_that_cannot_be_read_ends_the_turn() {
+    let world = World::new().await;
+    world.host.on("conversations.v1/messages", |_| Err(Fault::new("corrupt", "page 3 is damaged")));
+    world.start(json!({ "input": "hi" })).await.expect("it starts");
+    world.until_ended().await;
+    world.change(|state| {
+        assert_eq!(state.ends(), [json!(["failed", "corrupt"])]);
+        assert_eq!(state.log[2]["data"], json!({ "code": "corrupt", "message": "page 3 is damaged" }));
+        assert_eq!(state.run_params, Vec::<Value>::new());
+    });
+}
+
+#[tokio::test]
+async fn a_commit_that_finds_no_space_fails_the_turn_and_its_end_waits_for_space() {
+    let world = World::new().await;
+    world.change(|state| state.append_faults.extend([no_space(), no_space(), no_space()]));
+    world.turns(|turn, _| async move {
+        let fault = turn.end("completed", "stop").await.expect_err("the disk is full");
+        Ok(json!({ "status": "failed", "reason": fault.code, "usage": { "input_tokens": 7 } }))
+    });
+    world.start(json!({ "input": "hi" })).await.expect("it starts");
+    world.until_ended().await;
+    world.change(|state| {
+        assert_eq!(state.ends(), [json!(["failed", "no_space"])]);
+        assert_eq!(state.log[2]["data"], json!({ "code": "no_space", "message": "the disk is full" }));
+        assert_eq!(state.log[3]["data"]["usage"]["input_tokens"], 7);
+        assert_eq!(state.n_appends, 4);
+    });
+    let loud = world.host.logs().into_iter().filter(|log| log.level == 1 && log.instance == "orchestrator");
+    assert!(loud.count() >= 2, "each refusal of the end is an error in the log");
+}
+
+#[tokio::test]
+async fn an_end_whose_reply_was_lost_is_not_written_twice() {
+    let world = World::new().await;
+    world.turns(|turn, _| async move {
+        turn.world.change(|state| {
+            state
+                .log
+                .push(json!({ "type": "turn_ended", "data": { "status": "completed", "reason": "stop" } }));
+            state.open = None;
+            state.append_faults.push_back(Fault::new("deadline", "no answer in 60 s"));
+        });
+        let fault = turn.end("completed", "stop").await.expect_err("the reply was lost");
+        Ok(json!({ "status": "failed", "reason": fault.code }))
+    });
+    world.start(json!({ "input": "hi" })).await.expect("it starts");
+    world.until(|state| state.n_appends == 2).await;
+    world.change(|state| assert_eq!(state.ends(), [json!(["completed", "stop"])]));
+}
+
+#[tokio::test]
+async fn a_turn_whose_end_never_got_through_is_sealed_by_the_next_start() {
+    let world = World::over(FakeHost::with_manual_clock()).await;
+    world.turns(|_, _| async { Err(Fault::new("io", "broken")) });
+    world.change(|state| state.append_faults.extend(vec![no_space(); END_ATTEMPTS_MAX as usize]));
+    let id = world.start(json!({ "input": "hi" })).await.expect("it starts").conversation_id;
+    let gave_up = || {
+        world
+            .host
+            .logs()
+            .iter()
+            .any(|log| log.record["message"].as_str().is_some_and(|m| m.starts_with("gave up")))
+    };
+    while !gave_up() {
+        world.host.advance_ms(60_000);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    world.change(|state| {
+        assert_eq!(state.n_appends, END_ATTEMPTS_MAX as usize);
+        assert!(state.open.is_some());
+    });
+    world.turns(|turn, _| async move { turn.end("completed", "stop").await });
+    // The place in the table is given up right after the last attempt.
+    let again = json!({ "input": "again", "conversation_id": id });
+    let mut started = world.start(again.clone()).await;
+    while started.as_ref().is_err_and(|fault| fault.is("turn_in_flight")) {
+        tokio::task::yield_now().await;
+        started = world.start(again.clone()).await;
+    }
+    started.expect("the orphan is out of the way");
+    world.until_ended().await;
+    world.change(|state| assert_eq!(state.n_seals, 1));
+}
+
+#[tokio::test]
+async fn frames_that_cannot_be_shown_end_the_turn_instead_of_leaving_a_hole() {
+    let world = World::new().await;
+    world.change(|state| state.live_faults.push_back(Fault::new("io", "the log is gone")));
+    world.turns(|_, out| async move {
+        out.emit(text("lost")).await?;
+        out.cancelled().await;
+        Err(Fault::new("cancelled", "the caller left"))
+    });
+    world.start(json!({ "input": "hi" })).await.expect("it starts");
+    world.until_ended().await;
+    world.change(|state| {
+        assert_eq!(state.kinds(), ["turn_started", "input", "error", "turn_ended"]);
+        assert_eq!(state.ends(), [json!(["failed", "io"])]);
+    });
+}
+
+#[tokio::test]
+async fn a_store_that_is_busy_for_a_moment_loses_no_frame() {
+    let world = World::new().await;
+    let busy = || Fault::new("overloaded", "too many calls");
+    world.change(|state| state.live_faults.extend([busy(), busy()]));
+    world.turns(|turn, out| async move {
+        out.emit(text("kept")).await?;
+        turn.end("completed", "stop").await
+    });
+    world.start(json!({ "input": "hi" })).await.expect("it starts");
+    world.until_ended().await;
+    world.until(|state| state.kinds().contains(&"text_delta") || state.ends().len() > 1).await;
+    world.change(|state| assert_eq!(state.ends(), [json!(["completed", "stop"])]));
+}
+
+#[tokio::test]
+async fn nothing_can_be_committed_after_the_end() {
+    let world = World::new().await;
+    world.turns(|turn, _| async move {
+        let ended = turn.end("completed", "stop").await?;
+        let late = turn.commit(0, json!([{ "type": "step_completed", "data": {} }])).await;
+        assert!(late.is_err_and(|fault| fault.is("conflict")), "the turn is over");
+        turn.world.change(|state| state.stops.push(json!("checked")));
+        Ok(ended)
+    });
+    world.start(json!({ "input": "hi" })).await.expect("it starts");
+    world.until(|state| !state.stops.is_empty()).await;
+    world.change(|state| assert_eq!(state.kinds(), ["turn_started", "input", "turn_ended"]));
+}
+
+#[tokio::test]
+async fn an_end_in_the_middle_of_a_commit_is_refused() {
+    let world = World::new().await;
+    world.turns(|turn, _| async move {
+        let end = json!({ "type": "turn_ended", "data": { "status": "completed", "reason": "stop" } });
+        let fault = turn.commit(0, json!([end, { "type": "usage", "data": {} }])).await.expect_err("refused");
+        Err(fault)
+    });
+    world.start(json!({ "input": "hi" })).await.expect("it starts");
+    world.until_ended().await;
+    world.change(|state| assert_eq!(state.ends(), [json!(["failed", "invalid"])]));
+}

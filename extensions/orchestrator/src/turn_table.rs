@@ -1,0 +1,151 @@
+//! The turns that run here, and what their parts tell each other.
+//!
+//! It is not the truth about what is open: that is the conversation's log.
+
+use dispatch_sdk::contracts::fault::{OVERLOADED, UNAVAILABLE};
+use dispatch_sdk::{Fault, Meta};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// Most turns running at a time.
+pub(crate) const TURNS_MAX: usize = 1024;
+const RETRY_AFTER_MS: u64 = 1_000;
+
+/// How somebody wants a turn to end before it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StopWish {
+    /// A person stopped it.
+    Cancel,
+    /// The host goes down.
+    Interrupt,
+}
+
+/// What was written of a turn so far; whoever appends holds its lock, so that appends follow one another.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// `turn_ended` is in the log: nothing may follow.
+    pub(crate) closed: bool,
+    /// Why the last append failed.
+    pub(crate) fault: Option<Fault>,
+}
+
+/// One running turn.
+pub(crate) struct Turn {
+    pub(crate) conversation_id: String,
+    pub(crate) turn_id: String,
+    /// Unix ms.
+    pub(crate) started_at: u64,
+    /// For the root calls made on its behalf.
+    pub(crate) meta: Meta,
+    /// Frames of `turn.v1/run` that conversation-store has taken.
+    pub(crate) n_forwarded: watch::Sender<u64>,
+    pub(crate) stop_wish: watch::Sender<Option<StopWish>>,
+    pub(crate) over: watch::Sender<bool>,
+    pub(crate) written: Arc<tokio::sync::Mutex<Written>>,
+}
+
+impl Turn {
+    pub(crate) fn new(meta: Meta, conversation_id: String, turn_id: String, started_at: u64) -> Self {
+        Self {
+            conversation_id,
+            turn_id,
+            started_at,
+            meta,
+            n_forwarded: watch::Sender::new(0),
+            stop_wish: watch::Sender::new(None),
+            over: watch::Sender::new(false),
+            written: Arc::default(),
+        }
+    }
+
+    /// Asks it to end; the first wish counts.
+    pub(crate) fn wish_stop(&self, wish: StopWish) {
+        self.stop_wish.send_if_modified(|current| {
+            let first = current.is_none();
+            current.get_or_insert(wish);
+            first
+        });
+    }
+
+    /// Waits until somebody wants it to end.
+    pub(crate) async fn stop_wished(&self) {
+        // The sender is a field of `self`, so the channel cannot close while this is awaited.
+        let _ = self.stop_wish.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Waits until it has ended and left the table.
+    pub(crate) async fn ended(&self) {
+        let _ = self.over.subscribe().wait_for(|over| *over).await;
+    }
+
+    /// Waits until `n_frames` were forwarded.
+    pub(crate) async fn forwarded(&self, n_frames: u64) {
+        let _ = self.n_forwarded.subscribe().wait_for(|n| *n >= n_frames).await;
+    }
+}
+
+/// Every turn that runs here, by its id.
+#[derive(Default)]
+pub(crate) struct TurnTable {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    running: HashMap<String, Arc<Turn>>,
+    closed: bool,
+}
+
+impl TurnTable {
+    /// Enters a turn; it stays until the place is dropped.
+    ///
+    /// Errors: `unavailable` once the host goes down, `overloaded` above [`TURNS_MAX`].
+    pub(crate) fn enter(self: &Arc<Self>, turn: Turn) -> Result<Place, Fault> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Fault::new(UNAVAILABLE, "no turn can be started: the host is going down"));
+        }
+        if state.running.len() >= TURNS_MAX {
+            let message = format!("{TURNS_MAX} turns are running already; try again later");
+            let detail = serde_json::json!({ "retry_after_ms": RETRY_AFTER_MS });
+            return Err(Fault::new(OVERLOADED, message).with_detail(detail));
+        }
+        let turn = Arc::new(turn);
+        state.running.insert(turn.turn_id.clone(), Arc::clone(&turn));
+        Ok(Place { table: Arc::clone(self), turn })
+    }
+
+    pub(crate) fn get(&self, turn_id: &str) -> Option<Arc<Turn>> {
+        self.lock().running.get(turn_id).cloned()
+    }
+
+    /// The turn of a conversation.
+    pub(crate) fn of_conversation(&self, conversation_id: &str) -> Option<Arc<Turn>> {
+        self.lock().running.values().find(|turn| turn.conversation_id == conversation_id).cloned()
+    }
+
+    /// Lets nothing in any more, and answers what is still running.
+    pub(crate) fn close(&self) -> Vec<Arc<Turn>> {
+        let mut state = self.lock();
+        state.closed = true;
+        state.running.values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A turn's place in the table. However its task ends, dropping it takes the turn out.
+pub(crate) struct Place {
+    table: Arc<TurnTable>,
+    pub(crate) turn: Arc<Turn>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.table.lock().running.remove(&self.turn.turn_id);
+        self.turn.over.send_replace(true);
+    }
+}

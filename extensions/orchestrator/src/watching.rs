@@ -1,0 +1,74 @@
+//! `turns.v1/watch`: the conversation's events as conversation-store sends them, byte for byte.
+
+use crate::{Orchestrator, request};
+use dispatch_sdk::contracts::Verb as _;
+use dispatch_sdk::contracts::conversations::{self, Events, EventsParams, Get, GetParams};
+use dispatch_sdk::contracts::event::TURN_ENDED;
+use dispatch_sdk::contracts::fault::BROKEN;
+use dispatch_sdk::contracts::turns::{WatchParams, WatchReply};
+use dispatch_sdk::{Call, Fault, Item};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// What is read of an event; its data is passed over.
+#[derive(Deserialize)]
+struct Peek<'a> {
+    seq: u64,
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    turn_id: Option<Cow<'a, str>>,
+}
+
+impl Orchestrator {
+    pub(crate) async fn watch(self: Arc<Self>, call: Call, params: WatchParams) -> Result<WatchReply, Fault> {
+        request::check_conversation_id(&params.conversation_id)?;
+        let until = params.until_turn.as_deref();
+        let last_seq = match until {
+            Some(turn_id) => self.last_seq_if_over(&call, &params.conversation_id, turn_id).await?,
+            None => None,
+        };
+        let mut cursor = params.after;
+        if last_seq.is_some_and(|last| last <= cursor) {
+            return Ok(WatchReply { cursor });
+        }
+        let asked = conversations::WatchParams {
+            conversation_id: params.conversation_id.clone(),
+            after: params.after,
+        };
+        let body = serde_json::to_vec(&asked).expect("a struct of strings and numbers always encodes");
+        let mut stream = call.host().stream_raw(conversations::Watch::NAME, body);
+        loop {
+            let Item::Frame(frame) = stream.next().await? else { return Ok(WatchReply { cursor }) };
+            let event: Peek<'_> = serde_json::from_slice(&frame).map_err(|e| {
+                Fault::new(BROKEN, format!("cannot read an event of the conversation's log: {e}"))
+            })?;
+            cursor = event.seq;
+            let ends = until.is_some() && event.kind == TURN_ENDED && event.turn_id.as_deref() == until;
+            call.emit_raw(frame.clone()).await?;
+            if ends || last_seq.is_some_and(|last| last <= cursor) {
+                return Ok(WatchReply { cursor });
+            }
+        }
+    }
+
+    /// The number of the newest row if the turn is not open any more: nothing of it can come after that.
+    async fn last_seq_if_over(&self, call: &Call, id: &str, turn_id: &str) -> Result<Option<u64>, Fault> {
+        if self.turns.get(turn_id).is_some() {
+            return Ok(None);
+        }
+        let conversation = call.host().call(Get, &GetParams { conversation_id: id.to_owned() }).await?;
+        if conversation.open_turn.is_some_and(|open| open.turn_id == turn_id) {
+            return Ok(None);
+        }
+        let newest = EventsParams {
+            conversation_id: id.to_owned(),
+            after: None,
+            before: Some(conversation.seq_last.saturating_add(1)),
+            limit: 1,
+        };
+        let page = call.host().call(Events, &newest).await?;
+        Ok(Some(page.events.last().map_or(0, |event| event.seq)))
+    }
+}
