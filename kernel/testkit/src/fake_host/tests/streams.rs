@@ -4,12 +4,11 @@ use super::toy::{Ask, Do, DoInline, Toy, ask};
 use crate::fake_host::calls::Caller;
 use crate::fake_host::route::Wishes;
 use crate::{FakeHost, Opened};
-use dispatch_abi::{STREAM_CREDIT_BYTES, SharedBytes};
+use dispatch_abi::{EMIT_FULL, STREAM_CREDIT_BYTES, SharedBytes};
 use dispatch_contracts::fault::CANCELLED;
 use dispatch_sdk::Item;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -57,38 +56,20 @@ async fn a_megabyte_passes_through_an_instance_that_forwards_it() {
 
 #[tokio::test]
 async fn a_frame_is_taken_whole_while_there_is_credit_and_waits_when_there_is_none() {
-    const FRAME: usize = 40_000;
+    const FRAME: u64 = 40_000;
     let host = FakeHost::new();
-    let (taken, full) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-    let signals = (Arc::clone(&taken), Arc::clone(&full));
-    host.on_stream("many.v1/emit", move |_, out| {
-        let (taken, full) = signals.clone();
-        async move {
-            loop {
-                let emitting = out.emit(json!("x".repeat(FRAME - 2)));
-                let told = async {
-                    full.notify_one();
-                    std::future::pending::<()>().await
-                };
-                tokio::select! {
-                    biased;
-                    emitted = emitting => emitted?,
-                    () = told => {}
-                }
-                taken.fetch_add(1, Ordering::AcqRel);
-            }
-        }
-    });
+    host.on_stream("many.v1/emit", |_, _| std::future::pending());
     let caller = Caller::Test { name: "test".into(), frames: Arc::default() };
     let wishes = Wishes { parent_call_id: 0, stream_id: 1, budget_ms: 0, meta: SharedBytes::default() };
     let reply = host.shared().call(caller, None, "many.v1/emit", &wishes, SharedBytes::default());
-    full.notified().await;
-    assert_eq!(taken.load(Ordering::Acquire), 2, "the second frame overdraws the credit");
-    // Exactly what was overdrawn leaves no credit; one byte more takes one frame more.
-    reply.grant(2 * FRAME as u64 - STREAM_CREDIT_BYTES);
+    let call = host.shared().calls().values().next().cloned().expect("it is open");
+    let emit = || call.emit(dispatch_sdk::__private::shared(vec![b' '; FRAME as usize])).0;
+    assert_eq!(emit(), (STREAM_CREDIT_BYTES - FRAME).cast_signed());
+    assert_eq!([emit(), emit()], [0, EMIT_FULL], "the second frame overdraws the credit");
+    reply.grant(2 * FRAME - STREAM_CREDIT_BYTES);
+    assert_eq!(emit(), EMIT_FULL, "what was overdrawn is paid back first");
     reply.grant(1);
-    full.notified().await;
-    assert_eq!(taken.load(Ordering::Acquire), 3);
+    assert_eq!([emit(), emit()], [0, EMIT_FULL], "one byte of credit takes one frame");
 }
 
 #[tokio::test]
