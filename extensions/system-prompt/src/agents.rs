@@ -1,0 +1,93 @@
+//! The `AGENTS.md` files of a project, from its git root down to the working directory.
+//!
+//! It must not know the prompt around them. A file that is missing is fine; one that cannot be read is skipped.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dispatch_sdk::contracts::exec::{FileKind, Read, ReadParams, Stat, StatParams};
+use dispatch_sdk::fault::{NO_SERVICE, NOT_FOUND};
+use dispatch_sdk::{Fault, Host};
+use std::path::Path;
+
+/// Most bytes of all files together.
+pub(crate) const AGENTS_BYTES_MAX: usize = 64 * 1024;
+/// Most directories between the working directory and the root that are looked at.
+const DEPTH_MAX: usize = 64;
+const NAME: &str = "AGENTS.md";
+
+/// The files' text, each under its path, root first; empty when there is none.
+///
+/// Errors: those of the router; what the file system answers is no error.
+pub(crate) async fn read(host: &Host, cwd: &str) -> Result<String, Fault> {
+    let mut text = String::new();
+    let mut bytes_left = AGENTS_BYTES_MAX;
+    for dir in directories(host, cwd).await? {
+        let path = Path::new(dir).join(NAME).to_string_lossy().into_owned();
+        let Some((found, cut)) = file(host, cwd, &path, bytes_left).await? else { continue };
+        bytes_left -= found.len();
+        let found = found.trim();
+        if !found.is_empty() {
+            text.push_str(&format!("\nInstructions from {path}:\n\n{found}\n"));
+        }
+        if cut {
+            text.push_str(&format!(
+                "\n[instructions are cut here: more than {AGENTS_BYTES_MAX} bytes in all; read the rest of {path} \
+                 and of those below it when you need it]\n"
+            ));
+            break;
+        }
+    }
+    Ok(text)
+}
+
+/// From the git root, or from `cwd` itself outside a repository, down to `cwd`.
+async fn directories<'a>(host: &Host, cwd: &'a str) -> Result<Vec<&'a str>, Fault> {
+    let mut upward = Vec::new();
+    for dir in Path::new(cwd).ancestors().take(DEPTH_MAX).filter_map(Path::to_str) {
+        upward.push(dir);
+        let path = Path::new(dir).join(".git").to_string_lossy().into_owned();
+        match host.call(Stat, &StatParams { path, cwd: cwd.to_owned() }).await {
+            // A file in a worktree or a submodule.
+            Ok(found) if found.kind != FileKind::Other => {
+                upward.reverse();
+                return Ok(upward);
+            }
+            Ok(_) => {}
+            // Nobody serves files: there are none.
+            Err(fault) if fault.is(NO_SERVICE) => return Ok(Vec::new()),
+            Err(fault) if is_of_the_file_system(&fault) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    upward.truncate(1);
+    Ok(upward)
+}
+
+/// At most `bytes_max` bytes of a file, and whether it has more; none if it cannot be read.
+async fn file(host: &Host, cwd: &str, path: &str, bytes_max: usize) -> Result<Option<(String, bool)>, Fault> {
+    // One byte more, because 0 would mean as many as the contract allows.
+    let params =
+        ReadParams { path: path.to_owned(), cwd: cwd.to_owned(), offset: 0, bytes_max: bytes_max as u64 + 1 };
+    let read = match host.call(Read, &params).await {
+        Ok(read) => read,
+        Err(fault) if is_of_the_file_system(&fault) => {
+            if !fault.is(NOT_FOUND) {
+                tracing::warn!(fault = %fault, "an instruction file cannot be read; the prompt is without it");
+            }
+            return Ok(None);
+        }
+        Err(fault) => return Err(fault),
+    };
+    let Ok(data) = STANDARD.decode(&read.data) else {
+        tracing::warn!(path, "an instruction file came as no base64; the prompt is without it");
+        return Ok(None);
+    };
+    let mut text = String::from_utf8_lossy(&data).into_owned();
+    let cut = text.len() > bytes_max;
+    text.truncate(text.floor_char_boundary(bytes_max));
+    Ok(Some((text, cut)))
+}
+
+fn is_of_the_file_system(fault: &Fault) -> bool {
+    ["not_found", "denied", "invalid", "io"].contains(&fault.code.as_str())
+}
