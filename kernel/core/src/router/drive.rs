@@ -322,7 +322,7 @@ impl Future for RoutedCall {
             if this.answer.is_none()
                 && let Poll::Ready(answer) = callee.poll(&open.call, cx)
             {
-                if !open.call.frames.is_delivering() {
+                if !open.call.frames.seal() {
                     return this.finish(answer);
                 }
                 this.answer = Some(answer);

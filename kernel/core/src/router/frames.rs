@@ -31,14 +31,16 @@ struct State {
     queue: VecDeque<SharedBytes>,
     /// Somebody is handing frames over right now; whoever emits meanwhile only queues.
     delivering: bool,
-    /// No frame is taken any more.
+    /// No frame is taken any more; those that wait are still handed over.
+    sealed: bool,
+    /// None is handed over either.
     over: bool,
 }
 
 impl Frames {
     pub(super) fn new(sink: Sink) -> Self {
         let credit = i64::try_from(STREAM_CREDIT_BYTES).expect("64 KiB");
-        let state = State { credit, queue: VecDeque::new(), delivering: false, over: false };
+        let state = State { credit, queue: VecDeque::new(), delivering: false, sealed: false, over: false };
         Self { sink, state: Mutex::new(state) }
     }
 
@@ -60,7 +62,7 @@ impl Frames {
         }
         let left = {
             let mut state = self.lock();
-            if state.over {
+            if state.sealed {
                 return EMIT_OVER;
             }
             if state.credit <= 0 {
@@ -110,13 +112,19 @@ impl Frames {
         state.credit = state.credit.saturating_add(bytes).min(CREDIT_BYTES_MAX);
     }
 
-    /// Gives a native caller's credit back as it consumes.
     pub(super) fn credit(&self) -> i64 {
         self.lock().credit
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.lock().over
+        self.lock().sealed
+    }
+
+    /// The callee has answered: from now on no frame is taken. Answers whether some are still being handed over.
+    pub(super) fn seal(&self) -> bool {
+        let mut state = self.lock();
+        state.sealed = true;
+        state.delivering
     }
 
     pub(super) fn is_delivering(&self) -> bool {
@@ -125,7 +133,9 @@ impl Frames {
 
     /// From now on no frame is taken, and none that still waits is handed over.
     pub(super) fn close(&self) {
-        self.lock().over = true;
+        let mut state = self.lock();
+        state.sealed = true;
+        state.over = true;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
