@@ -139,7 +139,9 @@ fn control() -> Result<UnixStream, String> {
     let stdin = std::io::stdin();
     let stat = rustix::fs::fstat(&stdin).map_err(tried("look at standard input"))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
-        return Err("standard input is no socket; this command is only for what starts programs in a host".to_owned());
+        return Err(
+            "standard input is no socket; this command is only for what starts programs in a host".to_owned()
+        );
     }
     let socket = stdin.as_fd().try_clone_to_owned().map_err(tried("clone standard input"))?;
     Ok(UnixStream::from(socket))
