@@ -65,7 +65,9 @@ pub(crate) async fn send(
     let response = match timeout_at(deadline, request.send()).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
-            return Err(Trouble::new(FaultClass::Connect, format!("no answer: {}", causes(&error))));
+            let origin = settings.base_url.as_ref().map(|url| url.origin().ascii_serialization());
+            let why = format!("no answer from `{}`: {}", origin.unwrap_or_default(), causes(&error));
+            return Err(Trouble::new(FaultClass::Connect, why));
         }
         Err(_) => return Err(stalled(settings, "the endpoint took the request and has not answered")),
     };
@@ -128,7 +130,9 @@ pub(crate) fn causes(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        if texts.last().is_none_or(|before| !before.contains(&text)) {
+        // The client's own layer says only that there was an error.
+        let is_new = texts.last().is_none_or(|before| !before.contains(&text));
+        if is_new && !text.starts_with("client error") {
             texts.push(text);
         }
         cause = error.source();

@@ -17,8 +17,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 const AFTER_FINISH_WAIT: Duration = Duration::from_millis(1_000);
 /// How long the end of the body is waited for after `[DONE]`, in the background, so that the socket can be used again.
 const AFTER_DONE_WAIT: Duration = Duration::from_millis(1_000);
-/// A call whose arguments take longer than this shows an empty delta, so that the router hears that the model works.
-const QUIET_MAX: Duration = Duration::from_secs(30);
 /// The longest answer of a server that does not stream, in bytes.
 const PLAIN_BODY_BYTES_MAX: usize = 4 << 20;
 
@@ -148,7 +146,9 @@ impl Reading<'_> {
     }
 
     async fn show(&mut self) -> Result<(), Stop> {
-        if self.frames.is_empty() && self.shown_at.elapsed() > QUIET_MAX && self.interpreter.is_calling() {
+        // Nothing of a call is shown before its end: an empty delta tells the router that the model still works.
+        let is_quiet = || self.shown_at.elapsed() > quiet_max(self.settings);
+        if self.frames.is_empty() && self.interpreter.is_calling() && is_quiet() {
             self.frames.push(StreamFrame::TextDelta { text: String::new() });
         }
         for frame in self.frames.drain(..) {
@@ -166,6 +166,11 @@ impl Reading<'_> {
         }
         Ok(reply)
     }
+}
+
+/// How long a call's arguments may come without a frame: well within the router's own limit of silence.
+fn quiet_max(settings: &Settings) -> Duration {
+    settings.idle_timeout * 3 / 10
 }
 
 fn too_long(_: TooLong) -> Trouble {

@@ -16,6 +16,7 @@ fn run(command: &str) -> Wish {
 fn plain_words_are_understood() {
     let cases = [
         ("read Cargo.toml", file("Cargo.toml")),
+        ("read README.md and tell me its first line", file("README.md")),
         ("Please read the file `my notes.txt`.", file("my notes.txt")),
         ("show me \"a b/c\"", file("a b/c")),
         ("what's in src/lib.rs?", file("src/lib.rs")),

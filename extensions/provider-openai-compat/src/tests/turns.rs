@@ -143,6 +143,22 @@ async fn a_call_is_whole_however_the_server_tells_it() {
 }
 
 #[tokio::test]
+async fn a_long_call_shows_that_the_model_still_works() {
+    let fragment = |function: Value| {
+        let entry = json!({ "index": 0, "id": "c", "function": function });
+        vec![Action::Chunk(json!({ "tool_calls": [entry] })), Action::WaitMs(40)]
+    };
+    let mut answer = fragment(json!({ "name": "read", "arguments": "{\"path\":\"" }));
+    answer.extend((0..20).flat_map(|_| fragment(json!({ "arguments": "a" }))));
+    answer.extend(fragment(json!({ "arguments": "\"}" })));
+    let (_fake, opened) = open_for(Script::steps(vec![answer]), json!({ "idle_timeout_ms": 500 })).await;
+    let (frames, reply) = stream(&opened, &params(&[Message::user("hi")])).await;
+    let args_text = format!("{{\"path\":\"{}\"}}", "a".repeat(20));
+    let call = StreamFrame::ToolCall { tool_call_id: "c".into(), name: "read".into(), args_text };
+    assert_eq!((frames, reply.map(|reply| reply.finish)), (vec![text(""), call], Ok(Finish::ToolCalls)));
+}
+
+#[tokio::test]
 async fn a_body_that_comes_in_single_bytes_means_the_same() {
     let pace = Action::Pace(serde_json::from_value(json!({ "bytes": 1 })).expect("a pace"));
     let (_fake, opened) = open_for(Script::steps(vec![vec![pace, Action::text("hé€😀")]]), json!({})).await;
@@ -153,8 +169,9 @@ async fn a_body_that_comes_in_single_bytes_means_the_same() {
 #[tokio::test]
 async fn a_server_that_never_ends_after_its_finish_reason_does_not_hold_the_turn() {
     let answer = vec![Action::text("a"), Action::Finish("stop".into()), Action::Stall];
-    let (fake, opened) = open_for(Script::steps(vec![answer]), json!({})).await;
-    let (frames, reply) = stream(&opened, &params(&[Message::user("hi")])).await;
+    let (fake, opened) = open_for(Script::steps(vec![answer]), json!({ "idle_timeout_ms": 100_000 })).await;
+    let asked = params(&[Message::user("hi")]);
+    let (frames, reply) = tokio::time::timeout(LONG, stream(&opened, &asked)).await.expect("a prompt end");
     assert_eq!((frames, reply.map(|reply| reply.finish)), (vec![text("a")], Ok(Finish::Stop)));
     fake.await_no_connections(LONG).await;
 }
