@@ -217,10 +217,10 @@ impl TurnLog {
         self.fault = Some(fault.clone());
     }
 
-    /// Rows up to `seq_last` turned out to be on disk: an unsure commit that went through after all.
+    /// Rows up to `seq_last` turned out to be on disk: an unsure commit that went through after all. Their numbers were
+    /// given when it was cut.
     pub(crate) fn adopt(&mut self, seq_last: u64) {
         self.settled_seq = self.settled_seq.max(seq_last);
-        self.seq_next = self.seq_next.max(seq_last + 1);
     }
 
     /// Shows what waited, as far as it may be shown.

@@ -282,6 +282,7 @@ proptest! {
         }
         world.quiesce();
         let disk: Vec<(u64, Row)> = world.disk.values().map(|row| (row.seq_first, row.clone())).collect();
+        prop_assert!(disk.windows(2).all(|two| two[1].0 > two[0].1.seq), "rows overlap");
         world.check(0, &disk, "disk");
         for after in world.truth.keys() {
             let rest: Vec<_> = disk.iter().filter(|(_, row)| row.seq > *after).cloned().collect();
