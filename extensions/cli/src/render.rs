@@ -149,9 +149,20 @@ pub(crate) fn fault_line(fault: &Fault) -> String {
 pub(crate) fn end_of(event: &Event) -> Result<(Option<TurnEnded>, Option<TurnError>), Fault> {
     match event.kind.as_str() {
         TURN_ENDED => Ok((Some(read(event)?), None)),
-        ERROR => Ok((None, Some(read(event)?))),
+        ERROR => Ok((None, Some(error_of(event)))),
         _ => Ok((None, None)),
     }
+}
+
+/// The error, or at least that there was one if it has a shape of a later version.
+fn error_of(event: &Event) -> TurnError {
+    read(event).unwrap_or_else(|fault| TurnError {
+        code: fault.code,
+        class: None,
+        message: fault.message,
+        retry_after_ms: None,
+        http_status: None,
+    })
 }
 
 fn read<T: DeserializeOwned>(event: &Event) -> Result<T, Fault> {

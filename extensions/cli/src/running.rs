@@ -166,7 +166,11 @@ impl View {
             if self.as_json {
                 screen.json(text).await?;
             } else {
-                self.render.show(&mut screen, &event).await?;
+                match self.render.show(&mut screen, &event).await {
+                    // One event of a shape that is not known here is no reason to miss the rest.
+                    Err(fault) if fault.is(BROKEN) => screen.note(&fault_line(&fault)).await?,
+                    shown => shown?,
+                }
             }
             let (ended, error) = end_of(&event)?;
             self.error = error.or(self.error.take());

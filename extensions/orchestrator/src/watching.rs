@@ -26,7 +26,7 @@ impl Orchestrator {
         request::check_conversation_id(&params.conversation_id)?;
         let until = params.until_turn.as_deref();
         let last_seq = match until {
-            Some(turn_id) => self.last_seq_if_over(&call, &params.conversation_id, turn_id).await?,
+            Some(turn_id) => last_seq_if_over(&call, &params.conversation_id, turn_id).await?,
             None => None,
         };
         let mut cursor = params.after;
@@ -52,23 +52,20 @@ impl Orchestrator {
             }
         }
     }
+}
 
-    /// The number of the newest row if the turn is not open any more: nothing of it can come after that.
-    async fn last_seq_if_over(&self, call: &Call, id: &str, turn_id: &str) -> Result<Option<u64>, Fault> {
-        if self.turns.get(turn_id).is_some() {
-            return Ok(None);
-        }
-        let conversation = call.host().call(Get, &GetParams { conversation_id: id.to_owned() }).await?;
-        if conversation.open_turn.is_some_and(|open| open.turn_id == turn_id) {
-            return Ok(None);
-        }
-        let newest = EventsParams {
-            conversation_id: id.to_owned(),
-            after: None,
-            before: Some(conversation.seq_last.saturating_add(1)),
-            limit: 1,
-        };
-        let page = call.host().call(Events, &newest).await?;
-        Ok(Some(page.events.last().map_or(0, |event| event.seq)))
+/// The number of the newest row if the turn is not open any more: nothing of it can come after that.
+async fn last_seq_if_over(call: &Call, id: &str, turn_id: &str) -> Result<Option<u64>, Fault> {
+    let conversation = call.host().call(Get, &GetParams { conversation_id: id.to_owned() }).await?;
+    if conversation.open_turn.is_some_and(|open| open.turn_id == turn_id) {
+        return Ok(None);
     }
+    let newest = EventsParams {
+        conversation_id: id.to_owned(),
+        after: None,
+        before: Some(conversation.seq_last.saturating_add(1)),
+        limit: 1,
+    };
+    let page = call.host().call(Events, &newest).await?;
+    Ok(Some(page.events.last().map_or(0, |event| event.seq)))
 }

@@ -56,7 +56,7 @@ async fn the_words_or_standard_input_become_the_input() {
         types(&cli, typed);
         shows(&cli, vec![ended("completed", "stop")]);
         assert_eq!(run(&cli, argv, *tty).await.exit_code, 0, "{argv:?}");
-        assert_eq!(cli.host().calls_of("op.v1/run#turns.start"), [started.clone()], "{argv:?}");
+        assert_eq!(cli.host().calls_of("op.v1/run#turns.start"), std::slice::from_ref(started), "{argv:?}");
         let watched = json!({ "conversation_id": "c1", "after": 4, "until_turn": "t1" });
         assert_eq!(cli.host().calls_of("op.v1/run#turns.watch"), [watched], "{argv:?}");
     }
@@ -261,9 +261,33 @@ async fn a_watch_that_breaks_off_is_told_with_the_way_on() {
 }
 
 #[tokio::test]
+async fn an_event_of_an_unknown_shape_is_noted_and_the_rest_is_shown() {
+    let cli = cli().await;
+    let retry = json!({ "step_id": "s", "attempt": 1, "delay_ms": 5, "class": "from_a_later_version", "message": "m" });
+    shows(&cli, vec![event("retry_scheduled", retry), text("all the same"), ended("completed", "stop")]);
+    let written = run(&cli, &["hi"], NO_TTY).await;
+    assert_eq!((written.out.as_str(), written.exit_code), ("all the same\n", 0));
+    assert!(written.err.starts_with("error: cannot read event 5 (`retry_scheduled`)"), "{}", written.err);
+}
+
+#[tokio::test]
+async fn a_turn_is_started_in_the_name_of_whoever_called_the_command() {
+    let cli = cli().await;
+    cli.host().on_stream("op.v1/run#turns.start", |_, out| async move {
+        Err(Fault::new("denied", out.meta().actor))
+    });
+    for (actor, expected) in [("user:me", "user:me"), ("", "user:terminal")] {
+        let meta = dispatch_sdk::Meta { actor: actor.into(), ..Default::default() };
+        let written = run(&cli.with_meta(meta), &["hi"], NO_TTY).await;
+        assert_eq!(written.err, format!("error: {expected} (denied)\n"));
+        assert_eq!(written.exit_code, 77);
+    }
+}
+
+#[tokio::test]
 async fn json_is_one_event_a_line_and_nothing_else_on_standard_output() {
     let cli = cli().await;
-    let events = vec![
+    let events = [
         json!({ "at": 1, "seq": 5, "type": "text_delta", "unknown": [1], "conversation_id": "c1",
                 "data": { "text": "\u{9b}2J \u{7f} ä", "step_id": "s" } }),
         event("reasoning_delta", json!({ "step_id": "s", "text": "thought" })),
