@@ -1,1 +1,121 @@
-//! Keeps all state in one SQLite file.
+//! Keeps all state in one SQLite file: `storage.v1` over WAL, one writer with group commit, a few readers.
+//!
+//! It must not know what its callers keep in it. Several processes may open the same file: nothing about its content
+//! is remembered between two calls, and the preconditions of a commit are checked under SQLite's own write lock.
+
+#![forbid(unsafe_code)]
+
+mod blobs;
+mod checkpoint;
+mod door;
+mod entries;
+mod file;
+mod readers;
+mod schema;
+mod settings;
+mod store;
+mod trouble;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use dispatch_sdk::contracts::storage::{self, BlobPart, CommitReply, GetReply, InfoReply, ScanReply};
+use dispatch_sdk::contracts::{Empty, Mode};
+use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, fault};
+use settings::Settings;
+use std::sync::{Arc, OnceLock};
+use store::Store;
+
+dispatch_sdk::export!(StorageSqlite);
+
+struct StorageSqlite {
+    host: Host,
+    settings: Settings,
+    store: OnceLock<Store>,
+}
+
+impl Extension for StorageSqlite {
+    // Opening waits for the disk, and perhaps for another process.
+    const START: Mode = Mode::Spawned;
+
+    fn open(host: Host, config: Config) -> Result<Self, Fault> {
+        Ok(Self { host, settings: Settings::read(&config)?, store: OnceLock::new() })
+    }
+
+    fn verbs(verbs: &mut Verbs<Self>) {
+        verbs.on(storage::Get, Self::get);
+        verbs.on(storage::Scan, Self::scan);
+        verbs.on(storage::Commit, Self::commit);
+        verbs.on(storage::BlobPut, Self::blob_put);
+        verbs.on(storage::BlobGet, Self::blob_get);
+        verbs.on(storage::Info, Self::info);
+    }
+
+    async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
+        let store = Store::open(self.settings.clone()).await?;
+        if self.store.set(store).is_err() {
+            return Err(Fault::new(fault::BROKEN, "the store was started twice"));
+        }
+        Ok(Contributions::default())
+    }
+
+    async fn stop(self: Arc<Self>) -> Result<(), Fault> {
+        match self.store.get() {
+            Some(store) => store.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl StorageSqlite {
+    fn store(&self) -> Result<&Store, Fault> {
+        self.store.get().ok_or_else(|| Fault::new(fault::UNAVAILABLE, "the store has not been started"))
+    }
+
+    async fn get(self: Arc<Self>, call: Call, params: storage::GetParams) -> Result<GetReply, Fault> {
+        door::check_key(&params.key)?;
+        Ok(GetReply { entry: self.store()?.get(call.caller(), params.key).await? })
+    }
+
+    async fn scan(self: Arc<Self>, call: Call, params: storage::ScanParams) -> Result<ScanReply, Fault> {
+        let params = door::check_scan(params)?;
+        self.store()?.scan(call.caller(), params).await
+    }
+
+    async fn commit(
+        self: Arc<Self>,
+        call: Call,
+        params: storage::CommitParams,
+    ) -> Result<CommitReply, Fault> {
+        door::check_commit(&params)?;
+        let versions = self.store()?.commit(call.caller(), params).await?;
+        Ok(CommitReply { versions, durable: self.settings.durable() })
+    }
+
+    async fn blob_put(
+        self: Arc<Self>,
+        call: Call,
+        params: storage::BlobPutParams,
+    ) -> Result<storage::BlobPutReply, Fault> {
+        let part = door::check_part(call.caller(), params, self.host.now_ms())?;
+        Ok(storage::BlobPutReply { hash: self.store()?.blob_put(part).await? })
+    }
+
+    async fn blob_get(
+        self: Arc<Self>,
+        call: Call,
+        params: storage::BlobGetParams,
+    ) -> Result<storage::BlobGetReply, Fault> {
+        let store = self.store()?;
+        let mut blob = store.blob(call.caller(), params.hash).await?;
+        while let Some(bytes) = store.blob_part(&mut blob).await? {
+            call.emit(&BlobPart { data: door::to_base64(&bytes) }).await?;
+        }
+        Ok(storage::BlobGetReply { bytes: blob.bytes })
+    }
+
+    async fn info(self: Arc<Self>, _call: Call, _params: Empty) -> Result<InfoReply, Fault> {
+        Ok(InfoReply { durable: self.settings.durable(), engine: "sqlite".to_owned() })
+    }
+}

@@ -1,0 +1,189 @@
+//! Opens connections to the store's file: makes it, refuses what is not ours, and sets what a connection needs.
+//!
+//! The file is never opened by other means than SQLite while it may be in use: closing a second descriptor would drop
+//! the process's locks on it (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
+
+use crate::schema::{self, Found};
+use crate::settings::{Settings, Synchronous};
+use crate::trouble::{fault_of, is_busy};
+use dispatch_sdk::{Fault, fault};
+use rusqlite::{Connection, OpenFlags};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Earlier versions can damage a file when two connections meet at a reset of the WAL.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+/// How long a connection waits for another process.
+const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
+// Another process holds the lock for about the time of one flush, so the first looks come soon.
+const BUSY_STEP_FIRST: Duration = Duration::from_micros(200);
+const BUSY_STEP: Duration = Duration::from_millis(2);
+const BUSY_STEPS_FIRST: i32 = 50;
+const STATEMENTS_CACHED: usize = 32;
+const FILE_MODE: u32 = 0o600;
+const DIR_MODE: u32 = 0o700;
+
+/// Opens the file for writing; makes it, its directory and its tables if they are missing.
+///
+/// Errors: `corrupt`, `invalid`, `unavailable` as [`schema::look`]; `io`, `no_space`. The file is then as it was.
+pub(crate) fn open(settings: &Settings) -> Result<Connection, Fault> {
+    refuse_old_library(rusqlite::version_number())?;
+    let path = &settings.path;
+    let found = match std::fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => {
+            let message = format!("cannot open the store `{}`: it is not a regular file", path.display());
+            return Err(Fault::new(fault::INVALID, message));
+        }
+        Ok(metadata) if metadata.len() > 0 => look_first(path)?,
+        Ok(_) => Found::Empty,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make(path).map_err(|error| cannot_make(path, &error))?;
+            Found::Empty
+        }
+        Err(error) => return Err(cannot_make(path, &error)),
+    };
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    set_up(settings, &mut connection, found)?;
+    Ok(connection)
+}
+
+/// Opens one more connection to a file that [`open`] has opened, for reading.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, Fault> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let set = connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -1024;");
+    set.map_err(|error| fault_of(path, &error))?;
+    Ok(connection)
+}
+
+/// Sets how long `connection` waits for a lock that another process holds.
+pub(crate) fn set_busy_wait(connection: &mut Connection, wait_max: Duration) -> rusqlite::Result<()> {
+    let mut since = Instant::now();
+    connection.busy_handler(Some(move |n_waits: i32| {
+        if n_waits == 0 {
+            since = Instant::now();
+        }
+        if since.elapsed() >= wait_max {
+            return false;
+        }
+        thread::sleep(if n_waits < BUSY_STEPS_FIRST { BUSY_STEP_FIRST } else { BUSY_STEP });
+        true
+    }))
+}
+
+/// Sets the wait back to what [`open`] set.
+pub(crate) fn reset_busy_wait(connection: &mut Connection) -> rusqlite::Result<()> {
+    set_busy_wait(connection, BUSY_WAIT_MAX)
+}
+
+fn refuse_old_library(version: i32) -> Result<(), Fault> {
+    if version >= SQLITE_VERSION_MIN {
+        return Ok(());
+    }
+    let message = format!(
+        "this build holds SQLite {version}, which can damage a file when the WAL is reset; build with \
+         {SQLITE_VERSION_MIN} or later"
+    );
+    Err(Fault::new(fault::UNAVAILABLE, message))
+}
+
+/// Looks without the right to write, so that a file that is refused stays as it is, byte for byte.
+fn look_first(path: &Path) -> Result<Found, Fault> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    schema::look(path, &connection)
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)?;
+    match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
+        Ok(_) => File::open(dir)?.sync_all(),
+        // Another process made it in this moment.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn cannot_make(path: &Path, error: &io::Error) -> Fault {
+    let code = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            dispatch_sdk::contracts::storage::NO_SPACE
+        }
+        _ => fault::IO,
+    };
+    Fault::new(code, format!("cannot make the store `{}`: {error}; check the directory", path.display()))
+}
+
+fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Fault> {
+    let opened = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let mut connection = opened.map_err(|error| fault_of(path, &error))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    let set = reset_busy_wait(&mut connection)
+        // A file may come from anywhere: its schema is data, not code.
+        .and_then(|()| connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"));
+    set.map_err(|error| fault_of(path, &error))?;
+    Ok(connection)
+}
+
+fn set_up(settings: &Settings, connection: &mut Connection, found: Found) -> Result<(), Fault> {
+    let path = &settings.path;
+    let sqlite = |error: rusqlite::Error| fault_of(path, &error);
+    if connection.is_readonly("main").map_err(sqlite)? {
+        let message = format!("cannot write the store `{}`: check its owner and mode", path.display());
+        return Err(Fault::new(fault::IO, message));
+    }
+    // The WAL takes the mode of the file, so this comes first.
+    tighten(path)?;
+    let mode = set_wal(connection).map_err(sqlite)?;
+    if mode != "wal" {
+        let message = format!(
+            "cannot keep the store `{}` with a write-ahead log (SQLite answers `{mode}`): it must lie on a local disk",
+            path.display()
+        );
+        return Err(Fault::new(fault::IO, message));
+    }
+    let synchronous = match settings.synchronous {
+        Synchronous::Full => "FULL",
+        Synchronous::Normal => "NORMAL",
+    };
+    let pragmas = format!(
+        "PRAGMA synchronous = {synchronous}; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096; \
+         PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {};",
+        crate::checkpoint::WAL_BYTES_KEPT
+    );
+    connection.execute_batch(&pragmas).map_err(sqlite)?;
+    if found == Found::Empty {
+        schema::create(path, connection)?;
+    }
+    Ok(())
+}
+
+/// Turns the write-ahead log on. SQLite does not always wait when two processes do so at once, so this does.
+fn set_wal(connection: &Connection) -> rusqlite::Result<String> {
+    let since = Instant::now();
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)) {
+            Err(error) if is_busy(&error) && since.elapsed() < BUSY_WAIT_MAX => thread::sleep(BUSY_STEP),
+            mode => return mode,
+        }
+    }
+}
+
+/// Takes a file that others may read back to its owner alone.
+fn tighten(path: &Path) -> Result<(), Fault> {
+    let tightened = std::fs::metadata(path).and_then(|metadata| {
+        if metadata.permissions().mode() & 0o077 == 0 {
+            return Ok(());
+        }
+        std::fs::set_permissions(path, Permissions::from_mode(FILE_MODE))
+    });
+    tightened.map_err(|error| {
+        Fault::new(fault::IO, format!("cannot set the mode of the store `{}`: {error}", path.display()))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! The open store: one writer and a few readers on one file.
+
+use crate::blobs::{self, Cursor, Part};
+use crate::entries;
+use crate::file;
+use crate::readers::{Readers, blocking};
+use crate::settings::Settings;
+use crate::trouble::corrupt;
+use crate::writer::{Work, Writer};
+use dispatch_sdk::contracts::storage::{CommitParams, Entry, ScanParams, ScanReply};
+use dispatch_sdk::{Fault, fault};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tracing::info;
+
+pub(crate) struct Store {
+    path: PathBuf,
+    readers: Readers,
+    writer: Arc<Writer>,
+}
+
+impl Store {
+    /// Opens the file, makes it if it is missing, and starts the writer.
+    pub(crate) async fn open(settings: Settings) -> Result<Self, Fault> {
+        let path = settings.path.clone();
+        let durable = settings.durable();
+        let opened = path.clone();
+        let writer = blocking(move || Writer::start(opened, file::open(&settings)?)).await?;
+        info!(path = %path.display(), durable, sqlite = rusqlite::version(), "the store is open");
+        Ok(Self { readers: Readers::new(path.clone()), writer: Arc::new(writer), path })
+    }
+
+    /// Ends the reads, writes what has queued, and closes the file; a second time does nothing.
+    pub(crate) async fn close(&self) -> Result<(), Fault> {
+        self.readers.close().await;
+        let writer = Arc::clone(&self.writer);
+        blocking(move || {
+            writer.close();
+            Ok(())
+        })
+        .await
+    }
+
+    pub(crate) async fn get(&self, namespace: &str, key: String) -> Result<Option<Entry>, Fault> {
+        let namespace = namespace.to_owned();
+        self.readers.read(move |connection| Ok(entries::get(connection, &namespace, &key)?)).await
+    }
+
+    pub(crate) async fn scan(&self, namespace: &str, params: ScanParams) -> Result<ScanReply, Fault> {
+        let namespace = namespace.to_owned();
+        self.readers.read(move |connection| Ok(entries::scan(connection, &namespace, &params)?)).await
+    }
+
+    /// Answers the versions of the puts, in their order.
+    pub(crate) async fn commit(&self, namespace: &str, params: CommitParams) -> Result<Vec<u64>, Fault> {
+        self.writer.write(Work::Commit { namespace: namespace.to_owned(), params }).await
+    }
+
+    /// Takes one part of an upload; answers the hash of the whole after the last one.
+    pub(crate) async fn blob_put(&self, part: Part) -> Result<Option<String>, Fault> {
+        if !part.last {
+            self.writer.write(Work::Part { part, whole: None }).await?;
+            return Ok(None);
+        }
+        let hashed = move |connection: &_| Ok((blobs::hash(connection, &part)?, part));
+        let (whole, part) = self.readers.read(hashed).await?;
+        let hash = whole.hash.clone();
+        self.writer.write(Work::Part { part, whole: Some(whole) }).await?;
+        Ok(Some(hash))
+    }
+
+    /// Finds a blob that `namespace` has brought.
+    pub(crate) async fn blob(&self, namespace: &str, hash: String) -> Result<Cursor, Fault> {
+        let namespace = namespace.to_owned();
+        let missing = Fault::new(fault::NOT_FOUND, format!("no blob `{hash}`"));
+        let found = move |connection: &_| Ok(blobs::find(connection, &namespace, &hash)?);
+        self.readers.read(found).await?.ok_or(missing)
+    }
+
+    /// The next part of a blob; the end is answered only if all parts together are what its hash names.
+    pub(crate) async fn blob_part(&self, cursor: &mut Cursor) -> Result<Option<Vec<u8>>, Fault> {
+        let mut moved = cursor.clone();
+        let next = move |connection: &_| Ok((blobs::next_part(connection, &mut moved)?, moved));
+        let (bytes, moved) = self.readers.read(next).await?;
+        *cursor = moved;
+        if bytes.is_none() && !cursor.is_sound() {
+            return Err(corrupt(
+                &self.path,
+                &format!("the blob `{}` is not what its hash names", cursor.hash),
+            ));
+        }
+        Ok(bytes)
+    }
+}

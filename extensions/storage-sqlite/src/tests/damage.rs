@@ -1,0 +1,144 @@
+//! Files that are refused stay as they are, byte for byte.
+
+use super::{StorageSqlite, commit, keys, open_at, put, puts};
+use crate::schema::SCHEMA_VERSION;
+use dispatch_sdk::contracts::storage::{CORRUPT, CommitParams};
+use dispatch_sdk::fault::{INVALID, UNAVAILABLE};
+use dispatch_testkit::FakeHost;
+use rusqlite::Connection;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+const ROWS: usize = 400;
+
+/// A store with some pages of rows, closed.
+async fn filled(dir: &Path) -> PathBuf {
+    let path = dir.join("dispatch.db");
+    let store = open_at(&path).await.unwrap();
+    let value = format!("\"{}\"", "v".repeat(300));
+    let rows = (0..ROWS).map(|i| put(&format!("row/{i:04}"), &value)).collect();
+    commit(&store, &CommitParams { put: rows, ..CommitParams::default() }).await.unwrap();
+    store.stop().await.unwrap();
+    path
+}
+
+/// Opens `path`, which must be refused and left alone; the fault's code and message.
+async fn refused(path: &Path) -> (String, String) {
+    let before = std::fs::read(path).unwrap();
+    let fault =
+        open_at(path).await.err().unwrap_or_else(|| panic!("{} bytes were not refused", before.len()));
+    assert!(std::fs::read(path).unwrap() == before, "the file was changed: {fault}");
+    assert!(fault.message.contains(&path.display().to_string()), "the path is named: {fault}");
+    if fault.is(CORRUPT) {
+        assert_eq!(fault.detail, json!({ "path": path }), "{fault}");
+        assert!(fault.message.contains("backup"), "what to do is said: {fault}");
+    }
+    (fault.code, fault.message)
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_corrupt() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dispatch.db");
+    for text in ["no".to_owned(), "not a database ".repeat(1000), "SQLite format 3\0".repeat(300)] {
+        std::fs::write(&path, text).unwrap();
+        let (code, message) = refused(&path).await;
+        assert_eq!(code, CORRUPT, "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_was_cut_is_corrupt() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = filled(dir.path()).await;
+    let whole = std::fs::read(&path).unwrap();
+    for len in [50, 4096, whole.len() / 2, whole.len() - 4096] {
+        std::fs::write(&path, &whole[..len]).unwrap();
+        assert_eq!(refused(&path).await.0, CORRUPT, "cut to {len} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_store_without_its_tables_is_corrupt() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = filled(dir.path()).await;
+    Connection::open(&path).unwrap().execute_batch("DROP TABLE upload").unwrap();
+    let (code, message) = refused(&path).await;
+    assert_eq!(code, CORRUPT, "{message}");
+    assert!(message.contains("upload"), "{message}");
+}
+
+#[tokio::test]
+async fn a_newer_store_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = filled(dir.path()).await;
+    let newer = SCHEMA_VERSION + 1;
+    let connection = Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", newer).unwrap();
+    // While the newer program runs, its version may be in the log alone.
+    for running in [Some(connection), None] {
+        let (code, message) = refused(&path).await;
+        assert_eq!(code, UNAVAILABLE, "{}: {message}", running.is_some());
+        assert!(message.contains(&format!("schema version {newer}")), "{message}");
+        drop(running);
+    }
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", SCHEMA_VERSION).unwrap();
+    assert_eq!(keys(&open_at(&path).await.unwrap()).await.len(), ROWS, "nothing was lost");
+}
+
+#[tokio::test]
+async fn another_programs_database_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("theirs.db");
+    let theirs = Connection::open(&path).unwrap();
+    theirs.execute_batch("CREATE TABLE theirs (id)").unwrap();
+    assert_eq!(refused(&path).await.0, INVALID, "without an application id");
+    theirs.pragma_update(None, "application_id", 7).unwrap();
+    assert_eq!(refused(&path).await.0, INVALID, "with another application id");
+}
+
+#[tokio::test]
+async fn a_directory_in_its_place_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let fault = open_at(dir.path()).await.err().unwrap();
+    assert_eq!(fault.code, INVALID, "{fault}");
+}
+
+/// Flips a few bits in each of many copies: a start is refused with the file untouched, or calls answer or fail.
+#[tokio::test]
+async fn no_damage_ends_the_process_or_changes_a_refused_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(filled(dir.path()).await).unwrap();
+    let path = dir.path().join("mutant.db");
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut n_refused = 0;
+    for i in 0..120 {
+        let mut mutant = whole.clone();
+        // Every second one is hit in its first page: header and schema.
+        let span = if i % 2 == 0 { 4096 } else { whole.len() };
+        for _ in 0..1 + i % 8 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            mutant[random as usize % span] ^= 1 << (random >> 61);
+        }
+        std::fs::write(&path, &mutant).unwrap();
+        let host = FakeHost::new();
+        match host.open::<StorageSqlite>("storage", json!({ "path": path })).await {
+            Err(_) => {
+                n_refused += 1;
+                assert!(std::fs::read(&path).unwrap() == mutant, "mutant {i} was changed");
+            }
+            Ok(store) => {
+                // Whether these find the damage is chance; they must end.
+                let _ = store.call(dispatch_sdk::contracts::storage::Scan, &Default::default()).await;
+                let _ = commit(&store, &puts(&[("row/0100", "1"), ("row/9999", "1")])).await;
+                store.stop().await.unwrap();
+            }
+        }
+        for name in ["mutant.db-wal", "mutant.db-shm"] {
+            let _ = std::fs::remove_file(dir.path().join(name));
+        }
+    }
+    assert!(n_refused > 10, "the damage is real: {n_refused}");
+}

@@ -1,0 +1,95 @@
+//! What SQLite's errors mean to a caller of `storage.v1`.
+
+use dispatch_sdk::contracts::storage::{CORRUPT, NO_SPACE};
+use dispatch_sdk::{Fault, fault};
+use rusqlite::{Error, ErrorCode, ffi};
+use serde_json::json;
+use std::path::Path;
+
+/// Why a piece of work on the file failed.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// This work alone is refused; the transaction around it is sound.
+    Refused(Fault),
+    /// SQLite failed; the transaction around it is lost.
+    Sqlite(Error),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl Trouble {
+    pub(crate) fn into_fault(self, path: &Path) -> Fault {
+        match self {
+            Self::Refused(fault) => fault,
+            Self::Sqlite(error) => fault_of(path, &error),
+        }
+    }
+}
+
+/// The fault that `error` is, met on the store at `path`.
+pub(crate) fn fault_of(path: &Path, error: &Error) -> Fault {
+    let shown = path.display();
+    let (code, extended) = match error {
+        Error::SqliteFailure(failure, _) => (failure.code, failure.extended_code),
+        // A value of another type than the schema says.
+        Error::InvalidColumnType(..)
+        | Error::FromSqlConversionFailure(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::QueryReturnedNoRows
+        | Error::Utf8Error(..) => return corrupt(path, &error.to_string()),
+        _ => return Fault::new(fault::IO, format!("the store `{shown}` failed: {error}")),
+    };
+    match code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            let message = format!("the store `{shown}` is held by another process; try again");
+            Fault::new(fault::UNAVAILABLE, message).with_detail(json!({ "reason": "busy" }))
+        }
+        ErrorCode::DiskFull => no_space(path),
+        // The shared index of the WAL could not grow.
+        ErrorCode::SystemIoFailure if extended == ffi::SQLITE_IOERR_SHMSIZE => no_space(path),
+        ErrorCode::SystemIoFailure if extended == ffi::SQLITE_IOERR_CORRUPTFS => {
+            corrupt(path, &error.to_string())
+        }
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => corrupt(path, &error.to_string()),
+        _ => Fault::new(
+            fault::IO,
+            format!("the store `{shown}` failed: {error} (SQLite code {extended}); look at the disk"),
+        ),
+    }
+}
+
+/// Whether nothing was written because there is no room.
+pub(crate) fn is_full(error: &Error) -> bool {
+    match error {
+        Error::SqliteFailure(failure, _) => {
+            failure.code == ErrorCode::DiskFull || failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE
+        }
+        _ => false,
+    }
+}
+
+pub(crate) fn is_busy(error: &Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// The store at `path` is damaged: `found` says how.
+pub(crate) fn corrupt(path: &Path, found: &str) -> Fault {
+    let shown = path.display();
+    let message = format!(
+        "the store `{shown}` is damaged: {found}; it is left as it is: move it and its `-wal` file aside and put a \
+         backup in its place, or save what is readable with `sqlite3 {shown} .recover`"
+    );
+    Fault::new(CORRUPT, message).with_detail(json!({ "path": shown.to_string() }))
+}
+
+fn no_space(path: &Path) -> Fault {
+    let message = format!(
+        "the disk that holds `{}` is full: nothing was written; make room and try again",
+        path.display()
+    );
+    Fault::new(NO_SPACE, message)
+}
