@@ -2,9 +2,10 @@
 
 use super::world::{HOST_ID, World, text};
 use dispatch_sdk::Fault;
-use dispatch_sdk::contracts::turns::{INPUT_BYTES_MAX, Start, StartParams};
+use dispatch_sdk::contracts::turns::{INPUT_BYTES_MAX, Start, StartParams, Stop, StopParams};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 
 #[tokio::test]
@@ -59,6 +60,10 @@ async fn a_turn_is_acked_shown_in_order_and_ended_once() {
         assert_eq!(state.run_params, [run]);
     });
     assert!(reply.durable && reply.cursor == 0);
+    // A stop waits until the task is gone: by then it would have written a second end.
+    let stop = StopParams { conversation_id: reply.conversation_id, turn_id: None };
+    world.ext().call(Stop, &stop).await.expect("it answers");
+    world.change(|state| assert_eq!(state.n_appends, 2));
     let begin = &world.host.calls_of("conversations.v1/begin")[0];
     assert_eq!(
         (&begin["create"], &begin["title"], &begin["host_id"]),
@@ -72,9 +77,9 @@ async fn a_commit_waits_for_the_frames_before_it() {
     world.turns(|turn, out| async move {
         let end = json!([{ "type": "turn_ended", "data": { "status": "completed", "reason": "stop" } }]);
         let (committed, emitted) = tokio::join!(turn.commit(1, end), async {
-            // The commit is on its way before its frame is.
-            turn.world.until(|_| true).await;
-            tokio::task::yield_now().await;
+            let appended = turn.world.until(|state| state.n_appends > 0);
+            let early = tokio::time::timeout(Duration::from_millis(50), appended).await;
+            assert!(early.is_err(), "the commit went ahead of its frame");
             out.emit(text("late")).await
         });
         committed.and(emitted)?;
