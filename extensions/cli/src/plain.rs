@@ -60,14 +60,17 @@ fn push_shown(out: &mut String, c: char) {
     }
 }
 
-/// One JSON document as one line, byte for byte, but for DEL and C1: JSON allows them raw, a terminal obeys them.
+/// One JSON document as one line, byte for byte, but for what JSON allows raw and a terminal obeys: DEL, C1, and the
+/// characters that reorder text.
 pub(crate) fn json_line(json: &str) -> String {
     let mut out = String::with_capacity(json.len() + 1);
     for c in json.chars() {
         match c {
             // Outside strings these are white space; inside them JSON does not allow them.
             '\0'..='\x1f' => out.push(' '),
-            '\x7f'..='\u{9f}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '\x7f'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
             _ => out.push(c),
         }
     }

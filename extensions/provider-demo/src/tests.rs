@@ -1,3 +1,5 @@
+//! The provider on a fake host: what it says, what it calls, and that it never claims to be a model.
+
 use super::answer::{QUOTE_LINE_CHARS_MAX, QUOTE_LINES_MAX, RECALLED_MAX};
 use super::{Demo, deltas};
 use dispatch_sdk::contracts::Empty;

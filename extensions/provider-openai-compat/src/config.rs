@@ -48,6 +48,9 @@ impl Default for Written {
     }
 }
 
+/// Used when there is a key and no endpoint is named.
+const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
+
 /// The field that bounds the output; newer models of some endpoints take only the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -83,8 +86,13 @@ impl Settings {
         let wrong = |key: &str, why: String| {
             Fault::new(INVALID, format!("cannot use the configuration of `{instance}`: `{key}` {why}"))
         };
-        let base_url = base_url(&written.base_url).map_err(|why| wrong("base_url", why))?;
         let key = Some(written.api_key.trim()).filter(|key| !key.is_empty());
+        // A key without an endpoint is one of the service that the wire comes from.
+        let endpoint = match (written.base_url.trim(), key) {
+            ("", Some(_)) => DEFAULT_BASE_URL,
+            (given, _) => given,
+        };
+        let base_url = base_url(endpoint).map_err(|why| wrong("base_url", why))?;
         let headers = headers(&written.headers, key).map_err(|(key, why)| wrong(&key, why))?;
         let within = |key: &str, ms: u64, ms_max: u64| match ms {
             ms if (1..=ms_max).contains(&ms) => Ok(Duration::from_millis(ms)),
@@ -167,8 +175,8 @@ impl Settings {
         let (instance, base_url) = (&self.instance, self.variable("BASE_URL"));
         let api_key = self.variable("API_KEY");
         format!(
-            "set the endpoint: `--set {instance}.base_url=https://api.openai.com/v1` or {base_url}; \
-             and its key, if it needs one: {api_key}"
+            "set a key of {DEFAULT_BASE_URL}: OPENAI_API_KEY (read by the default build) or {api_key}; \
+             or another endpoint: `--set {instance}.base_url=…` or {base_url}"
         )
     }
 

@@ -1,3 +1,5 @@
+//! The provider on a fake host against the fake LLM over HTTP.
+
 use super::OpenAiCompat;
 use dispatch_sdk::contracts::message::Message;
 use dispatch_sdk::contracts::provider::{
@@ -76,11 +78,17 @@ fn text(text: &str) -> StreamFrame {
 }
 
 #[tokio::test]
+async fn a_key_alone_makes_it_ready_for_the_endpoint_that_the_wire_comes_from() {
+    let opened = open(json!({ "api_key": "sk-test" })).await;
+    assert!(opened.started().contributes.providers[0].ready);
+}
+
+#[tokio::test]
 async fn without_an_endpoint_it_is_not_ready_and_says_what_to_set() {
     let opened = open(json!({})).await;
-    let reason = "set the endpoint: `--set provider-openai-compat.base_url=https://api.openai.com/v1` or \
-        DISPATCH_SET__PROVIDER_OPENAI_COMPAT__BASE_URL; and its key, if it needs one: \
-        DISPATCH_SET__PROVIDER_OPENAI_COMPAT__API_KEY";
+    let reason = "set a key of https://api.openai.com/v1: OPENAI_API_KEY (read by the default build) or \
+        DISPATCH_SET__PROVIDER_OPENAI_COMPAT__API_KEY; or another endpoint: \
+        `--set provider-openai-compat.base_url=…` or DISPATCH_SET__PROVIDER_OPENAI_COMPAT__BASE_URL";
     let spec = ProviderSpec {
         name: "openai-compat".into(),
         ready: false,

@@ -80,7 +80,16 @@ const ROOMS: &[Room] = &[
         directory: "host-bin",
         ours: &["dispatch-contracts", "dispatch-kernel"],
         ours_in_tests: &[],
-        others: Some(&["clap", "clap_complete", "rustix", "tokio", "toml", "tracing", "tracing-subscriber"]),
+        others: Some(&[
+            "clap",
+            "clap_complete",
+            "rustix",
+            "serde_json",
+            "tokio",
+            "toml",
+            "tracing",
+            "tracing-subscriber",
+        ]),
     },
 ];
 

@@ -1,3 +1,5 @@
+//! What is recognised in a request, as a table.
+
 use super::{Wish, read};
 
 fn file(path: &str) -> Wish {

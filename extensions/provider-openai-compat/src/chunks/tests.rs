@@ -1,3 +1,5 @@
+//! Chunks as servers really send them, to frames.
+
 use super::Interpreter;
 use super::tool_calls::{ARGS_BYTES_MAX, CALLS_MAX};
 use crate::sse::SseParser;

@@ -1,3 +1,5 @@
+//! Messages of the contract to messages of the wire.
+
 use super::messages::convert;
 use super::tool;
 use dispatch_sdk::contracts::message::{Message, Part, Role, ToolStatus};

@@ -1,3 +1,5 @@
+//! The stream split at every byte.
+
 use super::{LINE_BYTES_MAX, SseParser, TooLong};
 
 fn events_of(pieces: &[&[u8]]) -> Vec<String> {

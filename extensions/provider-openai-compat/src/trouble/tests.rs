@@ -1,3 +1,5 @@
+//! Answers of an endpoint to classes of faults.
+
 use super::retry_after::RETRY_AFTER_MS_MAX;
 use super::{MESSAGE_CHARS_MAX, Trouble, retry_after_ms};
 use crate::secrets::Secrets;

@@ -1,3 +1,5 @@
+//! What a script says is what comes over the socket.
+
 use serde_json::{Value, json};
 
 use super::super::{Action, Deltas, FakeLlm, Quirk, Script, ToolCall, Usage, UsagePlace};

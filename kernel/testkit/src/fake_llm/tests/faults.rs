@@ -1,3 +1,5 @@
+//! Faults come at the byte where they were asked for.
+
 use serde_json::json;
 
 use super::super::{Action, Deltas, FakeLlm, HttpError, Pace, RetryAfter, Rule, Script};

@@ -1,3 +1,5 @@
+//! The server starts, counts, waits and ends.
+
 use std::net::TcpStream;
 use std::time::Duration;
 

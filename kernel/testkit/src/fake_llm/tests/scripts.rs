@@ -1,3 +1,5 @@
+//! Scripts are read, checked and used up.
+
 use serde_json::{Value, json};
 
 use super::super::{Action, Deltas, FakeLlm, Rule, Script, When};

@@ -1,3 +1,5 @@
+//! What a strict provider refuses is refused with the reason.
+
 use serde_json::{Value, json};
 
 use super::super::strict::check;

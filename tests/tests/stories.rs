@@ -1,0 +1,14 @@
+//! Whole stories: the built `dispatch` as a user runs it, against a fake LLM over HTTP.
+//!
+//! They must not know anything of the host but its command line, its output and its exit code.
+
+#[path = "stories/conversations.rs"]
+mod conversations;
+#[path = "stories/faults.rs"]
+mod faults;
+#[path = "stories/host.rs"]
+mod host;
+#[path = "stories/policy.rs"]
+mod policy;
+#[path = "stories/terminal.rs"]
+mod terminal;
