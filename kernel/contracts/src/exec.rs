@@ -203,3 +203,63 @@ pub struct ListEntry {
     /// What it is, links followed; `other` for a dangling one.
     pub kind: FileKind,
 }
+
+/// `exec.v1/write`: replaces or makes a regular file, whole or not at all (temporary file, then rename).
+///
+/// Codes beside the contract's: `conflict` (detail `{sha256}` of what is there) when `if_exists` is `fail` and there is a
+/// file, or `expect_sha256` does not hold; nothing was changed then.
+pub struct Write;
+
+impl Verb for Write {
+    type Params = WriteParams;
+    type Reply = WriteReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "exec.v1/write";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(30_000);
+}
+
+/// Most bytes of one write.
+pub const WRITE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// What to write, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteParams {
+    /// Absolute, or relative to `cwd`. A link is followed, and its target is replaced.
+    pub path: String,
+    /// Absolute.
+    pub cwd: String,
+    /// Base64 of at most [`WRITE_BYTES_MAX`].
+    pub data: String,
+    /// What to do when there is a file already.
+    pub if_exists: IfExists,
+    /// The sha256 (hex) that the file must have now; absent = whatever it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_sha256: Option<String>,
+    /// Make missing directories above it.
+    #[serde(default)]
+    pub make_dirs: bool,
+}
+
+/// What to do when there is a file already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IfExists {
+    /// `conflict`.
+    Fail,
+    /// Replace its content; its mode stays.
+    Replace,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteReply {
+    /// Absolute path.
+    pub path: String,
+    /// Bytes of the file now.
+    pub bytes: u64,
+    /// sha256 of them, hex.
+    pub sha256: String,
+    /// Whether there was no file before.
+    pub created: bool,
+}
