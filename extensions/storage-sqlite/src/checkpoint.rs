@@ -41,16 +41,26 @@ impl Checkpoints {
         if log < WAL_PAGES_MAX {
             return wal(connection, "PASSIVE").map(|_| ());
         }
-        file::set_busy_wait(connection, READERS_WAIT_MAX)?;
-        let done = wal(connection, "RESTART");
-        file::reset_busy_wait(connection)?;
-        done.map(|_| ())
+        waiting(connection, "RESTART")
     }
+}
+
+/// Carries over what it can and cuts the log to nothing: on a full disk that is room for the next commit.
+pub(crate) fn make_room(connection: &mut Connection) -> rusqlite::Result<()> {
+    waiting(connection, "TRUNCATE")
 }
 
 /// Carries over what it can, before the connection closes.
 pub(crate) fn last(connection: &Connection) -> rusqlite::Result<()> {
     wal(connection, "PASSIVE").map(|_| ())
+}
+
+/// Waits a little for readers too.
+fn waiting(connection: &mut Connection, mode: &str) -> rusqlite::Result<()> {
+    file::set_busy_wait(connection, READERS_WAIT_MAX)?;
+    let done = wal(connection, mode);
+    file::reset_busy_wait(connection)?;
+    done.map(|_| ())
 }
 
 /// Pages in the log, and pages of it that are in the file too.

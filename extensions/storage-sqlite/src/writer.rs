@@ -143,9 +143,13 @@ impl Loop {
         let mut first = jobs.recv().ok();
         while let Some(job) = first {
             let group = self.group(job, jobs);
-            write(&self.connection, &self.path, group);
+            let full = write(&self.connection, &self.path, group);
             first = jobs.try_recv().ok();
-            if let Err(error) = self.checkpoints.run(&mut self.connection, first.is_none()) {
+            let carried = match full {
+                true => checkpoint::make_room(&mut self.connection),
+                false => self.checkpoints.run(&mut self.connection, first.is_none()),
+            };
+            if let Err(error) = carried {
                 // Nothing is lost: the log holds it, and the next group tries again.
                 warn!(path = %self.path.display(), %error, "the log was not carried over");
             }
@@ -183,9 +187,10 @@ struct Lost {
     one_to_blame: bool,
 }
 
-fn write(connection: &Connection, path: &Path, group: Vec<Job>) {
+/// Commits `group` and answers its callers; says whether the disk was too full for any of it.
+fn write(connection: &Connection, path: &Path, group: Vec<Job>) -> bool {
     if group.is_empty() {
-        return;
+        return false;
     }
     let written = transact(connection, &group);
     if written.is_err() && !connection.is_autocommit() {
@@ -193,14 +198,18 @@ fn write(connection: &Connection, path: &Path, group: Vec<Job>) {
         let _ = connection.execute_batch("ROLLBACK");
     }
     match written {
-        Ok(outcomes) => answer(group, outcomes),
+        Ok(outcomes) => {
+            answer(group, outcomes);
+            false
+        }
         Err(lost) if lost.one_to_blame && group.len() > 1 => {
-            group.into_iter().for_each(|job| write(connection, path, vec![job]));
+            group.into_iter().fold(false, |full, job| write(connection, path, vec![job]) || full)
         }
         Err(lost) => {
             let fault = fault_of(path, &lost.error);
             let outcomes = group.iter().map(|_| Err(fault.clone())).collect();
             answer(group, outcomes);
+            is_full(&lost.error)
         }
     }
 }

@@ -75,3 +75,13 @@ fn a_reader_that_stays_holds_neither_the_writer_nor_the_log_once_it_has_gone() {
     }
     assert!(log_pages(dir.path()) <= LOAD_PAGES + 1, "{} pages", log_pages(dir.path()));
 }
+
+#[test]
+fn room_is_made_by_cutting_the_log_to_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut connection = open(dir.path());
+    grow(&connection, 100);
+    assert!(log_pages(dir.path()) >= 100);
+    make_room(&mut connection).unwrap();
+    assert_eq!(log_pages(dir.path()), 0);
+}
