@@ -203,7 +203,11 @@ fn write(connection: &Connection, path: &Path, group: Vec<Job>) -> bool {
             false
         }
         Err(lost) if lost.one_to_blame && group.len() > 1 => {
-            group.into_iter().fold(false, |full, job| write(connection, path, vec![job]) || full)
+            let mut full = false;
+            for job in group {
+                full |= write(connection, path, vec![job]);
+            }
+            full
         }
         Err(lost) => {
             let fault = fault_of(path, &lost.error);
