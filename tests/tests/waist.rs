@@ -2,6 +2,9 @@
 //!
 //! It must not know how the kernel keeps a rule, only what the two sides of it see.
 
+#[path = "waist/activation.rs"]
+mod activation;
+
 use house::{bin_dir, dispatch_binary};
 use serde_json::{Value, json};
 use std::os::unix::process::ExitStatusExt as _;

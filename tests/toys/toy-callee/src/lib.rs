@@ -4,6 +4,7 @@
 mod verbs;
 
 use dispatch_sdk::contracts::kernel::Contributions;
+use dispatch_sdk::contracts::tool::{Effect, ToolSpec};
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Topic, Verbs};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,15 @@ use verbs::{
 
 dispatch_sdk::export!(Callee);
 
+/// How the build wants it to fail.
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Asked {
+    fail: String,
+}
+
 struct Callee {
+    fail: String,
     instance: String,
     /// Futures of `hang` that were dropped without having ended.
     dropped: Arc<AtomicU64>,
@@ -43,7 +52,14 @@ impl Drop for Bomb {
 
 impl Extension for Callee {
     fn open(_host: Host, config: Config) -> Result<Self, Fault> {
+        let Asked { fail } = config.parse()?;
+        match fail.as_str() {
+            "open" => return Err(Fault::new("no_luck", "it was asked to fail in `open`")),
+            "panic in open" => panic!("it was asked to panic in `open`"),
+            _ => {}
+        }
         Ok(Self {
+            fail,
             instance: config.instance().to_owned(),
             dropped: Arc::default(),
             emitted: AtomicU64::new(0),
@@ -67,7 +83,13 @@ impl Extension for Callee {
     }
 
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
-        Ok(Contributions::default())
+        let tool = |name: &str| ToolSpec::new(name, "A toy.", Effect::Read, json!({ "type": "object" }));
+        match self.fail.as_str() {
+            "start" => Err(Fault::new("no_luck", "it was asked to fail in `start`")),
+            "panic in start" => panic!("it was asked to panic in `start`"),
+            "undeclared" => Ok(Contributions { tools: vec![tool("surprise")], ..Contributions::default() }),
+            _ => Ok(Contributions::default()),
+        }
     }
 
     async fn on_topic(self: Arc<Self>, topic: Topic) {

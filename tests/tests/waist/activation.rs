@@ -1,0 +1,157 @@
+//! Activation over real libraries: what fails is rolled back and said, what depends on it too, and the rest runs.
+
+use super::{BUILD, dispatch};
+use dispatch_contracts::kernel::{Dirs, InstanceState};
+use dispatch_kernel::turn::ToolPolicy;
+use dispatch_kernel::{BootOptions, BuildList, Decision, Kernel, SystemClock, find_extensions, resolve};
+use house::{bin_dir, workspace_dir};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the host says when the callee was asked to fail in this way.
+fn refusal(fail: &str) -> (Option<i32>, String) {
+    let home = tempfile::tempdir().expect("a directory");
+    let build = BUILD.replacen(
+        "libtoy_callee.so\"",
+        &format!("libtoy_callee.so\"\nconfig = {{ fail = \"{fail}\" }}"),
+        1,
+    );
+    let output = dispatch(home.path(), &build, &["toy", "echo"]);
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn an_instance_that_does_not_start_is_disabled_with_its_reason_and_so_is_what_needs_it() {
+    let reasons = [
+        ("open", "`open` failed: it was asked to fail in `open` (no_luck)"),
+        ("start", "`start` failed: it was asked to fail in `start` (no_luck)"),
+        ("panic in open", "panicked in `open`: it was asked to panic in `open`"),
+        ("panic in start", "panicked in `start`: it was asked to panic in `start`"),
+        (
+            "undeclared",
+            "`start` returned the tool `surprise`, which the manifest does not declare; add it to `contributes.tools`",
+        ),
+    ];
+    for (fail, reason) in reasons {
+        let (code, stderr) = refusal(fail);
+        assert_eq!(code, Some(78), "{fail}: {stderr}");
+        assert!(stderr.contains(reason), "{fail}: {stderr}");
+        assert!(
+            stderr.contains("`toy-caller` is disabled: it needs `toy-callee`, which is disabled"),
+            "{fail}: {stderr}"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_configuration_key_is_named() {
+    let home = tempfile::tempdir().expect("a directory");
+    let output = dispatch(home.path(), BUILD, &["--set", "toy-callee.fial=x", "toy", "echo"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        stderr.contains("cannot read the configuration of `toy-callee`: unknown field `fial`"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn an_instance_that_the_build_requires_stops_the_host_when_it_fails() {
+    let home = tempfile::tempdir().expect("a directory");
+    let failing = "libtoy_callee.so\"\nrequired = true\nconfig = { fail = \"start\" }";
+    let build = BUILD.replacen("libtoy_callee.so\"", failing, 1);
+    let output = dispatch(home.path(), &build, &["toy", "echo"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{stderr}");
+    assert!(stderr.contains("the build requires `toy-callee`, which did not start"), "{stderr}");
+}
+
+#[test]
+fn a_manifest_beside_a_library_must_be_the_embedded_one() {
+    let home = tempfile::tempdir().expect("a directory");
+    let place = home.path().join("ext");
+    let own = place.join("toy-callee");
+    std::fs::create_dir_all(&own).expect("made");
+    std::fs::copy(bin_dir().join("libtoy_callee.so"), own.join("lib.so")).expect("copied");
+    let embedded =
+        std::fs::read_to_string(workspace_dir().join("tests/toys/toy-callee/extension.toml")).expect("there");
+    let list = |home: &Path| {
+        let build = "[[extension]]\nid = \"toy-callee\"\npath = \"ext\"\n";
+        let output = dispatch(home, build, &["ext", "list"]);
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    std::fs::write(own.join("extension.toml"), &embedded).expect("written");
+    let (code, shown) = list(home.path());
+    assert_eq!(code, Some(0), "{shown}");
+    std::fs::write(own.join("extension.toml"), embedded.replace("0.1.0", "0.2.0")).expect("written");
+    let (code, shown) = list(home.path());
+    assert_eq!(code, Some(78), "{shown}");
+    assert!(shown.contains("differs from the manifest embedded in"), "{shown}");
+}
+
+#[test]
+fn a_warm_start_maps_the_copies_of_the_cold_one() {
+    let home = tempfile::tempdir().expect("a directory");
+    let copies = || {
+        let entries = std::fs::read_dir(home.path().join("cache/ext")).expect("there");
+        let mut copies: Vec<_> = entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "so"))
+            .map(|entry| {
+                (entry.file_name(), entry.metadata().and_then(|meta| meta.modified()).expect("a time"))
+            })
+            .collect();
+        copies.sort();
+        copies
+    };
+    assert!(dispatch(home.path(), BUILD, &["toy", "echo"]).status.success());
+    let cold = copies();
+    assert_eq!(cold.len(), 2);
+    assert!(dispatch(home.path(), BUILD, &["toy", "echo"]).status.success());
+    assert_eq!(copies(), cold, "nothing was copied again");
+}
+
+/// Every extension of the default build starts, and returns exactly what it declares: the kernel refuses anything else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_extension_of_the_default_build_returns_what_it_declares() {
+    let home = tempfile::tempdir().expect("a directory");
+    let dir = |name: &str| {
+        let dir = home.path().join(name);
+        std::fs::create_dir(&dir).expect("made");
+        dir.to_str().expect("UTF-8").to_owned()
+    };
+    let dirs = Dirs {
+        config: dir("config"),
+        data: dir("data"),
+        state: dir("state"),
+        cache: dir("cache"),
+        run: dir("run"),
+        exe: house::dispatch_binary().to_str().expect("UTF-8").to_owned(),
+    };
+    let build = BuildList::read(&workspace_dir().join("manifests/default.toml")).expect("a build");
+    let found = find_extensions(&[bin_dir()]);
+    let mut plan = resolve(&build, &found.catalog, &dispatch_kernel::kernel_version()).expect("a plan");
+    // The names of secrets are the host binary's to resolve; what is contributed does not depend on any.
+    plan.instances.iter_mut().for_each(|instance| instance.config = serde_json::json!({}));
+    let planned: Vec<String> = plan.instances.iter().map(|instance| instance.id.clone()).collect();
+    let policy = ToolPolicy { read: Decision::Allow, write: Decision::Deny, exec: Decision::Deny };
+    let options = BootOptions {
+        dirs,
+        runtime: tokio::runtime::Handle::current(),
+        clock: Arc::new(SystemClock),
+        log_level_max: 2,
+        policy,
+    };
+    let kernel = Kernel::boot(plan, options).await.expect("booted");
+    let inventory = kernel.inventory();
+    for instance in &inventory.instances {
+        assert_eq!(instance.state, InstanceState::Active, "`{}`: {}", instance.id, instance.reason);
+        assert_eq!(instance.sha256.len(), 64, "`{}`", instance.id);
+    }
+    let active: Vec<String> = inventory.instances.iter().map(|instance| instance.id.clone()).collect();
+    assert_eq!(active, planned);
+    kernel.stop().await;
+    assert!(
+        std::fs::read_dir(home.path().join("state/hosts")).expect("there").next().is_none(),
+        "its lock is gone"
+    );
+}
