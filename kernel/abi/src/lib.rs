@@ -11,7 +11,10 @@
     clippy::allow_attributes_without_reason,
     reason = "only inside code that abi_stable's macros write"
 )]
-#![allow(missing_docs, reason = "sabi_trait generates undocumented items; every item written here has its line")]
+#![allow(
+    missing_docs,
+    reason = "sabi_trait generates undocumented items; every item written here has its line"
+)]
 
 mod codes;
 mod module;
@@ -23,7 +26,8 @@ pub use async_ffi;
 
 pub use codes::*;
 pub use module::{
-    ABI_VERSION, EXPORT_SYMBOL, ExtensionHeader, InitError, Module, ModuleRef, SECTION_NAME, init_module, layout_report,
+    ABI_VERSION, EXPORT_SYMBOL, ExtensionHeader, InitError, Module, ModuleRef, SECTION_NAME, init_module,
+    layout_report,
 };
 pub use traits::{Host, Host_TO, HostObj, Instance, Instance_TO, InstanceObj};
 pub use types::{Bytes, CallCtx, CallOpts, Fault, Reply, SharedBytes, TopicItem};
