@@ -71,7 +71,7 @@ fn a_second_process_continues_the_conversation_and_sends_all_of_it() {
     let (first, second) = (requests[0].messages(), requests[1].messages());
     let expected =
         ["user: remember the number 4711", "assistant: I will remember 4711.", "user: which number?"];
-    assert_eq!(dialogue(&second), expected);
+    assert_eq!(dialogue(second), expected);
     // What was sent before is sent again byte for byte: prefix caches live from it.
     assert_eq!(second[..first.len()], first[..]);
 }
@@ -114,7 +114,7 @@ fn a_stop_in_mid_stream_keeps_what_was_said_and_the_next_request_is_valid() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let requests = host.llm.requests();
     let sent = requests[1].messages();
-    assert_eq!(dialogue(&sent), ["user: think", "assistant: half a thought", "user: go on"]);
+    assert_eq!(dialogue(sent), ["user: think", "assistant: half a thought", "user: go on"]);
 }
 
 #[test]
