@@ -198,6 +198,7 @@ impl Ledger {
                 content: UNKNOWN_OUTCOME.to_owned(),
                 duration_ms: 0,
                 detail: serde_json::Value::Null,
+                denied_by: None,
             };
             events.push(EventBody { kind: TOOL_RESULT.to_owned(), data: raw(&resulted) });
         }

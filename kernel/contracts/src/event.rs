@@ -6,6 +6,7 @@
 
 use crate::message::ToolStatus;
 use crate::provider::{FaultClass, Finish, Usage};
+use crate::tool::Effect;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -105,6 +106,9 @@ pub struct ToolCalled {
     pub name: String,
     /// Arguments as they were run.
     pub args: Value,
+    /// What the tool may change; absent when there is no such tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
 }
 
 /// `tool_output`.
@@ -136,6 +140,19 @@ pub struct ToolResulted {
     /// For clients.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub detail: Value,
+    /// Who said no, when the status is `denied`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied_by: Option<DeniedBy>,
+}
+
+/// Who said that a tool call may not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeniedBy {
+    /// The host's policy for the tool's effect.
+    Policy,
+    /// Whoever was asked, or that nobody was there to be asked.
+    Approval,
 }
 
 /// `step_completed`.
@@ -182,10 +199,13 @@ pub struct FilterChanged {
     pub tool_call_id: Option<String>,
     /// What was changed.
     pub ops: Vec<crate::filter::FilterOp>,
+    /// From asking the filter to its answer; absent in logs that are older than the field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
 }
 
 /// `error`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TurnError {
     /// Code of the fault; for a provider's fault, its class.
     pub code: String,
@@ -217,7 +237,7 @@ pub enum TurnStatus {
 }
 
 /// `turn_ended`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TurnEnded {
     /// Terminal state.
     pub status: TurnStatus,

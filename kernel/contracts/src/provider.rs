@@ -119,7 +119,7 @@ pub struct StreamReply {
 }
 
 /// Normalised finish reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Finish {
     /// It said what it had to say.
@@ -152,7 +152,7 @@ pub struct Usage {
 }
 
 /// Class of a provider fault: the fault's code, and what a retry policy decides on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultClass {
     /// 429.

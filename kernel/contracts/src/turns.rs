@@ -1,17 +1,29 @@
-//! `turns.v1`: starting, stopping and watching turns. Single-valued; its verbs are the ops `turns.start`, `turns.stop`, `turns.watch`.
+//! `turns.v1`: starting, stopping, watching and explaining turns. Single-valued; its verbs are ops: `turns.start`,
+//! `turns.stop`, `turns.watch`, `turns.explain`.
 //!
 //! Codes: `turn_in_flight`, `not_found`, `invalid`, `no_provider` (detail: why each provider is not ready), `stale`.
 
-use crate::event::Event;
+use crate::event::{DeniedBy, Event, TurnEnded, TurnError};
+use crate::filter::Point;
+use crate::message::ToolStatus;
+use crate::provider::{FaultClass, Finish, Usage};
+use crate::tool::Effect;
 use crate::verb::{Limits, Mode, NoFrame, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// No provider can be used: none named, or the one named is missing or not ready.
 pub const NO_PROVIDER: &str = "no_provider";
 
 /// Most bytes of one input.
 pub const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most rows of a turn, and operations of its filters, in one explanation together; the newest are kept.
+pub const EXPLAIN_ITEMS_MAX: usize = 4_000;
+/// Most bytes of one value in an explanation, counted as JSON; a larger one is cut to a text.
+pub const EXPLAIN_VALUE_BYTES_MAX: usize = 1024;
+/// Most rows of the log that are read for one explanation, from the newest back.
+pub const EXPLAIN_ROWS_MAX: usize = 50_000;
 
 /// `turns.v1/start`: the input is durable before the reply; the turn then runs without its client.
 pub struct Start;
@@ -119,4 +131,182 @@ pub struct WatchParams {
 pub struct WatchReply {
     /// Last number shown.
     pub cursor: u64,
+}
+
+/// `turns.v1/explain`: what happened in a turn, step by step, made from the log alone.
+pub struct Explain;
+
+impl Verb for Explain {
+    type Params = ExplainParams;
+    type Reply = ExplainReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "turns.v1/explain";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(30_000);
+}
+
+/// Which turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainParams {
+    /// The conversation.
+    pub conversation_id: String,
+    /// The turn; absent = the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<String>,
+}
+
+/// What the log says of a turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ExplainReply {
+    /// The conversation.
+    pub conversation_id: String,
+    /// The turn.
+    pub turn_id: String,
+    /// When it began, unix ms.
+    pub started_at: u64,
+    /// Provider that was chosen.
+    pub provider: String,
+    /// Model, empty = the provider's default.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model: String,
+    /// Changes before the first step: those of `turn.input` and `turn.tools`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ExplainedChange>,
+    /// In order; the last one may be under way, or broken off.
+    pub steps: Vec<ExplainedStep>,
+    /// What was worth telling, such as a filter that failed and was passed over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<ExplainedNotice>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TurnError>,
+    /// How it ended; absent = it has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<TurnEnded>,
+    /// Something is missing: there was more than [`EXPLAIN_ITEMS_MAX`] or [`EXPLAIN_ROWS_MAX`], or a row that nobody
+    /// can read.
+    #[serde(default)]
+    pub incomplete: bool,
+}
+
+/// One step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ExplainedStep {
+    /// `<turn>#<n>`.
+    pub step_id: String,
+    /// Its timings; absent = it was not completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timing: Option<StepTiming>,
+    /// Why the model stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish: Option<Finish>,
+    /// Its tokens, if the provider said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Requests that were tried again, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retries: Vec<ExplainedRetry>,
+    /// What filters changed, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ExplainedChange>,
+    /// Tool calls in the order they were made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ExplainedTool>,
+}
+
+/// The timings of a completed step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StepTiming {
+    /// Request to first content; absent when none came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_ms: Option<u64>,
+    /// Request to the end of the stream.
+    pub stream_ms: u64,
+    /// Request to the end of the step, tools included.
+    pub step_ms: u64,
+}
+
+/// A request that failed and was tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExplainedRetry {
+    /// Failed requests so far, from 1.
+    pub attempt: u32,
+    /// Wait before the next one.
+    pub delay_ms: u64,
+    /// What went wrong.
+    pub class: FaultClass,
+    /// For a person; cut at [`EXPLAIN_VALUE_BYTES_MAX`].
+    pub message: String,
+}
+
+/// One tool call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExplainedTool {
+    /// The model's id.
+    pub tool_call_id: String,
+    /// Tool name.
+    pub name: String,
+    /// What the tool may change, if the log says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
+    /// How it ended; absent = it has no result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<ToolStatus>,
+    /// From its own start to its own end; 0 if it never ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Who said no, if it was denied and the log says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied_by: Option<DeniedBy>,
+    /// What the model was told when it did not end `ok`; cut at [`EXPLAIN_VALUE_BYTES_MAX`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// What one filter changed at one point.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ExplainedChange {
+    /// Where.
+    pub point: Point,
+    /// Who.
+    pub filter: String,
+    /// The call concerned, for `tool.*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+    /// How long the filter took, if the log says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// In order.
+    pub ops: Vec<ExplainedOp>,
+}
+
+/// One operation of a filter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ExplainedOp {
+    /// `append`, `insert`, `replace` or `remove`.
+    pub op: String,
+    /// Position or key; absent for `append`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Value>,
+    /// The value before, where the log has it: what an earlier filter made, or what the turn began with.
+    ///
+    /// What a filter takes out is not logged: a redacted secret must not come back this way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// The value after; absent for `remove`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+    /// A value was longer than [`EXPLAIN_VALUE_BYTES_MAX`] and is the beginning of its JSON, as a text.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
+}
+
+/// A `notice` of the turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExplainedNotice {
+    /// For programs.
+    pub code: String,
+    /// For a person; cut at [`EXPLAIN_VALUE_BYTES_MAX`].
+    pub message: String,
 }

@@ -16,7 +16,7 @@ use crate::host_lock::{self, HostLock};
 use crate::library::LibraryCache;
 use crate::plan::{Plan, PlannedInstance};
 use crate::router::{Endpoint, OpEntry, Router, Table};
-use crate::turn::{StopSignal, ToolPolicy};
+use crate::turn::ToolPolicy;
 use dispatch_abi::InstanceObj;
 use dispatch_contracts::Verb;
 use dispatch_contracts::command::CommandSpec;
@@ -75,7 +75,7 @@ struct Shared {
     /// In order of activation.
     records: Mutex<Vec<Record>>,
     /// Turns that run now.
-    turns: Mutex<HashMap<String, StopSignal>>,
+    turns: Mutex<HashMap<String, service::RunningTurn>>,
     /// The kernel's own endpoint; set right after it was made.
     endpoint: std::sync::OnceLock<Arc<Endpoint>>,
 }

@@ -19,6 +19,7 @@ mod messages;
 mod outbox;
 mod pool;
 mod ports;
+mod progress;
 mod request;
 mod results;
 mod schemas;
@@ -35,6 +36,7 @@ pub use limits::{
     TOOL_OUTPUT_FRAME_BYTES_MAX, TOOL_RESULT_BYTES_MAX, TurnLimits,
 };
 pub use ports::{CallStream, Item, NobodyListens, ProviderStream, ToolStream, TurnPorts};
+pub use progress::Progress;
 pub use stop::StopSignal;
 pub use tools::{ToolPolicy, TurnTools};
 
@@ -46,14 +48,16 @@ use std::sync::OnceLock;
 ///
 /// The last commit holds `turn_ended` as its last event. Only if a commit itself fails there is none: the answer is then
 /// `failed` with the fault's code. After `stop` the turn ends within [`TOOL_GRACE_MS`] and the time its commits take.
+/// While it runs, `progress` says where it is.
 /// Dropping the future drops every call under way and commits nothing more.
 pub async fn run_turn(
     params: RunParams,
     tools: TurnTools,
     ports: &dyn TurnPorts,
     stop: StopSignal,
+    progress: &Progress,
 ) -> TurnEnded {
-    let frames = ctx::Frames::new(ports, &stop);
+    let frames = ctx::Frames::new(ports, &stop, progress);
     let RunParams { conversation_id, turn_id, provider, model, system, cwd, messages, steps_max } = params;
     let about = ctx::About { conversation_id, turn_id, provider, model, system, cwd, steps_max };
     let ctx = ctx::Ctx {
@@ -62,6 +66,7 @@ pub async fn run_turn(
         ports,
         stop: &stop,
         frames: &frames,
+        progress,
         offered: OnceLock::new(),
     };
     steps::Turn::new(&ctx, messages).run().await

@@ -27,7 +27,8 @@ use super::rust_text::{Kind, tokens};
 use super::tree::{files, rust_files};
 
 /// What refuses unknown fields, for a person's slip there must not pass unnoticed: the inputs of ops.
-const STRICT: [&str; 3] = ["turns.v1/start.params", "turns.v1/stop.params", "turns.v1/watch.params"];
+const STRICT: [&str; 4] =
+    ["turns.v1/explain.params", "turns.v1/start.params", "turns.v1/stop.params", "turns.v1/watch.params"];
 
 /// Answers all samples; where a person asked for it, the files hold them from then on.
 fn every_golden() -> &'static [Golden] {

@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Milliseconds a tool gets above its own timeout, so that it can say itself that it ran out of time.
 const TOOL_TIMEOUT_SLACK_MS: u64 = 1_000;
@@ -26,12 +26,18 @@ pub(super) struct RouterPorts {
     router: Arc<Router>,
     call: NativeCall,
     turn_id: String,
-    began: std::time::Instant,
+    /// Where the turn's clock begins.
+    began: Instant,
+}
+
+/// A turn's clock: ms since it began.
+pub(super) fn ms_since(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 impl RouterPorts {
-    pub(super) fn new(router: Arc<Router>, call: NativeCall, turn_id: String) -> Self {
-        Self { router, call, turn_id, began: std::time::Instant::now() }
+    pub(super) fn new(router: Arc<Router>, call: NativeCall, turn_id: String, began: Instant) -> Self {
+        Self { router, call, turn_id, began }
     }
 
     async fn ask_for<V: Verb>(&self, verb: String, params: &V::Params) -> Result<V::Reply, Fault> {
@@ -151,7 +157,7 @@ impl TurnPorts for RouterPorts {
     }
 
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        ms_since(self.began)
     }
 
     fn sleep(&self, wait_ms: u64) -> BoxFuture<'_, ()> {

@@ -1,16 +1,16 @@
 //! The kernel's own verbs: `kernel.v1`, `turn.v1`, `op.v1/list`.
 
 use super::contributions::check;
-use super::ports::RouterPorts;
+use super::ports::{RouterPorts, ms_since};
 use super::{RecordState, Shared};
 use crate::host_lock;
 use crate::router::{Endpoint, NativeCall, NativeService, shared};
-use crate::turn::{StopSignal, TurnTools, run_turn};
+use crate::turn::{Progress, StopSignal, TurnTools, run_turn};
 use dispatch_abi::SharedBytes;
-use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, UNKNOWN_VERB};
+use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{
-    Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply, Inventory, Started, Update, UpdateParams,
-    VerbInfo,
+    Explain, ExplainParams, ExplainReply, Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply,
+    Inventory, PointFilters, Started, Update, UpdateParams, VerbInfo,
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
 use dispatch_contracts::{Empty, Fault, Verb, turn};
@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, Weak};
+use std::time::Instant;
 
 /// Contracts that the kernel answers itself.
 pub(super) const CONTRACTS: &[&str] = &["kernel.v1", "turn.v1", "op.v1"];
@@ -50,6 +51,7 @@ impl NativeService for KernelService {
             info::<HostInfo>(),
             info::<HostAlive>(),
             info::<Health>(),
+            info::<Explain>(),
             info::<turn::Run>(),
             info::<turn::Stop>(),
             info::<op::List>(),
@@ -64,6 +66,7 @@ impl NativeService for KernelService {
             match call.verb() {
                 Inventory::NAME => encode(&shared.inventory()),
                 Health::NAME => encode(&shared.health()),
+                Explain::NAME => encode(&explain(&shared, &decode::<Explain>(&body)?)?),
                 HostInfo::NAME => encode(&HostInfoReply { host_id: shared.host_id.clone() }),
                 HostAlive::NAME => encode(&host_alive(&shared, decode::<HostAlive>(&body)?)?),
                 Update::NAME => encode(&update(&shared, &call, decode::<Update>(&body)?)?),
@@ -138,21 +141,40 @@ fn list_ops(shared: &Shared) -> ListReply {
 
 fn stop_turn(shared: &Shared, params: &turn::StopParams) -> turn::StopReply {
     let turns = shared.turns.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(stop) = turns.get(&params.turn_id) else { return turn::StopReply { stopping: false } };
+    let Some(running) = turns.get(&params.turn_id) else { return turn::StopReply { stopping: false } };
     if params.interrupted {
-        stop.interrupt();
+        running.stop.interrupt();
     } else {
-        stop.cancel();
+        running.stop.cancel();
     }
     turn::StopReply { stopping: true }
 }
 
+fn explain(shared: &Shared, params: &ExplainParams) -> Result<ExplainReply, Fault> {
+    let turns = shared.turns.lock().unwrap_or_else(PoisonError::into_inner);
+    let running = turns.get(&params.turn_id).ok_or_else(|| {
+        let message = format!("no turn `{}` runs in this process; its log says what it did", params.turn_id);
+        Fault::new(NOT_FOUND, message)
+    })?;
+    let running_ms = ms_since(running.began);
+    Ok(ExplainReply {
+        turn_id: params.turn_id.clone(),
+        step_idx: running.progress.step_idx(),
+        running_ms,
+        stopping: running.stop.is_given(),
+        waits: running.progress.waits(running_ms),
+        filters: running.filters.clone(),
+    })
+}
+
 async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> Result<SharedBytes, Fault> {
-    let stop = StopSignal::new();
-    let _running = Running::enter(&shared, &params.turn_id, &stop)?;
+    let (stop, progress, began) = (StopSignal::new(), Progress::new(), Instant::now());
     let tools = tools_of(&shared);
-    let ports = RouterPorts::new(Arc::clone(&shared.router), call.clone(), params.turn_id.clone());
-    let mut turn = std::pin::pin!(run_turn(params, tools, &ports, stop.clone()));
+    let filters = tools.filters_by_point();
+    let entry = RunningTurn { stop: stop.clone(), progress: progress.clone(), began, filters };
+    let _running = Running::enter(&shared, &params.turn_id, entry)?;
+    let ports = RouterPorts::new(Arc::clone(&shared.router), call.clone(), params.turn_id.clone(), began);
+    let mut turn = std::pin::pin!(run_turn(params, tools, &ports, stop.clone(), &progress));
     let ended = tokio::select! {
         ended = &mut turn => ended,
         () = call.cancelled() => {
@@ -172,6 +194,15 @@ fn tools_of(shared: &Shared) -> TurnTools {
     TurnTools::new(tools, filters, shared.policy, crate::turn::TurnLimits::default())
 }
 
+/// What can be asked of, and done to, a turn that runs now.
+pub(super) struct RunningTurn {
+    stop: StopSignal,
+    progress: Progress,
+    /// Where the turn's own clock began.
+    began: Instant,
+    filters: Vec<PointFilters>,
+}
+
 /// The entry of a running turn, taken out when it ends in whatever way.
 struct Running {
     shared: Arc<Shared>,
@@ -179,12 +210,12 @@ struct Running {
 }
 
 impl Running {
-    fn enter(shared: &Arc<Shared>, turn_id: &str, stop: &StopSignal) -> Result<Self, Fault> {
+    fn enter(shared: &Arc<Shared>, turn_id: &str, entry: RunningTurn) -> Result<Self, Fault> {
         let mut turns = shared.turns.lock().unwrap_or_else(PoisonError::into_inner);
         if turns.contains_key(turn_id) {
             return Err(Fault::new(CONFLICT, format!("turn `{turn_id}` is running already")));
         }
-        turns.insert(turn_id.to_owned(), stop.clone());
+        turns.insert(turn_id.to_owned(), entry);
         Ok(Self { shared: Arc::clone(shared), turn_id: turn_id.to_owned() })
     }
 }

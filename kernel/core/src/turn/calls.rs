@@ -10,7 +10,7 @@ use super::filters::{self, Subject};
 use super::limits::{CALL_ID_BYTES_MAX, MALFORMED_CHARS_MAX};
 use super::schemas::Schemas;
 use crate::Decision;
-use dispatch_contracts::event::EventBody;
+use dispatch_contracts::event::{DeniedBy, EventBody};
 use dispatch_contracts::filter::Point;
 use dispatch_contracts::message::ToolStatus;
 use dispatch_contracts::provider::ToolOffer;
@@ -25,12 +25,18 @@ pub(super) struct Outcome {
     pub(super) content: String,
     pub(super) duration_ms: u64,
     pub(super) detail: Value,
+    pub(super) denied_by: Option<DeniedBy>,
 }
 
 impl Outcome {
     /// An outcome of a call that never ran.
     pub(super) fn unrun(status: ToolStatus, content: impl Into<String>) -> Self {
-        Self { status, content: content.into(), duration_ms: 0, detail: Value::Null }
+        Self { status, content: content.into(), duration_ms: 0, detail: Value::Null, denied_by: None }
+    }
+
+    /// An outcome of a call that may not run.
+    pub(super) fn denied(denied_by: DeniedBy, content: impl Into<String>) -> Self {
+        Self { denied_by: Some(denied_by), ..Self::unrun(ToolStatus::Denied, content) }
     }
 }
 
@@ -124,7 +130,7 @@ impl<'a> Desk<'a> {
         match self.ctx.tools.policy.decide(tool.effect) {
             Decision::Allow => Ok(Plan::Run { tool, args, ask: false }),
             Decision::Ask => Ok(Plan::Run { tool, args, ask: true }),
-            Decision::Deny => Err(Outcome::unrun(ToolStatus::Denied, denied_by_policy(tool))),
+            Decision::Deny => Err(Outcome::denied(DeniedBy::Policy, denied_by_policy(tool))),
         }
     }
 

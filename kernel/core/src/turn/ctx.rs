@@ -3,9 +3,11 @@
 use super::events::{event, notice};
 use super::limits::EMIT_GRACE_MS;
 use super::ports::{NobodyListens, TurnPorts};
+use super::progress::{Progress, Waiting};
 use super::stop::StopSignal;
 use super::tools::TurnTools;
 use dispatch_contracts::event::EventBody;
+use dispatch_contracts::kernel::WaitOn;
 use serde::Serialize;
 use std::future::Future;
 use std::sync::OnceLock;
@@ -29,6 +31,7 @@ pub(super) struct Ctx<'a> {
     pub(super) ports: &'a dyn TurnPorts,
     pub(super) stop: &'a StopSignal,
     pub(super) frames: &'a Frames<'a>,
+    pub(super) progress: &'a Progress,
     /// Names of the tools that the model sees; empty until `turn.tools` was filtered.
     pub(super) offered: OnceLock<Vec<String>>,
 }
@@ -41,6 +44,11 @@ impl Ctx<'_> {
     /// Ms since `then`.
     pub(super) fn since(&self, then_ms: u64) -> u64 {
         self.now_ms().saturating_sub(then_ms)
+    }
+
+    /// Notes that the turn waits, until the answer is dropped.
+    pub(super) fn wait(&self, on: WaitOn, name: &str, tool_call_id: Option<&str>) -> Waiting {
+        self.progress.wait(self.now_ms(), on, name, tool_call_id)
     }
 }
 
@@ -66,14 +74,15 @@ pub(super) async fn with_grace<T>(
 pub(super) struct Frames<'a> {
     ports: &'a dyn TurnPorts,
     stop: &'a StopSignal,
+    progress: &'a Progress,
     n_shown: AtomicU64,
     /// Nobody takes frames any more, or did not after a stop.
     deaf: AtomicBool,
 }
 
 impl<'a> Frames<'a> {
-    pub(super) fn new(ports: &'a dyn TurnPorts, stop: &'a StopSignal) -> Self {
-        Self { ports, stop, n_shown: AtomicU64::new(0), deaf: AtomicBool::new(false) }
+    pub(super) fn new(ports: &'a dyn TurnPorts, stop: &'a StopSignal, progress: &'a Progress) -> Self {
+        Self { ports, stop, progress, n_shown: AtomicU64::new(0), deaf: AtomicBool::new(false) }
     }
 
     /// Frames taken so far.
@@ -95,6 +104,7 @@ impl<'a> Frames<'a> {
         if self.deaf.load(Ordering::Acquire) {
             return;
         }
+        let _wait = self.progress.wait(self.ports.now_ms(), WaitOn::Reader, "", None);
         match with_grace(self.ports, self.stop, EMIT_GRACE_MS, self.ports.emit(frame)).await {
             Some(Ok(())) => {
                 self.n_shown.fetch_add(1, Ordering::AcqRel);

@@ -8,6 +8,7 @@ use dispatch_contracts::Fault;
 use dispatch_contracts::event::{EventBody, FILTER_CHANGED, FilterChanged};
 use dispatch_contracts::fault::{BROKEN, TOO_LARGE};
 use dispatch_contracts::filter::{ApplyParams, FilterOp, FilterSpec, OnFault, Point, Reads};
+use dispatch_contracts::kernel::WaitOn;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -90,12 +91,18 @@ pub(super) async fn apply(
     changed: &mut Vec<EventBody>,
 ) -> Result<Subject, Fault> {
     for filter in ctx.tools.filters_at(point) {
-        match ask(ctx, filter, &value).await {
+        let asked_at = ctx.now_ms();
+        let wait = ctx.wait(WaitOn::Filter, &filter.name, tool_call_id);
+        let answer = ask(ctx, filter, &value).await;
+        drop(wait);
+        match answer {
             Ok(None) => {}
             Ok(Some((next, ops))) => {
                 value = next;
                 let tool_call_id = tool_call_id.map(str::to_owned);
-                let what = FilterChanged { point, filter: filter.name.clone(), tool_call_id, ops };
+                let duration_ms = Some(ctx.since(asked_at));
+                let what =
+                    FilterChanged { point, filter: filter.name.clone(), tool_call_id, ops, duration_ms };
                 changed.push(event(FILTER_CHANGED, &what));
             }
             Err(fault) => match filter.on_fault {

@@ -3,6 +3,7 @@
 use super::ctx::Ctx;
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::EventBody;
+use dispatch_contracts::kernel::WaitOn;
 use dispatch_contracts::turn::CommitParams;
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
@@ -65,6 +66,7 @@ impl Outbox {
     /// Commits everything that waits. Never dropped for a stop: what is under way may already be durable.
     pub(super) async fn flush(&mut self, ctx: &Ctx<'_>) -> Result<(), Fault> {
         while let Some(params) = self.take(ctx) {
+            let _wait = ctx.wait(WaitOn::Commit, "", None);
             ctx.ports.commit(params).await?;
         }
         Ok(())

@@ -45,6 +45,7 @@ impl<'s, 'a> Results<'s, 'a> {
             content: outcome.content,
             duration_ms: outcome.duration_ms,
             detail: outcome.detail,
+            denied_by: outcome.denied_by,
         };
         outbox.event(event(TOOL_RESULT, &resulted));
         while let Some(message) = self.waiting.get_mut(self.n_in_order).and_then(Option::take) {

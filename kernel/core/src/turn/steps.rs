@@ -14,6 +14,7 @@ use super::stream::{self, StreamEnd, Streamed};
 use super::tool_run;
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::{EventBody, STEP_COMPLETED, StepCompleted, TOOL_CALL, ToolCalled, TurnEnded};
+use dispatch_contracts::kernel::WaitOn;
 use dispatch_contracts::provider::{Finish, StreamReply, ToolOffer, Usage};
 use dispatch_contracts::turn::BoundaryParams;
 use serde_json::value::RawValue;
@@ -103,6 +104,7 @@ impl<'a> Turn<'a> {
     async fn step(&mut self, step_idx: u32) -> Result<Option<Ending>, Fault> {
         let ctx = self.ctx;
         let step_id = format!("{}#{step_idx}", ctx.about.turn_id);
+        ctx.progress.enter_step(step_idx);
         let mut changed = Vec::new();
         let asked = self.ask(&step_id, &mut changed).await;
         self.note(changed);
@@ -207,6 +209,7 @@ impl<'a> Turn<'a> {
                 tool_call_id: call.id.clone(),
                 name: call.name.clone(),
                 args: call.args.clone(),
+                effect: ctx.tools.spec(&call.name).map(|tool| tool.effect),
             };
             self.outbox.event(event(TOOL_CALL, &called));
         }
@@ -258,6 +261,7 @@ impl<'a> Turn<'a> {
     /// Takes what was said meanwhile into the history.
     async fn steer(&mut self) -> Result<(), Fault> {
         let ctx = self.ctx;
+        let wait = ctx.wait(WaitOn::Steering, "", None);
         let said = match ctx.stop.race(async { ctx.ports.steering().await }).await {
             None => return Ok(()),
             Some(Ok(reply)) => reply.messages,
@@ -267,6 +271,7 @@ impl<'a> Turn<'a> {
                 return Ok(());
             }
         };
+        drop(wait);
         if said.is_empty() {
             return Ok(());
         }
@@ -279,6 +284,7 @@ impl<'a> Turn<'a> {
     async fn boundary(&mut self) {
         let ctx = self.ctx;
         let params = BoundaryParams { usage: self.spent.last_usage };
+        let _wait = ctx.wait(WaitOn::Boundary, "", None);
         match ctx.stop.race(async { ctx.ports.boundary(params).await }).await {
             None => {}
             Some(Ok(reply)) => {

@@ -9,6 +9,7 @@ use super::request::Request;
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::{RETRY_SCHEDULED, RetryScheduled, TurnError};
 use dispatch_contracts::fault::{DEADLINE, OVERLOADED};
+use dispatch_contracts::kernel::WaitOn;
 use dispatch_contracts::provider::{FaultClass, ProviderFault, StreamReply};
 use dispatch_contracts::retry::DecideParams;
 use serde::Deserialize;
@@ -67,6 +68,7 @@ async fn read(
     requested_at: u64,
     first_ms: &mut Option<u64>,
 ) -> StreamEnd {
+    let wait = ctx.wait(WaitOn::Provider, &ctx.about.provider, None);
     let mut stream = ctx.ports.stream_provider(&ctx.about.provider, request.params());
     let end = loop {
         let due_ms = draft.due_ms();
@@ -101,6 +103,7 @@ async fn read(
     };
     // The endpoint is let go before anybody waits for credit.
     drop(stream);
+    drop(wait);
     draft.close_block().await;
     end
 }
@@ -130,14 +133,17 @@ async fn wait_to_retry(
         retry_after_ms: error.retry_after_ms,
         elapsed_ms: ctx.since(began_at),
     };
+    let wait = ctx.wait(WaitOn::RetryPolicy, "", None);
     let decision = match ctx.stop.race(async { ctx.ports.retry(params).await }).await {
         Some(decision) => decision,
         None => return Retry::Stopped,
     };
+    drop(wait);
     let Some(delay_ms) = decision.and_then(|decision| decision.delay_ms) else { return Retry::GiveUp };
     let step_id = step_id.to_owned();
     let planned = RetryScheduled { step_id, attempt, delay_ms, class, message: error.message.clone() };
     ctx.frames.emit(RETRY_SCHEDULED, &planned).await;
+    let _wait = ctx.wait(WaitOn::RetrySleep, "", None);
     match ctx.stop.race(ctx.ports.sleep(delay_ms)).await {
         Some(()) => Retry::Again,
         None => Retry::Stopped,

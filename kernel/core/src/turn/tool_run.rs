@@ -11,9 +11,10 @@ use super::filters::{self, Subject};
 use super::limits::{EMIT_GRACE_MS, TOOL_GRACE_MS};
 use super::ports::Item;
 use dispatch_contracts::Fault;
-use dispatch_contracts::event::{EventBody, TOOL_OUTPUT, ToolOutput};
+use dispatch_contracts::event::{DeniedBy, EventBody, TOOL_OUTPUT, ToolOutput};
 use dispatch_contracts::fault::{DEADLINE, PANICKED};
 use dispatch_contracts::filter::Point;
+use dispatch_contracts::kernel::WaitOn;
 use dispatch_contracts::message::ToolStatus;
 use dispatch_contracts::tool::{RunParams, RunReply, ToolFrame, ToolSpec};
 use dispatch_contracts::turn::{AskParams, AskReply};
@@ -42,6 +43,7 @@ pub(super) async fn run(
         return Outcome::unrun(ToolStatus::Cancelled, NEVER_STARTED);
     }
     let started_at = ctx.now_ms();
+    let _wait = ctx.wait(WaitOn::Tool, &tool.name, Some(&call.id));
     // The port runs other people's code in the end; whatever it throws ends this call alone.
     let ran = AssertUnwindSafe(answer(ctx, call, tool, args)).catch_unwind().await;
     let mut outcome =
@@ -79,8 +81,9 @@ pub(super) async fn finish(
         Some(Err(fault)) => Outcome {
             status: ToolStatus::Error,
             content: fault.message,
-            duration_ms: outcome.duration_ms,
             detail: Value::Null,
+            denied_by: None,
+            ..outcome
         },
         Some(Ok(value)) => {
             let after: ResultFields = value.parse_object();
@@ -105,7 +108,8 @@ async fn allowed(ctx: &Ctx<'_>, call: &Call<'_>, tool: &ToolSpec) -> Result<(), 
         effect: tool.effect,
         args: call.args.clone(),
     };
-    let deny = |why: &str| Outcome::unrun(ToolStatus::Denied, format!("`{}` was not run: {why}", tool.name));
+    let deny = |why: &str| Outcome::denied(DeniedBy::Approval, format!("`{}` was not run: {why}", tool.name));
+    let _wait = ctx.wait(WaitOn::Ask, &tool.name, Some(&call.id));
     match ctx.stop.race(async { ctx.ports.ask(params).await }).await {
         None => Err(Outcome::unrun(ToolStatus::Cancelled, NEVER_STARTED)),
         Some(Ok(AskReply::Allow { .. })) => Ok(()),
@@ -145,17 +149,15 @@ async fn answer(ctx: &Ctx<'_>, call: &Call<'_>, tool: &ToolSpec, args: &Map<Stri
 
 fn reply_outcome(reply: RunReply) -> Outcome {
     let status = if reply.is_error { ToolStatus::Error } else { ToolStatus::Ok };
-    Outcome { status, content: reply.content, duration_ms: 0, detail: reply.detail }
+    Outcome { detail: reply.detail, ..Outcome::unrun(status, reply.content) }
 }
 
 fn cancelled_outcome(partial: Option<RunReply>) -> Outcome {
     match partial {
-        Some(reply) if !reply.content.is_empty() => Outcome {
-            status: ToolStatus::Cancelled,
-            content: format!("{STOPPED}; until then:\n{}", reply.content),
-            duration_ms: 0,
-            detail: reply.detail,
-        },
+        Some(reply) if !reply.content.is_empty() => {
+            let content = format!("{STOPPED}; until then:\n{}", reply.content);
+            Outcome { detail: reply.detail, ..Outcome::unrun(ToolStatus::Cancelled, content) }
+        }
         Some(_) | None => Outcome::unrun(ToolStatus::Cancelled, STOPPED),
     }
 }

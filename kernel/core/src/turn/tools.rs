@@ -3,6 +3,7 @@
 use super::limits::TurnLimits;
 use crate::Decision;
 use dispatch_contracts::filter::{FilterSpec, Point};
+use dispatch_contracts::kernel::PointFilters;
 use dispatch_contracts::tool::{Effect, ToolSpec};
 
 /// What tools may do, by effect.
@@ -46,6 +47,19 @@ impl TurnTools {
     ) -> Self {
         filters.sort_by_key(|filter| filter.priority);
         Self { tools, filters, policy, limits: limits.clamped() }
+    }
+
+    /// The filters of each point that has any, in the order of the points, then in the order they are asked.
+    pub fn filters_by_point(&self) -> Vec<PointFilters> {
+        let mut points: Vec<PointFilters> = Vec::new();
+        for filter in &self.filters {
+            match points.iter_mut().find(|known| known.point == filter.point) {
+                Some(known) => known.filters.push(filter.clone()),
+                None => points.push(PointFilters { point: filter.point, filters: vec![filter.clone()] }),
+            }
+        }
+        points.sort_by_key(|known| known.point);
+        points
     }
 
     /// All tools, in order.

@@ -8,7 +8,7 @@ mod streams;
 mod world;
 
 use dispatch_contracts::turn::RunParams;
-use dispatch_kernel::turn::{StopSignal, TurnPorts, run_turn};
+use dispatch_kernel::turn::{Progress, StopSignal, TurnPorts, run_turn};
 use script::Script;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -76,8 +76,17 @@ async fn turn(script: Script) -> Arc<World> {
         });
     }
     let ports: &dyn TurnPorts = &*world;
-    let running = must_be_send(run_turn(params, script.turn_tools(), ports, stop));
+    let progress = Progress::new();
+    for at_ms in script.explain_at_ms.clone() {
+        let (world, progress) = (Arc::clone(&world), progress.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(at_ms)).await;
+            world.explained(&progress);
+        });
+    }
+    let running = must_be_send(run_turn(params, script.turn_tools(), ports, stop, &progress));
     let ended = tokio::time::timeout(Duration::from_millis(HANGS_MS), running).await;
+    assert_eq!(progress.waits(0), [], "a turn that is over waits for nothing");
     world.ended(&ended.unwrap_or_else(|_| panic!("the turn hangs\n{}", world.trace())));
     world
 }

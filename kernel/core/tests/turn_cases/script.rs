@@ -21,6 +21,8 @@ pub(crate) struct Script {
     policy: PolicyScript,
     limits: LimitsScript,
     pub(crate) stop: Option<StopScript>,
+    /// When somebody asks where the turn is.
+    pub(crate) explain_at_ms: Vec<u64>,
     /// What the provider does at each request.
     pub(crate) requests: Vec<Vec<Act>>,
     pub(crate) tools: Vec<ToolScript>,

@@ -11,7 +11,7 @@ use dispatch_contracts::tool::RunParams;
 use dispatch_contracts::turn::{
     AskParams, AskReply, BoundaryParams, BoundaryReply, CommitParams, SteeringReply,
 };
-use dispatch_kernel::turn::{NobodyListens, ProviderStream, StopSignal, ToolStream, TurnPorts};
+use dispatch_kernel::turn::{NobodyListens, Progress, ProviderStream, StopSignal, ToolStream, TurnPorts};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -79,6 +79,13 @@ impl World {
     pub(crate) fn ended(&self, ended: &TurnEnded) {
         self.note(&format!("ended {}", json(ended)));
         self.with(|record| record.ended = Some(ended.clone()));
+    }
+
+    /// Writes down what the turn says of itself now.
+    pub(crate) fn explained(&self, progress: &Progress) {
+        let step =
+            progress.step_idx().map_or("before the first step".to_owned(), |idx| format!("in step {idx}"));
+        self.note(&format!("waits {step} {}", json(&progress.waits(TurnPorts::now_ms(self)))));
     }
 
     pub(crate) fn trace(&self) -> String {

@@ -6,7 +6,7 @@ use dispatch_contracts::event::*;
 use dispatch_contracts::filter::{FilterOp, Point};
 use dispatch_contracts::message::ToolStatus;
 use dispatch_contracts::provider::{FaultClass, Finish, Usage};
-use dispatch_contracts::tool::OutputStream;
+use dispatch_contracts::tool::{Effect, OutputStream};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -90,7 +90,9 @@ pub(super) fn durable() -> Vec<EventBody> {
         tool_call_id: "call_1".to_owned(),
         name: "read_file".to_owned(),
         args: json!({"path": "README.md"}),
+        effect: None,
     };
+    let with_effect = ToolCalled { effect: Some(Effect::Read), ..called.clone() };
     let resulted = ToolResulted {
         step_id: STEP.to_owned(),
         tool_call_id: "call_1".to_owned(),
@@ -99,8 +101,10 @@ pub(super) fn durable() -> Vec<EventBody> {
         content: "# Project".to_owned(),
         duration_ms: 3,
         detail: json!({"path": "/srv/project/README.md"}),
+        denied_by: None,
     };
     let without_detail = ToolResulted { status: ToolStatus::Denied, detail: Value::Null, ..resulted.clone() };
+    let denied = ToolResulted { denied_by: Some(DeniedBy::Policy), ..without_detail.clone() };
     let completed = StepCompleted {
         step_id: STEP.to_owned(),
         finish: Some(Finish::ToolCalls),
@@ -113,7 +117,9 @@ pub(super) fn durable() -> Vec<EventBody> {
         filter: "trim".to_owned(),
         tool_call_id: Some("call_1".to_owned()),
         ops: vec![FilterOp::Replace { at: json!("name"), value: json!("read_file") }],
+        duration_ms: None,
     };
+    let changed_in = FilterChanged { duration_ms: Some(2), ..changed.clone() };
     let error = TurnError {
         code: "auth".to_owned(),
         class: Some(FaultClass::Auth),
@@ -133,5 +139,8 @@ pub(super) fn durable() -> Vec<EventBody> {
         body(FILTER_CHANGED, &changed),
         body(ERROR, &error),
         body(TURN_ENDED, &turn_ended()),
+        body(TOOL_CALL, &with_effect),
+        body(TOOL_RESULT, &denied),
+        body(FILTER_CHANGED, &changed_in),
     ]
 }

@@ -8,7 +8,7 @@ use dispatch_contracts::Empty;
 use dispatch_contracts::kernel::*;
 
 use super::provider::provider_spec;
-use super::sample::{Golden, HOST, golden};
+use super::sample::{Golden, HOST, TURN, golden};
 use super::surface::{command_spec, op_spec};
 use super::tool::{filter_spec, tool_spec};
 
@@ -56,6 +56,44 @@ fn inventory() -> InventoryReply {
     }
 }
 
+fn wait(on: WaitOn, name: &str, tool_call_id: Option<&str>, since_ms: u64) -> Wait {
+    Wait { on, name: name.to_owned(), tool_call_id: tool_call_id.map(str::to_owned), since_ms }
+}
+
+fn explained() -> ExplainReply {
+    ExplainReply {
+        turn_id: TURN.to_owned(),
+        step_idx: Some(1),
+        running_ms: 5300,
+        stopping: true,
+        waits: vec![
+            wait(WaitOn::Tool, "read_file", Some("call_1"), 900),
+            wait(WaitOn::Ask, "read_file", Some("call_2"), 850),
+            wait(WaitOn::Commit, "", None, 3),
+            wait(WaitOn::Reader, "", None, 2),
+        ],
+        filters: vec![PointFilters { point: filter_spec().point, filters: vec![filter_spec()] }],
+    }
+}
+
+fn explained_before_its_steps() -> ExplainReply {
+    ExplainReply {
+        turn_id: TURN.to_owned(),
+        step_idx: None,
+        running_ms: 5,
+        stopping: false,
+        waits: vec![
+            wait(WaitOn::Filter, "trim", None, 5),
+            wait(WaitOn::Provider, "demo", None, 4),
+            wait(WaitOn::RetryPolicy, "", None, 3),
+            wait(WaitOn::RetrySleep, "", None, 2),
+            wait(WaitOn::Steering, "", None, 1),
+            wait(WaitOn::Boundary, "", None, 0),
+        ],
+        filters: vec![],
+    }
+}
+
 pub(super) fn samples() -> Vec<Golden> {
     let health = HealthReply {
         calls_open: 3,
@@ -85,5 +123,10 @@ pub(super) fn samples() -> Vec<Golden> {
             vec![],
         ),
         golden::<Health>(vec![Empty {}], vec![health], vec![]),
+        golden::<Explain>(
+            vec![ExplainParams { turn_id: TURN.to_owned() }],
+            vec![explained(), explained_before_its_steps()],
+            vec![],
+        ),
     ]
 }

@@ -2,10 +2,115 @@
 //!
 //! They must not know how a turn is run.
 
+use dispatch_contracts::event::{DeniedBy, TurnError};
+use dispatch_contracts::filter::Point;
+use dispatch_contracts::message::ToolStatus;
+use dispatch_contracts::provider::{FaultClass, Finish};
+use dispatch_contracts::tool::Effect;
 use dispatch_contracts::turns::*;
+use serde_json::json;
 
-use super::event::{body, delta, event};
-use super::sample::{CONVERSATION, CWD, Golden, TURN, golden};
+use super::event::{body, delta, event, turn_ended, usage};
+use super::sample::{AT, CONVERSATION, CWD, Golden, STEP, TURN, golden};
+
+fn change(point: Point, ops: Vec<ExplainedOp>) -> ExplainedChange {
+    ExplainedChange {
+        point,
+        filter: "redact".to_owned(),
+        tool_call_id: Some("call_1".to_owned()),
+        duration_ms: Some(2),
+        ops,
+    }
+}
+
+fn explained() -> ExplainReply {
+    let replace = ExplainedOp {
+        op: "replace".to_owned(),
+        at: Some(json!("content")),
+        before: Some(json!("key: k")),
+        after: Some(json!("key: [redacted:config]")),
+        cut: true,
+    };
+    let append = ExplainedOp {
+        op: "append".to_owned(),
+        at: None,
+        before: None,
+        after: Some(json!({"type": "text", "text": "hello"})),
+        cut: false,
+    };
+    let tool = ExplainedTool {
+        tool_call_id: "call_1".to_owned(),
+        name: "shell".to_owned(),
+        effect: Some(Effect::Exec),
+        status: Some(ToolStatus::Denied),
+        duration_ms: Some(0),
+        denied_by: Some(DeniedBy::Approval),
+        reason: "`shell` was not run: the user said no".to_owned(),
+    };
+    let open = ExplainedTool {
+        tool_call_id: "call_2".to_owned(),
+        effect: None,
+        status: None,
+        duration_ms: None,
+        denied_by: None,
+        reason: String::new(),
+        ..tool.clone()
+    };
+    let step = ExplainedStep {
+        step_id: STEP.to_owned(),
+        timing: Some(StepTiming { first_ms: Some(200), stream_ms: 700, step_ms: 710 }),
+        finish: Some(Finish::ToolCalls),
+        usage: Some(usage()),
+        retries: vec![ExplainedRetry {
+            attempt: 1,
+            delay_ms: 500,
+            class: FaultClass::RateLimited,
+            message: "the endpoint asked to wait".to_owned(),
+        }],
+        changes: vec![change(Point::ToolResult, vec![replace])],
+        tools: vec![tool, open],
+    };
+    let error = TurnError {
+        code: "auth".to_owned(),
+        class: Some(FaultClass::Auth),
+        message: "the endpoint refused the key".to_owned(),
+        retry_after_ms: None,
+        http_status: Some(401),
+    };
+    ExplainReply {
+        conversation_id: CONVERSATION.to_owned(),
+        turn_id: TURN.to_owned(),
+        started_at: AT,
+        provider: "demo".to_owned(),
+        model: "demo-1".to_owned(),
+        changes: vec![ExplainedChange {
+            tool_call_id: None,
+            duration_ms: None,
+            ..change(Point::TurnInput, vec![append])
+        }],
+        steps: vec![step, ExplainedStep { step_id: STEP.to_owned(), ..ExplainedStep::default() }],
+        notices: vec![ExplainedNotice {
+            code: "filter_failed".to_owned(),
+            message: "a filter failed and was passed over".to_owned(),
+        }],
+        error: Some(error),
+        ended: Some(turn_ended()),
+        incomplete: true,
+    }
+}
+
+fn explained_least() -> ExplainReply {
+    ExplainReply {
+        model: String::new(),
+        changes: vec![],
+        steps: vec![],
+        notices: vec![],
+        error: None,
+        ended: None,
+        incomplete: false,
+        ..explained()
+    }
+}
 
 pub(super) fn samples() -> Vec<Golden> {
     let id = || CONVERSATION.to_owned();
@@ -41,6 +146,14 @@ pub(super) fn samples() -> Vec<Golden> {
             ],
             vec![WatchReply { cursor: 12 }],
             vec![event(5, body(dispatch_contracts::event::TEXT_DELTA, &delta("Hello")))],
+        ),
+        golden::<Explain>(
+            vec![
+                ExplainParams { conversation_id: id(), turn_id: Some(TURN.to_owned()) },
+                ExplainParams { conversation_id: id(), turn_id: None },
+            ],
+            vec![explained(), explained_least()],
+            vec![],
         ),
     ]
 }
