@@ -1,4 +1,4 @@
-//! Starts, stops and watches turns, and commits what they make.
+//! Starts, stops, watches and explains turns, and commits what they make.
 //!
 //! A turn belongs to this instance, not to whoever asked for it: it runs as a task of its own and ends in exactly one
 //! terminal state. The log is conversation-store's; the loop is the kernel's. It must not know any of the two.
@@ -7,6 +7,7 @@
 mod asking;
 mod committing;
 mod ending;
+mod explaining;
 mod ops;
 mod provider_choice;
 mod request;
@@ -50,6 +51,7 @@ impl Extension for Orchestrator {
         verbs.on(turns::Start, Self::start_turn);
         verbs.on(turns::Stop, Self::stop_turn);
         verbs.on(turns::Watch, Self::watch);
+        verbs.on(turns::Explain, Self::explain);
         verbs.on(turn::Commit, Self::commit);
         verbs.on(turn::Ask, Self::ask);
         verbs.on(turn::Steering, Self::steering);

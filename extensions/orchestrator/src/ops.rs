@@ -4,13 +4,13 @@ use dispatch_sdk::contracts::Verb;
 use dispatch_sdk::contracts::conversations::{STALE, TURN_IN_FLIGHT};
 use dispatch_sdk::contracts::fault::{INVALID, NOT_FOUND, OVERLOADED, TOO_LARGE, UNAVAILABLE};
 use dispatch_sdk::contracts::op::{Intent, OpExample, OpSpec, SurfaceHints};
-use dispatch_sdk::contracts::turns::{NO_PROVIDER, Start, Stop, Watch};
+use dispatch_sdk::contracts::turns::{Explain, NO_PROVIDER, Start, Stop, Watch};
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-/// `turns.start`, `turns.stop`, `turns.watch`.
+/// `turns.start`, `turns.stop`, `turns.watch`, `turns.explain`.
 pub(crate) fn all() -> Vec<OpSpec> {
-    vec![start(), stop(), watch()]
+    vec![start(), stop(), watch(), explain()]
 }
 
 fn start() -> OpSpec {
@@ -72,6 +72,32 @@ fn watch() -> OpSpec {
         ..op::<Watch>(
             "turns.watch",
             "Shows a conversation's events after a cursor, then live ones.",
+            Intent::Read,
+        )
+    }
+}
+
+fn explain() -> OpSpec {
+    OpSpec {
+        idempotent: true,
+        error_codes: codes(&[INVALID, NOT_FOUND]),
+        examples: vec![
+            example(
+                "The newest turn of the conversation.",
+                json!({ "conversation_id": "0197a5c0-0000-7000-8000-000000000001" }),
+            ),
+            example(
+                "A turn by its id.",
+                json!({
+                    "conversation_id": "0197a5c0-0000-7000-8000-000000000001",
+                    "turn_id": "0197a5c0-0000-7000-8000-0000000000f1",
+                }),
+            ),
+        ],
+        surface: surface("GET", "turns/{turn_id}/explain", "explain"),
+        ..op::<Explain>(
+            "turns.explain",
+            "Tells what happened in a turn, step by step: timings, retries, tools, and what filters changed.",
             Intent::Read,
         )
     }

@@ -2,6 +2,7 @@
 
 mod asking;
 mod ending;
+mod explaining;
 mod ops;
 mod starting;
 mod stopping;
