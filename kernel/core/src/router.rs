@@ -13,6 +13,8 @@ mod native;
 mod open_calls;
 mod route;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use endpoint::{Endpoint, Peer};
 pub(crate) use host_api::fault_to_abi;

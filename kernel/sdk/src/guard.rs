@@ -32,7 +32,8 @@ fn panicked(inner: &Inner, what: &str, panic: Box<dyn Any + Send>) -> Fault {
     // A panic's payload may itself panic when it is dropped; it is small and rare, so it is leaked.
     std::mem::forget(panic);
     let place = crate::logging::take_panic_place();
-    Fault::new(PANICKED, format!("`{}` panicked in {what}: {text}{place}", inner.instance))
+    let message = format!("`{}` panicked in {what}: {text}{place}", inner.instance);
+    Fault::new(PANICKED, message).with_detail(serde_json::json!({ "instance": inner.instance }))
 }
 
 /// A future of author code. Polled and dropped inside `catch_unwind`, with its instance as the current one.

@@ -89,7 +89,7 @@ async fn try_activate(
             Ok((started, ops))
         }
         Err(reason) => {
-            stop_instance(record).await;
+            stop_instance(shared, record).await;
             Err(reason)
         }
     }
@@ -163,7 +163,7 @@ async fn bounded<T>(
     }
 }
 
-async fn stop_instance(record: &Record) {
+async fn stop_instance(shared: &Shared, record: &Record) {
     record.endpoint.gone.store(true, Ordering::Release);
     let Some(instance) = instance_of(&record.endpoint) else { return };
     let stopped = match catch_unwind(AssertUnwindSafe(|| instance.stop())) {
@@ -173,6 +173,7 @@ async fn stop_instance(record: &Record) {
     if let Err(reason) = stopped {
         tracing::warn!(instance = %record.planned.id, reason, "did not stop in order");
     }
+    shared.router.end_calls_of(&record.endpoint).await;
 }
 
 /// Stops one instance and takes what it contributes out of the table. Its library stays mapped.
@@ -185,7 +186,7 @@ pub(super) async fn deactivate(shared: &Arc<Shared>, id: &str) {
         return;
     };
     if matches!(record.state, RecordState::Active) {
-        stop_instance(&record).await;
+        stop_instance(shared, &record).await;
     }
     shared.rebuild_table();
 }

@@ -1,7 +1,7 @@
 //! Drives one call to its end: deadline, silence, cancelling in two phases, panics, bookkeeping.
 
 use super::call::CallState;
-use super::endpoint::Peer;
+use super::endpoint::{Endpoint, Peer};
 use super::native::NativeCall;
 use super::{CANCEL_GRACE, Router};
 use crate::guard::{HostFuture, in_runtime, panic_text};
@@ -18,6 +18,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+
+/// How often, and how many times, it is looked whether a stopped party's calls are over: the grace time and a little.
+const END_LOOK_EVERY: Duration = Duration::from_millis(10);
+const END_LOOKS_MAX: u32 = 60;
 
 type Answer = Result<SharedBytes, Fault>;
 
@@ -53,6 +57,24 @@ impl OpenCall {
 }
 
 impl Router {
+    /// Ends what a stopped party still has open, whether it makes or answers it, and lets it make no call any more.
+    pub(crate) async fn end_calls_of(&self, endpoint: &Arc<Endpoint>) {
+        endpoint.stopped.store(true, Ordering::Release);
+        let open = || {
+            self.calls.find(|call| Arc::ptr_eq(&call.callee, endpoint) || Arc::ptr_eq(&call.caller, endpoint))
+        };
+        for call in open() {
+            self.cancel_tree(&call);
+        }
+        // One that nobody awaits stays open: its caller has it.
+        for _ in 0..END_LOOKS_MAX {
+            if open().is_empty() {
+                return;
+            }
+            tokio::time::sleep(END_LOOK_EVERY).await;
+        }
+    }
+
     /// First phase of cancelling: tells the callee of this call, and of every call made out of it.
     pub(super) fn cancel_tree(&self, call: &CallState) {
         cancel_one(call);
@@ -83,9 +105,12 @@ impl Drop for OpenCall {
 }
 
 fn cancel_one(call: &CallState) {
-    if !call.mark_cancelled() {
-        return;
+    if call.mark_cancelled() {
+        tell_cancelled(call);
     }
+}
+
+fn tell_cancelled(call: &CallState) {
     if let Some(Peer::Extension(instance)) = call.callee.peer.get()
         && catch_unwind(AssertUnwindSafe(|| instance.cancel(call.id))).is_err()
     {
@@ -119,7 +144,7 @@ impl Callee {
                 if call.inline {
                     Box::pin(HostFuture::new(router.runtime.clone(), answer)) as BoxFuture<'static, Answer>
                 } else {
-                    Box::pin(Task(router.runtime.spawn(answer)))
+                    Box::pin(Task { task: router.runtime.spawn(answer), call: Arc::clone(call) })
                 }
             }
             None => Box::pin(std::future::ready(Err(Fault::new(
@@ -161,15 +186,18 @@ impl Callee {
 }
 
 /// A native verb's own task: whoever awaits the call lends it no thread. Dropping it ends the task.
-struct Task(tokio::task::JoinHandle<Answer>);
+struct Task {
+    task: tokio::task::JoinHandle<Answer>,
+    call: Arc<CallState>,
+}
 
 impl Future for Task {
     type Output = Answer;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        Pin::new(&mut self.0).poll(cx).map(|joined| {
+        Pin::new(&mut self.task).poll(cx).map(|joined| {
             joined.unwrap_or_else(|e| match e.try_into_panic() {
-                Ok(panic) => Err(Fault::new(PANICKED, format!("the kernel panicked: {}", panic_text(panic)))),
+                Ok(panic) => Err(panicked(&self.call, &panic_text(panic))),
                 Err(_) => Err(Fault::new(CANCELLED, "the host's runtime ended the call")),
             })
         })
@@ -178,12 +206,13 @@ impl Future for Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
 fn panicked(call: &CallState, text: &str) -> Fault {
-    Fault::new(PANICKED, format!("`{}` panicked in `{}`: {text}", call.callee.id, call.verb))
+    let message = format!("`{}` panicked in `{}`: {text}", call.callee.id, call.verb);
+    Fault::new(PANICKED, message).with_detail(serde_json::json!({ "instance": call.callee.id }))
 }
 
 pub(super) fn from_abi(result: RResult<SharedBytes, dispatch_abi::Fault>) -> Answer {
@@ -217,6 +246,10 @@ enum Ended {
 impl RoutedCall {
     pub(super) fn start(open: OpenCall, body: SharedBytes) -> Self {
         let callee = Callee::start(&open.router, &open.call, body);
+        // A cancel that came while the callee did not know the call yet was lost on it.
+        if open.call.is_cancelled() {
+            tell_cancelled(&open.call);
+        }
         Self { parts: Some((open, callee)), wait: None, ending: None, answer: None }
     }
 
@@ -228,7 +261,11 @@ impl RoutedCall {
         if let Some((open, mut callee)) = self.parts.take() {
             let guard = open.router.runtime.enter();
             callee.drop_future(&open.call);
-            if answer.as_ref().is_err_and(|fault| fault.is(PANICKED)) {
+            // Not one that was handed on from a callee of its own.
+            if answer
+                .as_ref()
+                .is_err_and(|fault| fault.is(PANICKED) && fault.detail["instance"] == open.call.callee.id)
+            {
                 open.call.callee.panics.fetch_add(1, Ordering::Relaxed);
             }
             drop(guard);
@@ -254,7 +291,17 @@ impl RoutedCall {
     fn on_ended(&mut self, ended: Ended) -> Option<Answer> {
         match ended {
             Ended::Delivered => return self.answer.take(),
-            Ended::GraceOver => return self.ending.take().map(Err),
+            Ended::GraceOver => {
+                let ending = self.ending.take().map(Err);
+                let Some((open, callee)) = &mut self.parts else { return ending };
+                if !open.call.frames.close() {
+                    return ending;
+                }
+                // The frames that are on their way right now come before the end.
+                in_runtime(&open.router.runtime, || callee.drop_future(&open.call));
+                self.answer = ending;
+                return None;
+            }
             Ended::Deadline(message) => self.ending = Some(Fault::new(DEADLINE, message)),
             Ended::Cancelled => {
                 let verb = self.parts.as_ref().map_or("", |(open, _)| open.call.verb.as_str());
@@ -322,6 +369,11 @@ impl Future for RoutedCall {
             if this.answer.is_none()
                 && let Poll::Ready(answer) = callee.poll(&open.call, cx)
             {
+                // Told to end, the callee says `cancelled`; what its caller must know is why.
+                let answer = match (answer, &this.ending) {
+                    (Err(fault), Some(ending)) if fault.is(CANCELLED) => Err(ending.clone()),
+                    (answer, _) => answer,
+                };
                 if !open.call.frames.seal() {
                     return this.finish(answer);
                 }

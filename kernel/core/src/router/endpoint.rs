@@ -35,6 +35,8 @@ pub(crate) struct Endpoint {
     pub(crate) streams: Mutex<HashMap<u64, Arc<CallState>>>,
     /// Set when the instance is stopped: calls to it are refused.
     pub(crate) gone: AtomicBool,
+    /// Set when it has stopped: it makes no calls any more.
+    pub(crate) stopped: AtomicBool,
     pub(crate) calls_in_flight: AtomicU32,
     pub(crate) calls: AtomicU64,
     pub(crate) panics: AtomicU64,
@@ -58,6 +60,7 @@ impl Endpoint {
             verbs: ArcSwap::default(),
             streams: Mutex::default(),
             gone: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             calls_in_flight: AtomicU32::new(0),
             calls: AtomicU64::new(0),
             panics: AtomicU64::new(0),

@@ -131,11 +131,13 @@ impl Frames {
         self.lock().delivering
     }
 
-    /// From now on no frame is taken, and none that still waits is handed over.
-    pub(super) fn close(&self) {
+    /// From now on no frame is taken, and none that still waits is handed over. Answers whether some are being handed
+    /// over right now.
+    pub(super) fn close(&self) -> bool {
         let mut state = self.lock();
         state.sealed = true;
         state.over = true;
+        state.delivering
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

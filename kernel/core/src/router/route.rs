@@ -31,6 +31,10 @@ impl Router {
         body: SharedBytes,
         native: Option<UnboundedSender<SharedBytes>>,
     ) -> Result<RoutedCall, Fault> {
+        if caller.stopped.load(Ordering::Acquire) {
+            let message = format!("`{}` has been stopped and cannot call `{verb}`", caller.id);
+            return Err(Fault::new(UNAVAILABLE, message));
+        }
         let parent = self.parent_of(caller, opts.parent_call_id)?;
         let route = self.route(caller, parent.as_ref(), verb, &body)?;
         let depth = parent.as_ref().map_or(1, |parent| parent.depth + 1);
@@ -115,6 +119,7 @@ impl Router {
             let Some(op) = table.ops.get(id) else {
                 return Err(Fault::new(NOT_FOUND, format!("no active instance contributes the op `{id}`")));
             };
+            refuse_if_gone(&op.endpoint, verb)?;
             check_op_input(id, op, body)?;
             return Ok(Route { callee: Arc::clone(&op.endpoint), verb: op.spec.verb.clone() });
         }
@@ -123,11 +128,10 @@ impl Router {
             None => table.services.get(contract),
         };
         match callee {
-            Some(callee) if callee.gone.load(Ordering::Acquire) => Err(Fault::new(
-                UNAVAILABLE,
-                format!("`{}`, which answers `{verb}`, is being stopped", callee.id),
-            )),
-            Some(callee) => Ok(Route { callee: Arc::clone(callee), verb: verb.to_owned() }),
+            Some(callee) => {
+                refuse_if_gone(callee, verb)?;
+                Ok(Route { callee: Arc::clone(callee), verb: verb.to_owned() })
+            }
             None => Err(Fault::new(
                 NO_SERVICE,
                 format!("no active instance answers `{verb}`; `dispatch ext list` shows who is there"),
@@ -165,6 +169,14 @@ impl Router {
         }
         Ok(true)
     }
+}
+
+fn refuse_if_gone(callee: &Endpoint, verb: &str) -> Result<(), Fault> {
+    if callee.gone.load(Ordering::Acquire) {
+        let message = format!("`{}`, which answers `{verb}`, is being stopped", callee.id);
+        return Err(Fault::new(UNAVAILABLE, message));
+    }
+    Ok(())
 }
 
 fn overloaded(verb: &str, who: &str, max: u64) -> Fault {

@@ -1,0 +1,169 @@
+//! However a call ends, nothing of it stays.
+
+use super::super::{Endpoint, LONG_CALLS_MAX, NativeWishes, Peer, StreamItem, shared};
+use super::world::{opts, world};
+use dispatch_contracts::fault::{CANCELLED, DEADLINE, INVALID, OVERLOADED, PANICKED};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+const KINDS: [&str; 3] = ["", "-inline", "-long"];
+
+/// What is held while one streamed call is open.
+fn open_one(kind: &str) -> (usize, u32, u64, usize) {
+    if kind == "-long" { (1, 0, 1, 1) } else { (1, 1, 0, 1) }
+}
+
+#[tokio::test]
+async fn an_answer_a_fault_and_a_panic_leave_nothing_open() {
+    let world = world(1);
+    for kind in KINDS {
+        let answered = world.call(&format!("toy.v1/answer{kind}"), "7").await.unwrap();
+        assert_eq!(answered.as_slice(), b"7");
+        assert_eq!(world.held(), (0, 0, 0, 0), "answer{kind}");
+        let fault = world.call(&format!("toy.v1/fault{kind}"), "7").await.unwrap_err();
+        assert_eq!(fault.code, INVALID);
+        assert_eq!(world.held(), (0, 0, 0, 0), "fault{kind}");
+        let fault = world.call(&format!("toy.v1/panic{kind}"), "7").await.unwrap_err();
+        let message = format!("`callee` panicked in `toy.v1/panic{kind}`: as asked");
+        assert_eq!((fault.code.as_str(), fault.message), (PANICKED, message));
+        assert_eq!(world.held(), (0, 0, 0, 0), "panic{kind}");
+    }
+    assert_eq!(world.callee.calls.load(Ordering::SeqCst), 9);
+    assert_eq!(world.callee.panics.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_panic_is_counted_where_it_happened_and_not_at_those_who_hand_it_on() {
+    let outer = world(8);
+    let Some(Peer::Native(service)) = outer.callee.peer.get() else { panic!("the callee is native") };
+    let inner = Endpoint::native("inner", Arc::clone(service), false);
+    let mut verbs = service.verbs();
+    for info in &mut verbs {
+        info.name = info.name.replace("toy.v1", "other.v1");
+    }
+    inner.set_verbs(verbs);
+    outer.serve("other.v1", &inner);
+    let fault = outer.call("toy.v1/relay-panic", "{}").await.unwrap_err();
+    assert_eq!(fault.code, PANICKED);
+    assert_eq!(inner.panics.load(Ordering::SeqCst), 1);
+    assert_eq!(outer.callee.panics.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_deadline_gives_the_grace_time_and_then_leaves_nothing_open() {
+    for kind in KINDS {
+        let world = world(1);
+        let call = world.start(&format!("toy.v1/hang{kind}"), opts(0, 1, 30)).unwrap();
+        assert_eq!(world.held(), open_one(kind), "hang{kind}");
+        let fault = call.await.unwrap_err();
+        assert_eq!(fault.code, DEADLINE, "hang{kind}: {}", fault.message);
+        assert_eq!(world.held(), (0, 0, 0, 0), "hang{kind}");
+        let partial = world.start(&format!("toy.v1/wait{kind}"), opts(0, 1, 30)).unwrap().await.unwrap();
+        assert_eq!(partial.as_slice(), b"\"partial\"");
+        assert_eq!(world.held(), (0, 0, 0, 0), "wait{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_callee_that_obeys_a_deadline_does_not_hide_it() {
+    let world = world(1);
+    for kind in KINDS {
+        let fault = world.start(&format!("toy.v1/obey{kind}"), opts(0, 1, 30)).unwrap().await.unwrap_err();
+        assert_eq!(fault.code, DEADLINE, "obey{kind}: {}", fault.message);
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_call_may_answer_within_the_grace_time_and_leaves_nothing_open() {
+    for kind in KINDS {
+        let mut world = world(1);
+        for (act, expected) in [("wait", Ok("\"partial\"")), ("hang", Err(CANCELLED))] {
+            let call = world.start(&format!("toy.v1/{act}{kind}"), opts(0, 1, 0)).unwrap();
+            let state = call.state().unwrap();
+            let waiting = tokio::spawn(call);
+            world.opened.recv().await.unwrap();
+            assert_eq!(world.held(), open_one(kind), "{act}{kind}");
+            world.router.cancel_tree(&state);
+            let answer = waiting.await.unwrap();
+            let answer = answer.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()).map_err(|f| f.code);
+            assert_eq!(answer, expected.map(str::to_owned).map_err(str::to_owned), "{act}{kind}");
+            assert_eq!(world.held(), (0, 0, 0, 0), "{act}{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_call_is_cancelled_and_leaves_nothing_open_after_the_grace_time() {
+    for kind in KINDS {
+        for act in ["wait", "hang"] {
+            let world = world(1);
+            let call = world.start(&format!("toy.v1/{act}{kind}"), opts(0, 1, 0)).unwrap();
+            let state = call.state().unwrap();
+            drop(call);
+            assert!(state.is_cancelled());
+            assert_eq!(world.held().0, 1, "{act}{kind} has its grace time");
+            world.settle().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn children_are_cancelled_with_their_parent() {
+    let mut world = world(1);
+    let parent = tokio::spawn(world.start("toy.v1/wait-long", opts(0, 0, 0)).unwrap());
+    let parent_call = world.opened.recv().await.unwrap();
+    let child = tokio::spawn(async move { parent_call.child("toy.v1/wait", shared(Vec::new()), 0).await });
+    let child_call = world.opened.recv().await.unwrap();
+    let state = world.router.calls.get(child_call.id()).unwrap().parent.clone().unwrap();
+    world.router.cancel_tree(&state);
+    child_call.cancelled().await;
+    assert!(child.await.unwrap().is_ok());
+    assert!(parent.await.unwrap().is_ok());
+    drop((child_call, state));
+    world.settle().await;
+}
+
+#[tokio::test]
+async fn the_call_over_a_limit_is_refused_and_takes_nothing() {
+    let world = world(1);
+    let held = world.start("toy.v1/wait", opts(0, 0, 0)).unwrap();
+    let refused = world.call("toy.v1/answer", "1").await.unwrap_err();
+    assert_eq!((refused.code.as_str(), &refused.detail["retry_after_ms"]), (OVERLOADED, &100.into()));
+    assert_eq!(world.held(), (1, 1, 0, 0));
+    assert_eq!(world.callee.overloaded.load(Ordering::SeqCst), 1);
+    drop(held);
+    world.settle().await;
+
+    world.router.long_calls_open.store(LONG_CALLS_MAX, Ordering::SeqCst);
+    let refused = world.call("toy.v1/answer-long", "1").await.unwrap_err();
+    assert_eq!((refused.code.as_str(), &refused.detail["retry_after_ms"]), (OVERLOADED, &100.into()));
+    assert_eq!(world.held(), (0, 0, LONG_CALLS_MAX, 0));
+    world.router.long_calls_open.store(LONG_CALLS_MAX - 1, Ordering::SeqCst);
+    world.call("toy.v1/answer-long", "1").await.unwrap();
+    assert_eq!(world.held(), (0, 0, LONG_CALLS_MAX - 1, 0));
+}
+
+#[tokio::test]
+async fn a_stream_id_that_is_taken_is_refused_and_takes_nothing() {
+    let world = world(2);
+    let first = world.start("toy.v1/wait", opts(0, 9, 0)).unwrap();
+    for kind in KINDS {
+        let refused = world.start(&format!("toy.v1/answer{kind}"), opts(0, 9, 0)).err().unwrap();
+        assert_eq!(refused.code, INVALID);
+        assert_eq!(world.held(), (1, 1, 0, 1), "the first one keeps its stream");
+    }
+    drop(first);
+    world.settle().await;
+}
+
+#[tokio::test]
+async fn a_native_stream_that_was_read_to_its_end_leaves_nothing_open() {
+    let world = world(1);
+    let verb = "toy.v1/answer";
+    let wishes = NativeWishes::default();
+    let mut stream =
+        world.router.native_stream(&world.caller, None, verb, shared(b"1".to_vec()), wishes).unwrap();
+    assert!(matches!(stream.next().await, Ok(StreamItem::End(_))));
+    assert_eq!(world.held(), (0, 0, 0, 0));
+    assert!(stream.next().await.is_err(), "past its end");
+}
