@@ -58,14 +58,17 @@ pub(crate) fn is_alive(state_dir: &Path, host_id: &str) -> Result<bool, String> 
     }
     let path = state_dir.join("hosts").join(format!("{host_id}.lock"));
     match File::open(&path) {
-        Ok(file) => held(&file).map_err(|e| format!("cannot look at {}: {e}", path.display())),
+        // Shared, so that two who ask at once do not take each other for the host.
+        Ok(file) => {
+            is_held(file.try_lock_shared()).map_err(|e| format!("cannot look at {}: {e}", path.display()))
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(format!("cannot look at {}: {e}", path.display())),
     }
 }
 
-fn held(file: &File) -> io::Result<bool> {
-    match file.try_lock() {
+fn is_held(tried: Result<(), TryLockError>) -> io::Result<bool> {
+    match tried {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(e)) => Err(e),
@@ -76,7 +79,7 @@ fn sweep(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.take(SWEEP_MAX).filter_map(Result::ok) {
         let Ok(file) = File::open(entry.path()) else { continue };
-        if matches!(held(&file), Ok(false)) {
+        if matches!(is_held(file.try_lock()), Ok(false)) {
             // Removed while the lock is ours, so that nobody takes it in between.
             let _ = fs::remove_file(entry.path());
         }
@@ -107,6 +110,15 @@ mod tests {
         assert_eq!(is_alive(dir.path(), "dead"), Ok(false));
         let _lock = HostLock::take(dir.path(), "new").unwrap();
         assert!(!dir.path().join("hosts/dead.lock").exists());
+    }
+
+    #[test]
+    fn somebody_else_asking_is_not_the_host() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("hosts")).unwrap();
+        let dead = File::create(dir.path().join("hosts/dead.lock")).unwrap();
+        dead.try_lock_shared().unwrap();
+        assert_eq!(is_alive(dir.path(), "dead"), Ok(false));
     }
 
     #[test]

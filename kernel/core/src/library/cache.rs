@@ -66,7 +66,9 @@ impl LibraryCache {
         let mut index = self.read_index();
         if let Some(entry) = index.files.get(&identity) {
             let path = self.copy_path(&entry.sha256);
-            if path.is_file() {
+            // A power cut may leave a copy short under its right name.
+            let whole = file.metadata().map_err(cannot)?.len();
+            if fs::metadata(&path).is_ok_and(|copy| copy.is_file() && copy.len() == whole) {
                 return Ok(Copy { path, sha256: entry.sha256.clone() });
             }
         }
@@ -194,6 +196,17 @@ mod tests {
         assert_ne!(second.path, first.path);
         assert_eq!(fs::read(second.path).unwrap(), b"two!");
         assert!(first.path.is_file(), "a process may still have the old one mapped");
+    }
+
+    #[test]
+    fn a_copy_that_was_cut_short_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = LibraryCache::open(dir.path()).unwrap();
+        let source = dir.path().join("lib.so");
+        fs::write(&source, b"one").unwrap();
+        let first = cache.copy_of(&source).unwrap();
+        fs::write(&first.path, b"").unwrap();
+        assert_eq!(fs::read(cache.copy_of(&source).unwrap().path).unwrap(), b"one");
     }
 
     #[test]
