@@ -33,7 +33,7 @@ fn start() -> OpSpec {
                     "input": "and now the tests",
                     "provider": "openrouter",
                     "model": "some/model",
-                    "cwd": "/home/me/project",
+                    "cwd": "/srv/me/project",
                 }),
             ),
         ],

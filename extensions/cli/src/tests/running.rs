@@ -35,20 +35,20 @@ async fn help_goes_to_standard_output() {
 #[tokio::test]
 async fn the_words_or_standard_input_become_the_input() {
     let cases: &[(&[&str], _, &[&str], Value)] = &[
-        (&["fix", "the", "bug"], ALL_TTY, &[], json!({ "input": "fix the bug", "cwd": "/home/me" })),
-        (&[], NO_TTY, &["from\n", "stdin\n\n"], json!({ "input": "from\nstdin", "cwd": "/home/me" })),
+        (&["fix", "the", "bug"], ALL_TTY, &[], json!({ "input": "fix the bug", "cwd": "/srv/me" })),
+        (&[], NO_TTY, &["from\n", "stdin\n\n"], json!({ "input": "from\nstdin", "cwd": "/srv/me" })),
         (
             &["-", "--cwd", "sub/./x"],
             ALL_TTY,
             &["typed"],
-            json!({ "input": "typed", "cwd": "/home/me/sub/x" }),
+            json!({ "input": "typed", "cwd": "/srv/me/sub/x" }),
         ),
         (&["a", "-", "--cwd", "/srv"], NO_TTY, &[], json!({ "input": "a -", "cwd": "/srv" })),
         (
             &["--conversation", "c1", "--provider", "p", "--model", "m", "--", "--json"],
             NO_TTY,
             &[],
-            json!({ "conversation_id": "c1", "input": "--json", "provider": "p", "model": "m", "cwd": "/home/me" }),
+            json!({ "conversation_id": "c1", "input": "--json", "provider": "p", "model": "m", "cwd": "/srv/me" }),
         ),
     ];
     for (argv, tty, typed, started) in cases {
