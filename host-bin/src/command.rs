@@ -80,14 +80,22 @@ async fn run_in(kernel: &Kernel, name: &str, argv: &[String], signals: &mut Sign
     let call = host.stream_named(Main, name, &params).map_err(|fault| refused(kernel, name, &fault))?;
     match drive(call, signals).await {
         Ok(code) => Ok(code),
-        Err(fault) => Err(refused(kernel, name, &fault)),
+        Err(Failure::Fault(fault)) => Err(refused(kernel, name, &fault)),
+        Err(Failure::Output(e)) => Err(Refusal::failed(format!("cannot write what `{name}` shows: {e}"))),
     }
 }
 
+/// Why a command did not come to its own end.
+enum Failure {
+    Fault(Fault),
+    /// What it shows could not be written, and not because nobody reads it.
+    Output(std::io::Error),
+}
+
 /// Writes frames until the reply; the first signal cancels, the second ends the process.
-async fn drive(mut call: AttachedCall<Main>, signals: &mut Signals) -> Result<u8, Fault> {
+async fn drive(mut call: AttachedCall<Main>, signals: &mut Signals) -> Result<u8, Failure> {
     let mut interrupted = false;
-    let mut output_closed = false;
+    let mut unwritten: Option<std::io::Error> = None;
     loop {
         let frame = tokio::select! {
             frame = call.next() => frame,
@@ -102,17 +110,22 @@ async fn drive(mut call: AttachedCall<Main>, signals: &mut Signals) -> Result<u8
         };
         match frame {
             Ok(Frame::Frame(frame)) => {
-                if !output_closed && write(&frame).is_err() {
-                    output_closed = true;
+                if unwritten.is_none()
+                    && let Err(e) = write(&frame)
+                {
+                    unwritten = Some(e);
                     call.cancel();
                 }
             }
-            Ok(Frame::End(_)) if output_closed => return Ok(BROKEN_PIPE),
+            _ if unwritten.is_some() => break,
             Ok(Frame::End(reply)) => return Ok(reply.exit_code),
-            Err(_) if output_closed => return Ok(BROKEN_PIPE),
             Err(fault) if interrupted && fault.is(fault::CANCELLED) => return Ok(INTERRUPTED),
-            Err(fault) => return Err(fault),
+            Err(fault) => return Err(Failure::Fault(fault)),
         }
+    }
+    match unwritten {
+        Some(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Output(e)),
+        _ => Ok(BROKEN_PIPE),
     }
 }
 

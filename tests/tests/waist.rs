@@ -9,7 +9,7 @@ use house::{bin_dir, dispatch_binary};
 use serde_json::{Value, json};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 const BUILD: &str = r#"
 [[extension]]
@@ -22,11 +22,16 @@ path = "BIN/libtoy_caller.so"
 "#;
 
 fn dispatch(home: &Path, build: &str, words: &[&str]) -> Output {
+    command(home, build, words).output().expect("started")
+}
+
+fn command(home: &Path, build: &str, words: &[&str]) -> Command {
     let file = home.join("build.toml");
     std::fs::write(&file, build.replace("BIN", bin_dir().to_str().expect("UTF-8"))).expect("written");
     #[expect(clippy::disallowed_methods, reason = "the process under test")]
     let mut command = Command::new(dispatch_binary());
-    command.env("DISPATCH_HOME", home).arg("--build").arg(file).args(words).output().expect("started")
+    command.env("DISPATCH_HOME", home).arg("--build").arg(file).args(words);
+    command
 }
 
 fn play(scenario: &str) -> Value {
@@ -128,6 +133,21 @@ fn a_call_over_the_callees_limit_is_refused_at_once_and_later_ones_are_served() 
 fn a_topic_drops_the_oldest_when_its_queue_is_full_and_says_how_many() {
     let row = |data: u64, missed: u64| json!({ "data": data, "missed": missed });
     assert_eq!(play("topics"), json!([row(0, 0), row(6, 5), row(7, 0), row(8, 0), row(9, 0)]));
+}
+
+#[test]
+fn output_that_cannot_be_written_is_said_and_output_that_nobody_reads_has_its_own_code() {
+    let home = tempfile::tempdir().expect("a directory");
+    let into = |stdout: Stdio| {
+        let output = command(home.path(), BUILD, &["toy", "echo"]).stdout(stdout).output().expect("started");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("there");
+    let message = "error: cannot write what `toy` shows: No space left on device (os error 28)\n";
+    assert_eq!(into(full.into()), (Some(1), message.to_owned()));
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    assert_eq!(into(writer.into()), (Some(141), String::new()));
 }
 
 #[test]
