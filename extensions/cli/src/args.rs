@@ -41,13 +41,18 @@ pub(crate) enum Unrun {
     Usage(String),
 }
 
+/// What a command line that clap did not take comes to.
+pub(crate) fn unrun(error: &clap::Error) -> Unrun {
+    match error.kind() {
+        ErrorKind::DisplayHelp => Unrun::Help(error.render().to_string()),
+        _ => Unrun::Usage(error.render().to_string()),
+    }
+}
+
 /// Reads the words after `dispatch run`.
 pub(crate) fn parse(argv: &[String]) -> Result<RunArgs, Unrun> {
     let words = std::iter::once(RUN).chain(argv.iter().map(String::as_str));
-    let matches = command().try_get_matches_from(words).map_err(|e| match e.kind() {
-        ErrorKind::DisplayHelp => Unrun::Help(e.render().to_string()),
-        _ => Unrun::Usage(e.render().to_string()),
-    })?;
+    let matches = command().try_get_matches_from(words).map_err(|e| unrun(&e))?;
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     Ok(RunArgs {
         conversation_id: text("conversation"),

@@ -1,4 +1,4 @@
-//! Brings the command `run`, and asks on its terminal what a tool may do.
+//! Brings the commands `run` and `explain`, and asks on the terminal what a tool may do.
 //!
 //! It is a projection of the ops `turns.*`; it must not know who runs turns, nor touch the terminal: the binary does.
 #![forbid(unsafe_code)]
@@ -6,6 +6,8 @@
 mod args;
 mod asking;
 mod exit;
+mod explained;
+mod explaining;
 mod plain;
 mod prompt;
 mod render;
@@ -47,6 +49,6 @@ impl Extension for Cli {
     }
 
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
-        Ok(Contributions { commands: vec![args::spec()], ..Contributions::default() })
+        Ok(Contributions { commands: vec![args::spec(), explaining::spec()], ..Contributions::default() })
     }
 }

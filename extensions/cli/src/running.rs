@@ -7,7 +7,7 @@ use crate::prompt::{NoPrompt, prompt};
 use crate::render::{Render, end_of, ending_line, fault_line};
 use crate::runs::Run;
 use crate::screen::Screen;
-use crate::{Cli, exit};
+use crate::{Cli, exit, explaining};
 use dispatch_sdk::contracts::command::{MainParams, MainReply};
 use dispatch_sdk::contracts::event::{Event, TurnEnded, TurnError};
 use dispatch_sdk::contracts::fault::{BROKEN, UNKNOWN_VERB};
@@ -27,12 +27,14 @@ const STOP_SHOW_MS: u64 = 400;
 
 impl Cli {
     pub(crate) async fn main(self: Arc<Self>, call: Call, params: MainParams) -> Result<MainReply, Fault> {
-        if call.target() != args::RUN {
-            return Err(Fault::new(UNKNOWN_VERB, format!("there is no command `{}` here", call.target())));
-        }
         let call = Arc::new(call);
         let run = Arc::new(Run::new(Arc::clone(&call), params.tty));
-        let exit_code = match self.run(&run, &params).await {
+        let done = match call.target() {
+            args::RUN => self.run(&run, &params).await,
+            explaining::EXPLAIN => self.explain(&run, &params).await,
+            other => return Err(Fault::new(UNKNOWN_VERB, format!("there is no command `{other}` here"))),
+        };
+        let exit_code = match done {
             Ok(exit_code) => exit_code,
             Err(fault) => {
                 let mut screen = run.screen.lock().await;
@@ -81,14 +83,15 @@ impl Cli {
     }
 
     /// Root calls in the name of whoever called the command.
-    fn root(&self, call: &Call) -> Host {
+    pub(crate) fn root(&self, call: &Call) -> Host {
         let meta = call.meta();
         let actor = if meta.actor.is_empty() { ACTOR.to_owned() } else { meta.actor };
         self.host.with_meta(&Meta { actor, trace: meta.trace, ..Meta::default() })
     }
 }
 
-async fn show_unrun(run: &Run, unrun: Unrun) -> Result<u8, Fault> {
+/// Shows help, or what is wrong with the command line.
+pub(crate) async fn show_unrun(run: &Run, unrun: Unrun) -> Result<u8, Fault> {
     let mut screen = run.screen.lock().await;
     match unrun {
         Unrun::Help(text) => screen.page(OutputStream::Stdout, &text).await.map(|()| exit::OK),
@@ -193,10 +196,12 @@ impl View {
     }
 }
 
-fn op_verb(id: &str) -> String {
+/// The verb that runs an op.
+pub(crate) fn op_verb(id: &str) -> String {
     format!("{}#{id}", op::RUN)
 }
 
-fn json(params: &impl Serialize) -> Vec<u8> {
+/// Parameters as bytes.
+pub(crate) fn json(params: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(params).expect("a struct of strings and numbers always encodes")
 }

@@ -2,5 +2,6 @@
 
 mod approvals;
 mod cancelling;
+mod explaining;
 mod running;
 mod terminal;

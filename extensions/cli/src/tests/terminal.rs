@@ -74,8 +74,12 @@ pub(super) fn types(cli: &Opened, texts: &[&str]) {
 }
 
 pub(super) fn begin(cli: &Opened, argv: &[&str], tty: Tty) -> OpenedStream<Main> {
+    begin_command(cli, "run", argv, tty)
+}
+
+pub(super) fn begin_command(cli: &Opened, name: &str, argv: &[&str], tty: Tty) -> OpenedStream<Main> {
     let argv = argv.iter().map(|word| (*word).to_owned()).collect();
-    cli.stream_named(Main, "run", &MainParams { argv, tty, cwd: "/srv/me".into() })
+    cli.stream_named(Main, name, &MainParams { argv, tty, cwd: "/srv/me".into() })
 }
 
 pub(super) async fn read_to_end(mut stream: OpenedStream<Main>) -> Written {
