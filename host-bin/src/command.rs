@@ -100,19 +100,22 @@ async fn drive(mut call: AttachedCall<Main>, signals: &mut Signals) -> Result<u8
         let frame = tokio::select! {
             frame = call.next() => frame,
             () = signals.next() => {
-                if interrupted {
-                    std::process::exit(i32::from(INTERRUPTED));
-                }
-                interrupted = true;
-                call.cancel();
+                interrupt(&call, &mut interrupted);
                 continue;
             }
         };
         match frame {
+            Ok(Frame::Frame(_)) if unwritten.is_some() => {}
             Ok(Frame::Frame(frame)) => {
-                if unwritten.is_none()
-                    && let Err(e) = write(&frame)
-                {
+                // On a thread of its own: nobody may be taking what is written, and signals must be heard all the same.
+                let mut writing = tokio::task::spawn_blocking(move || write(&frame));
+                let written = loop {
+                    tokio::select! {
+                        written = &mut writing => break written.unwrap_or_else(|e| Err(e.into())),
+                        () = signals.next() => interrupt(&call, &mut interrupted),
+                    }
+                };
+                if let Err(e) = written {
                     unwritten = Some(e);
                     call.cancel();
                 }
@@ -127,6 +130,14 @@ async fn drive(mut call: AttachedCall<Main>, signals: &mut Signals) -> Result<u8
         Some(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Output(e)),
         _ => Ok(BROKEN_PIPE),
     }
+}
+
+fn interrupt(call: &AttachedCall<Main>, interrupted: &mut bool) {
+    if *interrupted {
+        std::process::exit(i32::from(INTERRUPTED));
+    }
+    *interrupted = true;
+    call.cancel();
 }
 
 fn write(frame: &OutFrame) -> std::io::Result<()> {

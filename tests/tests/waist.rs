@@ -7,9 +7,11 @@ mod activation;
 
 use house::{bin_dir, dispatch_binary};
 use serde_json::{Value, json};
+use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 const BUILD: &str = r#"
 [[extension]]
@@ -148,6 +150,30 @@ fn output_that_cannot_be_written_is_said_and_output_that_nobody_reads_has_its_ow
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     assert_eq!(into(writer.into()), (Some(141), String::new()));
+}
+
+#[test]
+fn signals_end_a_command_whose_output_nobody_takes() {
+    let home = tempfile::tempdir().expect("a directory");
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let mut child = command(home.path(), BUILD, &["toy", "noise"]).stdout(writer).spawn().expect("started");
+    // From its first byte on it does not take long to fill the pipe, and a signal too early is only one more.
+    reader.read_exact(&mut [0]).expect("some output");
+    let mut ended = None;
+    for _ in 0..200 {
+        #[expect(clippy::disallowed_methods, reason = "the way a person sends a signal")]
+        let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("started");
+        assert!(sent.success());
+        std::thread::sleep(Duration::from_millis(50));
+        ended = child.try_wait().expect("a child");
+        if ended.is_some() {
+            break;
+        }
+    }
+    if ended.is_none() {
+        child.kill().expect("a child");
+    }
+    assert_eq!(ended.and_then(|status| status.code()), Some(130));
 }
 
 #[test]

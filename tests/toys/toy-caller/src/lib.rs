@@ -40,9 +40,21 @@ impl Extension for Caller {
     }
 }
 
+/// Shows more than a pipe holds that nobody reads.
+async fn noise(call: &Call) -> Result<MainReply, Fault> {
+    for _ in 0..256 {
+        let frame = OutFrame { stream: OutputStream::Stdout, text: "x".repeat(4096) };
+        call.emit(&frame).await?;
+    }
+    Ok(MainReply { exit_code: 0 })
+}
+
 impl Caller {
     async fn main(self: Arc<Self>, call: Call, params: MainParams) -> Result<MainReply, Fault> {
         let scenario = params.argv.first().map(String::as_str).unwrap_or_default();
+        if scenario == "noise" {
+            return noise(&call).await;
+        }
         let shown = match scenarios::play(&self, &call, scenario).await {
             Ok(value) => value,
             Err(fault) => json!({ "fault": fault.code, "message": fault.message }),
