@@ -16,8 +16,10 @@ mod blobs;
 mod bounds;
 mod commits;
 mod entries;
+mod faults;
 mod reopen;
 mod scans;
+mod shared;
 
 use crate::Opened;
 use dispatch_contracts::Fault;
@@ -62,6 +64,46 @@ where
     RFut: Future<Output = Opened>,
 {
     reopen::check(open().await, &reopen).await;
+}
+
+/// Checks two instances on one store: `beside` opens another one on what the given instance has open.
+pub async fn run_shared<F, Fut, B, BFut>(open: F, beside: B)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Opened>,
+    B: Fn(Opened) -> BFut,
+    BFut: Future<Output = Opened>,
+{
+    let left = open().await;
+    let right = beside(left.clone()).await;
+    shared::check(&left, &right).await;
+}
+
+/// Fills an empty store of at most 32 MiB `n_cycles` times, each time until it answers `no_space`.
+///
+/// `take_room` is called before each filling, `give_room` after it; what the suite deletes then must make room too.
+/// The answer is the keys that are in the store at the end and no others, to be looked for after a reopen.
+pub async fn run_no_space(
+    storage: &Opened,
+    n_cycles: usize,
+    take_room: impl Fn(),
+    give_room: impl Fn(),
+) -> Vec<String> {
+    faults::check_no_space(storage, n_cycles, take_room, give_room).await
+}
+
+/// Checks a commit while somebody else holds the store: `lock` takes it, and what it answers gives it back when dropped.
+pub async fn run_locked<G>(storage: &Opened, lock: impl FnOnce() -> G) {
+    faults::check_locked(storage, lock).await;
+}
+
+/// Checks that damage is told: `damage` stops the store, damages entries of it and opens it again, or is refused.
+pub async fn run_corrupt<R, RFut>(storage: Opened, damage: R)
+where
+    R: FnOnce(Opened) -> RFut,
+    RFut: Future<Output = Result<Opened, Fault>>,
+{
+    faults::check_corrupt(storage, damage).await;
 }
 
 fn json(text: &str) -> Box<RawValue> {

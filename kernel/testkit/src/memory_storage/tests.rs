@@ -40,6 +40,44 @@ async fn a_store_that_forgets_does_not_pass_as_durable() {
     storage_suite::run_reopen(open_as_durable, reopen).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[should_panic(expected = "a commit of one is seen by the other")]
+async fn two_stores_do_not_pass_as_one() {
+    storage_suite::run_shared(open, |_| open()).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "the store was not full")]
+async fn a_store_without_an_end_does_not_pass_as_full() {
+    storage_suite::run_no_space(&open().await, 1, || {}, || {}).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "a full store says so")]
+async fn a_store_that_fails_in_another_way_does_not_pass_as_full() {
+    let storage = open().await;
+    MemoryStorage::control(&storage).fail_next_commit("io").await.expect("told");
+    storage_suite::run_no_space(&storage, 1, || {}, || {}).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "not acked while another holds the store")]
+async fn a_store_that_heeds_no_lock_does_not_pass_as_locked() {
+    storage_suite::run_locked(&open().await, || {}).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "the damage is found where it is read")]
+async fn a_store_that_was_not_damaged_does_not_pass_as_corrupt() {
+    storage_suite::run_corrupt(open().await, |storage| async { Ok(storage) }).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "what a damaged store still answers is right")]
+async fn a_store_that_forgets_does_not_pass_as_corrupt() {
+    storage_suite::run_corrupt(open().await, |_| async { Ok(open().await) }).await;
+}
+
 #[tokio::test]
 async fn a_commit_told_to_fail_writes_nothing_and_the_next_one_passes() {
     let storage = open().await;

@@ -5,13 +5,15 @@ use crate::memory_storage::hash;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch_contracts::Fault;
-use dispatch_contracts::fault::{CONFLICT, INVALID, NOT_FOUND};
-use dispatch_contracts::storage::{BlobGet, BlobGetParams, BlobPut, BlobPutParams};
+use dispatch_contracts::fault::{CONFLICT, INVALID, NOT_FOUND, TOO_LARGE};
+use dispatch_contracts::storage::{BLOB_BYTES_MAX, BlobGet, BlobGetParams, BlobPut, BlobPutParams};
 use dispatch_sdk::Item;
 
 /// More than fits into a stream's first credit, and no multiple of a part.
 const BLOB_BYTES: usize = 1_500_001;
 const PART_BYTES: usize = 400_000;
+/// Most bytes of a part before base64.
+const PART_BYTES_MAX: usize = 1024 * 1024;
 
 pub(super) async fn check(storage: &Opened) {
     a_missing_blob_is_not_found(storage).await;
@@ -20,6 +22,8 @@ pub(super) async fn check(storage: &Opened) {
     a_part_out_of_place_is_refused_and_the_upload_goes_on(storage).await;
     a_part_that_is_no_base64_is_invalid(storage).await;
     uploads_side_by_side_do_not_mix(storage).await;
+    the_largest_part_is_kept_and_a_larger_one_is_refused(storage).await;
+    a_blob_has_a_bounded_size(storage).await;
     a_reader_that_leaves_early_leaves_the_store_working(storage).await;
 }
 
@@ -103,6 +107,24 @@ async fn uploads_side_by_side_do_not_mix(storage: &Opened) {
     let left = put_part(storage, &part("left", 1, b"L", true)).await.expect("in order");
     let right = put_part(storage, &part("right", 1, b"R", true)).await.expect("in order");
     assert_eq!([theirs, left, right], [b"theirs".as_slice(), b"lL", b"rR"].map(|bytes| Some(hash(bytes))));
+}
+
+async fn the_largest_part_is_kept_and_a_larger_one_is_refused(storage: &Opened) {
+    let blob: Vec<u8> = (0..=PART_BYTES_MAX).map(|i| (i * 7 + i / 253) as u8).collect();
+    let fault = put_part(storage, &part("largest", 0, &blob, true)).await.expect_err("one byte too many");
+    assert!(fault.is(INVALID) || fault.is(TOO_LARGE), "{fault:?}");
+    let exact = &blob[..PART_BYTES_MAX];
+    let name = put_part(storage, &part("largest", 0, exact, true)).await.expect("as much as is allowed");
+    assert_eq!(name, Some(hash(exact)), "nothing of the refused part was kept");
+    assert!(get(storage, &hash(exact)).await.expect("it is kept") == exact, "the bytes are the same");
+}
+
+async fn a_blob_has_a_bounded_size(storage: &Opened) {
+    for offset in [BLOB_BYTES_MAX, u64::MAX] {
+        let params = BlobPutParams { offset, ..part("endless", 0, b"x", true) };
+        let fault = put_part(storage, &params).await.expect_err("it would be too large");
+        assert!(fault.is(INVALID) || fault.is(TOO_LARGE), "{fault:?}");
+    }
 }
 
 async fn a_reader_that_leaves_early_leaves_the_store_working(storage: &Opened) {

@@ -10,6 +10,8 @@ use dispatch_contracts::storage::{
 
 pub(super) async fn check(storage: &Opened) {
     the_longest_key_and_value_are_kept(storage).await;
+    the_shortest_key_is_kept(storage).await;
+    a_value_is_counted_in_bytes_of_its_json(storage).await;
     longer_ones_are_refused_whole(storage).await;
     a_key_with_nul_is_invalid(storage).await;
     a_commit_has_a_bounded_number_of_items(storage).await;
@@ -40,6 +42,26 @@ async fn the_longest_key_and_value_are_kept(storage: &Opened) {
     let entry = get(storage, &key).await.expect("it was put");
     assert_eq!(entry.value.get().len(), VALUE_BYTES_MAX);
     assert_eq!(entry.value.get(), value);
+}
+
+async fn the_shortest_key_is_kept(storage: &Opened) {
+    write(storage, "", "\"nameless\"").await;
+    assert_eq!(
+        get(storage, "").await.expect("it was put").value.get(),
+        "\"nameless\"",
+        "the empty key is one"
+    );
+}
+
+async fn a_value_is_counted_in_bytes_of_its_json(storage: &Opened) {
+    // Two bytes each, spaces outside of the string, and an escape that stands for one character.
+    let exact = format!("[ \"\\u00e4{}\" ]", "ä".repeat((VALUE_BYTES_MAX - 12) / 2));
+    assert_eq!(exact.len(), VALUE_BYTES_MAX);
+    write(storage, "exact", &exact).await;
+    assert_eq!(get(storage, "exact").await.expect("it was put").value.get(), exact);
+    let over = exact.replace("[ ", "[  ");
+    assert_bound(commit(storage, &puts(&[("exact", &over)])).await, "a value with one space too many");
+    assert_eq!(get(storage, "exact").await.expect("it was put").value.get(), exact, "the value before stays");
 }
 
 async fn longer_ones_are_refused_whole(storage: &Opened) {

@@ -148,7 +148,7 @@ async fn no_update_of_a_counter_is_lost(storage: &Opened) {
 }
 
 /// Reads, adds one and writes, until nobody else came between. Each refusal is another's success, so it ends.
-async fn count_up(storage: &Opened) {
+pub(super) async fn count_up(storage: &Opened) {
     loop {
         let entry = get(storage, "counter").await.expect("it was put");
         let next = entry.value.get().parse::<usize>().expect("a number") + 1;

@@ -100,6 +100,9 @@ async fn a_page_has_a_bounded_number_of_entries(storage: &Opened) {
     assert_eq!((reply.entries.len(), reply.more), (SCAN_LIMIT_MAX, true), "limit 0 is the largest");
     let rest = scan(storage, range(&after_key(&reply.entries[SCAN_LIMIT_MAX - 1].key), "many0")).await;
     assert_eq!((keys(&rest), rest.more), (vec!["many/01000"], false));
+    let beyond = ScanParams { limit: usize::MAX, reverse: true, ..range("many/", "many0") };
+    let reply = scan(storage, beyond).await;
+    assert_eq!((reply.entries.len(), reply.more), (SCAN_LIMIT_MAX, true), "a larger limit is the largest");
 }
 
 async fn a_page_goes_on_after_the_longest_key(storage: &Opened) {
@@ -110,10 +113,15 @@ async fn a_page_goes_on_after_the_longest_key(storage: &Opened) {
     assert_eq!(keys(&reply), ["page/l"], "a bound of a scan may be longer than a key");
 }
 
-/// Entries of a fresh store whose values do not fit into one page.
+/// Entries of a fresh store whose values fill one page to the byte, then do not fit into it.
 pub(super) async fn check_page_bytes(storage: &Opened) {
     let value = format!("\"{}\"", "v".repeat(VALUE_BYTES_MAX - 2));
+    let n_exact = SCAN_BYTES_MAX / VALUE_BYTES_MAX;
     for i in 0..10 {
+        if i == n_exact {
+            let reply = scan(storage, ScanParams::default()).await;
+            assert_eq!((reply.entries.len(), reply.more), (n_exact, false), "a page may be full to the byte");
+        }
         write(storage, &format!("large/{i}"), &value).await;
     }
     for reverse in [false, true] {
