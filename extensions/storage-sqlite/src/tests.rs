@@ -2,8 +2,10 @@
 
 mod conformance;
 mod damage;
+mod full;
 mod kills;
 mod modes;
+mod mutants;
 mod processes;
 mod uploads;
 

@@ -72,6 +72,7 @@ impl Writer {
             path: path.clone(),
             connection,
             checkpoints: Checkpoints::default(),
+            log_uncut: false,
             bytes_waiting: Arc::clone(&bytes_waiting),
         };
         let thread =
@@ -135,6 +136,8 @@ struct Loop {
     path: PathBuf,
     connection: Connection,
     checkpoints: Checkpoints,
+    /// The disk was too full even to cut the log.
+    log_uncut: bool,
     bytes_waiting: Arc<AtomicUsize>,
 }
 
@@ -143,12 +146,15 @@ impl Loop {
         let mut first = jobs.recv().ok();
         while let Some(job) = first {
             let group = self.group(job, jobs);
-            let full = write(&self.connection, &self.path, group);
+            let tight = write(&mut self.connection, &self.path, group);
             first = jobs.try_recv().ok();
-            let carried = match full {
-                true => checkpoint::make_room(&mut self.connection),
-                false => self.checkpoints.run(&mut self.connection, first.is_none()),
+            let carried = match (tight, self.log_uncut) {
+                (true, _) => Ok(()),
+                // There is room again. The log would take all of it, until the file had none to grow into.
+                (false, true) => checkpoint::make_room(&mut self.connection),
+                (false, false) => self.checkpoints.run(&mut self.connection, first.is_none()),
             };
+            self.log_uncut = tight || (self.log_uncut && carried.is_err());
             if let Err(error) = carried {
                 // Nothing is lost: the log holds it, and the next group tries again.
                 warn!(path = %self.path.display(), %error, "the log was not carried over");
@@ -187,35 +193,47 @@ struct Lost {
     one_to_blame: bool,
 }
 
-/// Commits `group` and answers its callers; says whether the disk was too full for any of it.
-fn write(connection: &Connection, path: &Path, group: Vec<Job>) -> bool {
+/// Commits `group` and answers its callers. On a full disk the log is cut once, and the group tried again in its room;
+/// says whether the disk was too full even for that.
+fn write(connection: &mut Connection, path: &Path, group: Vec<Job>) -> bool {
     if group.is_empty() {
         return false;
     }
-    let written = transact(connection, &group);
-    if written.is_err() && !connection.is_autocommit() {
-        // An error here means that SQLite has rolled back already; the next BEGIN would tell otherwise.
-        let _ = connection.execute_batch("ROLLBACK");
+    let mut tight = false;
+    let mut written = transact(connection, &group);
+    if written.as_ref().is_err_and(|lost| is_full(&lost.error)) {
+        match checkpoint::make_room(connection) {
+            Ok(()) => written = transact(connection, &group),
+            Err(error) => {
+                warn!(path = %path.display(), %error, "the log was not cut on a full disk");
+                tight = true;
+            }
+        }
     }
     match written {
-        Ok(outcomes) => {
-            answer(group, outcomes);
-            false
-        }
+        Ok(outcomes) => answer(group, outcomes),
         Err(lost) if lost.one_to_blame && group.len() > 1 => {
-            let mut full = false;
             for job in group {
-                full |= write(connection, path, vec![job]);
+                write_one(connection, path, job);
             }
-            full
         }
         Err(lost) => {
             let fault = fault_of(path, &lost.error);
             let outcomes = group.iter().map(|_| Err(fault.clone())).collect();
             answer(group, outcomes);
-            is_full(&lost.error)
         }
     }
+    tight
+}
+
+/// Commits one work of a group that failed as a whole.
+fn write_one(connection: &Connection, path: &Path, job: Job) {
+    let group = vec![job];
+    let outcomes = match transact(connection, &group) {
+        Ok(outcomes) => outcomes,
+        Err(lost) => vec![Err(fault_of(path, &lost.error))],
+    };
+    answer(group, outcomes);
 }
 
 fn answer(group: Vec<Job>, outcomes: Vec<Outcome>) {
@@ -225,7 +243,17 @@ fn answer(group: Vec<Job>, outcomes: Vec<Outcome>) {
     }
 }
 
+/// Commits `group` in one transaction, or leaves no trace of it.
 fn transact(connection: &Connection, group: &[Job]) -> Result<Vec<Outcome>, Lost> {
+    let written = attempt(connection, group);
+    if written.is_err() && !connection.is_autocommit() {
+        // An error here means that SQLite has rolled back already; the next BEGIN would tell otherwise.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    written
+}
+
+fn attempt(connection: &Connection, group: &[Job]) -> Result<Vec<Outcome>, Lost> {
     let all = |error| Lost { error, one_to_blame: false };
     let one = |error| Lost { error, one_to_blame: true };
     run(connection, "BEGIN IMMEDIATE").map_err(all)?;
@@ -270,4 +298,4 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,6 +5,7 @@ use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::storage::{Commit, Info};
 use dispatch_sdk::fault::{INVALID, UNAVAILABLE};
 use dispatch_testkit::{FakeHost, Opened, storage_suite};
+use rusqlite::Connection;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -15,6 +16,46 @@ async fn it_passes_the_suite_of_storage_v1() {
         storage.host().open::<StorageSqlite>("storage", json!({})).await.unwrap()
     };
     storage_suite::run_durable(open, reopen).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_instances_on_one_file_pass_the_suite() {
+    let open = || async { FakeHost::new().open::<StorageSqlite>("left", json!({})).await.unwrap() };
+    let beside = |left: Opened| async move {
+        // A host of its own, as another process has it.
+        super::open_at(&path_in(left.host())).await.unwrap()
+    };
+    storage_suite::run_shared(open, beside).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_another_holds_passes_the_suite() {
+    let host = FakeHost::new();
+    let store = host.open::<StorageSqlite>("storage", json!({})).await.unwrap();
+    let holder = Connection::open(path_in(&host)).unwrap();
+    storage_suite::run_locked(&store, move || {
+        holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+        // Closing it gives the lock back.
+        holder
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_store_passes_the_suite() {
+    // The header; then every page but those that a start reads.
+    for span in [0..100, 12 * 4096..14 * 4096] {
+        let store = FakeHost::new().open::<StorageSqlite>("storage", json!({})).await.unwrap();
+        let damage = |store: Opened| async move {
+            store.stop().await.unwrap();
+            let path = path_in(store.host());
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[span].fill(0xff);
+            std::fs::write(&path, bytes).unwrap();
+            store.host().open::<StorageSqlite>("storage", json!({})).await
+        };
+        storage_suite::run_corrupt(store, damage).await;
+    }
 }
 
 #[tokio::test]

@@ -148,21 +148,29 @@ async fn a_lock_that_another_process_keeps_is_told_after_a_bounded_wait() {
 
 #[tokio::test]
 async fn a_full_disk_is_told_reads_go_on_and_writes_too_once_there_is_room() {
+    fill_few_pages(5).await;
+}
+
+/// Fills a store of 100 pages `n_rounds` times, and empties it again through the same writer.
+pub(crate) async fn fill_few_pages(n_rounds: usize) {
     let bench = bench(|connection| connection.pragma_update(None, "max_page_count", 100).unwrap());
-    for round in 0..5 {
+    for round in 0..n_rounds {
         let mut n_written = 0;
         let fault = loop {
-            match bench.writer.write(put(&format!("{round}/{n_written:03}"), 5000)).await {
+            match bench.writer.write(put(&format!("{round}/{n_written:03}"), 15_000)).await {
                 Ok(_) => n_written += 1,
                 Err(fault) => break fault,
             }
             assert!(n_written < 100, "the disk has no end");
         };
         assert_eq!(fault.code, NO_SPACE, "{fault}");
+        assert!(n_written > 0, "round {round}: there was room again");
         assert_eq!(bench.n_entries(), n_written, "nothing of the refused one is there, all of the others is");
         bench.writer.write(delete((0..n_written).map(|i| format!("{round}/{i:03}")))).await.unwrap();
     }
     assert_eq!(bench.n_entries(), 0);
+    let found: String = bench.beside.query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap();
+    assert_eq!(found, "ok");
 }
 
 #[tokio::test]
