@@ -4,11 +4,15 @@
 
 #[path = "stories/conversations.rs"]
 mod conversations;
+#[path = "stories/explain.rs"]
+mod explain;
 #[path = "stories/faults.rs"]
 mod faults;
 #[path = "stories/host.rs"]
 mod host;
 #[path = "stories/policy.rs"]
 mod policy;
+#[path = "stories/swap.rs"]
+mod swap;
 #[path = "stories/terminal.rs"]
 mod terminal;

@@ -1,0 +1,106 @@
+//! Keys, values and versions of one namespace. Keys compare as their bytes do.
+
+use crate::room::{ITEM_BYTES, Room};
+use dispatch_sdk::contracts::storage::{CommitParams, Entry, Require, SCAN_BYTES_MAX, ScanParams, ScanReply};
+use dispatch_sdk::{Fault, fault};
+use serde_json::json;
+use serde_json::value::RawValue;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+
+#[derive(Default)]
+pub(crate) struct Entries {
+    kept: BTreeMap<String, Kept>,
+    /// The last version given to any key; it never falls, so that no key has the same one twice.
+    last_version: u64,
+}
+
+struct Kept {
+    value: Box<RawValue>,
+    version: u64,
+}
+
+impl Kept {
+    fn entry(&self, key: &str) -> Entry {
+        Entry { key: key.to_owned(), value: self.value.clone(), version: self.version }
+    }
+}
+
+impl Entries {
+    pub(crate) fn get(&self, key: &str) -> Option<Entry> {
+        self.kept.get(key).map(|kept| kept.entry(key))
+    }
+
+    /// One page; `params.limit` is at least 1.
+    pub(crate) fn scan(&self, params: &ScanParams) -> ScanReply {
+        let end = match params.end.as_str() {
+            "" => Bound::Unbounded,
+            // A range that ends before it begins holds nothing; the map would panic.
+            end if end <= params.start.as_str() => return ScanReply { entries: Vec::new(), more: false },
+            end => Bound::Excluded(end),
+        };
+        let range = self.kept.range::<str, _>((Bound::Included(params.start.as_str()), end));
+        if params.reverse { page(range.rev(), params.limit) } else { page(range, params.limit) }
+    }
+
+    /// Writes all or nothing, and answers the versions of the puts. A key that is both deleted and put is put.
+    pub(crate) fn commit(&mut self, params: CommitParams, room: &mut Room) -> Result<Vec<u64>, Fault> {
+        params.require.iter().try_for_each(|require| self.check(require))?;
+        let (coming, going) = self.exchanged(&params);
+        room.exchange(coming, going)?;
+        for key in &params.delete {
+            self.kept.remove(key);
+        }
+        let versions = params.put.into_iter().map(|put| {
+            self.last_version += 1;
+            self.kept.insert(put.key, Kept { value: put.value, version: self.last_version });
+            self.last_version
+        });
+        Ok(versions.collect())
+    }
+
+    fn check(&self, Require { key, version }: &Require) -> Result<(), Fault> {
+        let found = self.kept.get(key).map(|kept| kept.version);
+        if found == *version {
+            return Ok(());
+        }
+        let shown =
+            |version: Option<u64>| version.map_or("absent".to_owned(), |version| format!("at {version}"));
+        let message = format!(
+            "cannot commit: `{key}` must be {} and is {}; read it again and retry",
+            shown(*version),
+            shown(found)
+        );
+        Err(Fault::new(fault::CONFLICT, message).with_detail(json!({ "key": key })))
+    }
+
+    /// Room that the entries of a commit will take, and that of those which it replaces or deletes.
+    fn exchanged(&self, params: &CommitParams) -> (u64, u64) {
+        // Of several puts of one key the last stays.
+        let put: HashMap<&str, u64> =
+            params.put.iter().map(|put| (put.key.as_str(), n_bytes(&put.key, &put.value))).collect();
+        let touched: BTreeSet<&str> =
+            params.delete.iter().map(String::as_str).chain(put.keys().copied()).collect();
+        let before = touched.iter().filter_map(|key| Some(n_bytes(key, &self.kept.get(*key)?.value)));
+        (put.values().sum(), before.sum())
+    }
+}
+
+fn n_bytes(key: &str, value: &RawValue) -> u64 {
+    (key.len() + value.get().len()) as u64 + ITEM_BYTES
+}
+
+fn page<'a>(range: impl Iterator<Item = (&'a String, &'a Kept)>, limit: usize) -> ScanReply {
+    let mut reply = ScanReply { entries: Vec::new(), more: false };
+    let mut n_bytes = 0;
+    for (key, kept) in range {
+        // A value is smaller than a page, so the first one always fits.
+        n_bytes += kept.value.get().len();
+        if reply.entries.len() == limit || n_bytes > SCAN_BYTES_MAX {
+            reply.more = true;
+            break;
+        }
+        reply.entries.push(kept.entry(key));
+    }
+    reply
+}

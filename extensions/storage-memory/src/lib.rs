@@ -1,0 +1,135 @@
+//! Keeps all state in memory: `storage.v1` for a host that may forget everything when it ends.
+//!
+//! It must not know what its callers keep in it, nor any file. Nothing waits here, so every verb but the one that
+//! emits frames is answered in place. Every commit says that it is not durable.
+
+#![forbid(unsafe_code)]
+
+mod blobs;
+mod door;
+mod entries;
+mod room;
+
+#[cfg(test)]
+mod tests;
+
+use blobs::Blobs;
+use dispatch_sdk::contracts::Empty;
+use dispatch_sdk::contracts::storage::{self, BlobPart, CommitReply, GetReply, InfoReply, ScanReply};
+use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs};
+use entries::Entries;
+use room::{MEMORY_BYTES_MAX, Room};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+dispatch_sdk::export!(StorageMemory);
+
+struct StorageMemory {
+    host: Host,
+    state: Mutex<State>,
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    bytes_max: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { bytes_max: MEMORY_BYTES_MAX }
+    }
+}
+
+struct State {
+    room: Room,
+    namespaces: BTreeMap<String, Namespace>,
+}
+
+/// What one caller keeps.
+#[derive(Default)]
+struct Namespace {
+    entries: Entries,
+    blobs: Blobs,
+}
+
+impl State {
+    fn of(&mut self, caller: &str) -> (&mut Namespace, &mut Room) {
+        (self.namespaces.entry(caller.to_owned()).or_default(), &mut self.room)
+    }
+}
+
+impl Extension for StorageMemory {
+    fn open(host: Host, config: Config) -> Result<Self, Fault> {
+        let Settings { bytes_max } = config.parse()?;
+        let state = State { room: Room::new(bytes_max), namespaces: BTreeMap::new() };
+        Ok(Self { host, state: Mutex::new(state) })
+    }
+
+    fn verbs(verbs: &mut Verbs<Self>) {
+        verbs.on_inline(storage::Get, Self::get);
+        verbs.on_inline(storage::Scan, Self::scan);
+        verbs.on_inline(storage::Commit, Self::commit);
+        verbs.on_inline(storage::BlobPut, Self::blob_put);
+        verbs.on(storage::BlobGet, Self::blob_get);
+        verbs.on(storage::Info, Self::info);
+    }
+}
+
+impl StorageMemory {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn get(self: Arc<Self>, call: Call, params: storage::GetParams) -> Result<GetReply, Fault> {
+        door::check_key(&params.key)?;
+        let mut state = self.lock();
+        Ok(GetReply { entry: state.of(call.caller()).0.entries.get(&params.key) })
+    }
+
+    async fn scan(self: Arc<Self>, call: Call, params: storage::ScanParams) -> Result<ScanReply, Fault> {
+        let params = door::check_scan(params)?;
+        let mut state = self.lock();
+        Ok(state.of(call.caller()).0.entries.scan(&params))
+    }
+
+    async fn commit(
+        self: Arc<Self>,
+        call: Call,
+        params: storage::CommitParams,
+    ) -> Result<CommitReply, Fault> {
+        door::check_commit(&params)?;
+        let mut state = self.lock();
+        let (namespace, room) = state.of(call.caller());
+        Ok(CommitReply { versions: namespace.entries.commit(params, room)?, durable: false })
+    }
+
+    async fn blob_put(
+        self: Arc<Self>,
+        call: Call,
+        params: storage::BlobPutParams,
+    ) -> Result<storage::BlobPutReply, Fault> {
+        // Decoded before the lock is taken, so that a part holds up nobody else for longer than its hash.
+        let part = door::check_part(params, self.host.now_ms())?;
+        let mut state = self.lock();
+        let (namespace, room) = state.of(call.caller());
+        Ok(storage::BlobPutReply { hash: namespace.blobs.put(part, room)? })
+    }
+
+    async fn blob_get(
+        self: Arc<Self>,
+        call: Call,
+        params: storage::BlobGetParams,
+    ) -> Result<storage::BlobGetReply, Fault> {
+        let blob = self.lock().of(call.caller()).0.blobs.get(&params.hash)?;
+        for part in blob.parts() {
+            call.emit(&BlobPart { data: door::to_base64(part) }).await?;
+        }
+        Ok(storage::BlobGetReply { bytes: blob.n_bytes() })
+    }
+
+    async fn info(self: Arc<Self>, _call: Call, _params: Empty) -> Result<InfoReply, Fault> {
+        Ok(InfoReply { durable: false, engine: "memory".to_owned() })
+    }
+}
