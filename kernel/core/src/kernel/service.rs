@@ -225,3 +225,6 @@ impl Drop for Running {
         self.shared.turns.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.turn_id);
     }
 }
+
+#[cfg(test)]
+mod tests;

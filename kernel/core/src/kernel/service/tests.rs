@@ -1,0 +1,82 @@
+//! The kernel's own verbs through its router, without a library: a native party runs turns and takes their commits.
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::plan::Plan;
+use crate::router::{NativeWishes, StreamItem};
+use crate::turn::ToolPolicy;
+use crate::{BootOptions, Decision, Kernel, Policy};
+use dispatch_contracts::event::TurnEnded;
+use dispatch_contracts::kernel::{Dirs, Wait, WaitOn};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+/// Asks in each commit what the turn waits for.
+#[derive(Default)]
+struct Asker {
+    heard: Arc<Mutex<Vec<ExplainReply>>>,
+}
+
+impl NativeService for Asker {
+    fn verbs(&self) -> Vec<VerbInfo> {
+        vec![info::<turn::Commit>()]
+    }
+
+    fn call(&self, call: NativeCall, body: SharedBytes) -> BoxFuture<'static, Result<SharedBytes, Fault>> {
+        let heard = Arc::clone(&self.heard);
+        Box::pin(async move {
+            let commit: Value = serde_json::from_slice(&body).expect("a commit");
+            let asked = serde_json::to_vec(&json!({ "turn_id": commit["turn_id"] })).expect("JSON");
+            let reply = call.child(Explain::NAME, shared(asked), 0).await?;
+            heard.lock().expect("no panic").push(serde_json::from_slice(&reply).expect("an explanation"));
+            encode(&Empty {})
+        })
+    }
+}
+
+async fn booted(state: &Path) -> Kernel {
+    let dir = || state.to_str().expect("UTF-8").to_owned();
+    let dirs = Dirs { state: dir(), cache: dir(), ..Dirs::default() };
+    let policy = ToolPolicy { read: Decision::Allow, write: Decision::Deny, exec: Decision::Deny };
+    let runtime = tokio::runtime::Handle::current();
+    let options = BootOptions { dirs, runtime, clock: Arc::new(SystemClock), log_level_max: 1, policy };
+    let plan = Plan { instances: Vec::new(), binds: BTreeMap::new(), policy: Policy::default() };
+    Kernel::boot(plan, options).await.expect("a kernel without instances boots")
+}
+
+async fn call(kernel: &Kernel, party: &Arc<Endpoint>, verb: &str, params: Value) -> Result<Value, Fault> {
+    let body = shared(serde_json::to_vec(&params).expect("JSON"));
+    let router = &kernel.shared.router;
+    let mut stream = router.native_stream(party, None, verb, body, NativeWishes::default())?;
+    loop {
+        if let StreamItem::End(bytes) = stream.next().await? {
+            return Ok(serde_json::from_slice(&bytes).expect("JSON"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_is_explained_while_it_runs_and_not_after() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let kernel = booted(dir.path()).await;
+    let asker = Asker::default();
+    let heard = Arc::clone(&asker.heard);
+    let party = Endpoint::native("asker", Arc::new(asker), true);
+
+    let run =
+        json!({ "conversation_id": "c", "turn_id": "t", "provider": "none", "cwd": "/", "messages": [] });
+    let ended = call(&kernel, &party, turn::Run::NAME, run).await.expect("a failed turn is an answer");
+    let ended: TurnEnded = serde_json::from_value(ended).expect("an end");
+    let heard = std::mem::take(&mut *heard.lock().expect("no panic"));
+    let [during] = heard.as_slice() else { panic!("one commit, with the end {ended:?}; heard {heard:?}") };
+    let [Wait { on: WaitOn::Commit, since_ms, .. }] = during.waits.as_slice() else { panic!("{during:?}") };
+    assert!(*since_ms <= during.running_ms);
+    assert_eq!((during.turn_id.as_str(), during.step_idx, during.stopping), ("t", Some(0), false));
+
+    let missing =
+        call(&kernel, &party, Explain::NAME, json!({ "turn_id": "t" })).await.expect_err("it is over");
+    assert_eq!(missing.code, NOT_FOUND);
+    assert!(missing.message.contains("no turn `t` runs"), "{}", missing.message);
+    kernel.stop().await;
+}
