@@ -4,6 +4,8 @@
 
 #[path = "stories/conversations.rs"]
 mod conversations;
+#[path = "stories/explain.rs"]
+mod explain;
 #[path = "stories/faults.rs"]
 mod faults;
 #[path = "stories/host.rs"]
