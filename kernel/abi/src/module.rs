@@ -8,7 +8,6 @@ use abi_stable::library::{AbiHeaderRef, LibHeader, RootModule};
 use abi_stable::package_version_strings;
 use abi_stable::sabi_types::VersionStrings;
 use abi_stable::std_types::RResult;
-use std::fmt::Write as _;
 
 /// The one symbol that an extension library exports.
 pub const EXPORT_SYMBOL: &str = "dispatch_extension";
@@ -76,14 +75,32 @@ pub unsafe fn init_module(header: AbiHeaderRef) -> Result<ModuleRef, InitError> 
         .map_err(|e| InitError::Constructor(e.to_string()))
 }
 
-/// Shortens abi_stable's report to its `Error:` lines, at most `bytes_max` bytes.
+/// Shortens abi_stable's report to one line of at most `bytes_max` bytes: what differs, where, and how.
+///
+/// The place is a path of fields and parameters from the root module on: `open.__returns.….cancel.param_1`.
 pub fn layout_report(full: &str, bytes_max: usize) -> String {
-    let mut short = String::new();
-    for line in full.lines().map(str::trim).filter(|l| l.starts_with("Error:")) {
-        if short.len() + line.len() + 1 > bytes_max {
-            break;
+    let lines: Vec<&str> = full.lines().map(str::trim).collect();
+    let (mut short, mut place, mut in_place) = (String::new(), Vec::new(), false);
+    for (at, line) in lines.iter().enumerate() {
+        if line.ends_with("error(s)inside:") {
+            (place, in_place) = (Vec::new(), true);
+        } else if line.starts_with("Layout of ") {
+            in_place = false;
+        } else if let Some(name) = line.strip_prefix("field_name:").filter(|_| in_place) {
+            // A number is the field of a wrapper.
+            place.extend(Some(name).filter(|name| name.parse::<u8>().is_err()));
+        } else if let Some(what) = line.strip_prefix("Error:") {
+            let how = match lines.get(at + 1..at + 5) {
+                Some(["Expected:", expected, "Found:", found]) => format!(" ({expected}, not {found})"),
+                _ => String::new(),
+            };
+            let separator = if short.is_empty() { "" } else { ", " };
+            let next = format!("{separator}{what} at `{}`{how}", place.join("."));
+            if short.len() + next.len() > bytes_max {
+                break;
+            }
+            short.push_str(&next);
         }
-        let _ = write!(short, "{}{line}", if short.is_empty() { "" } else { " " });
     }
     short
 }

@@ -33,7 +33,7 @@ pub(crate) fn load(cache: &LibraryCache, path: &Path, manifest: &Manifest) -> Re
     let cached = cache.copy_of(path)?;
     let section = Section::read(&cached.path).map_err(|e| e.describe(&manifest.id, path))?;
     admit(&section, path, manifest)?;
-    let module = map(&cached.path, path, manifest)?;
+    let module = map(&cached.path, path, manifest, &section.abi)?;
     Ok(LoadedLibrary { module, copy: cached.path, sha256: cached.sha256 })
 }
 
@@ -70,7 +70,7 @@ fn major(version: &str) -> &str {
 }
 
 #[expect(unsafe_code, reason = "mapping a library and reading its header is what this module is for")]
-fn map(copy: &Path, path: &Path, manifest: &Manifest) -> Result<ModuleRef, String> {
+fn map(copy: &Path, path: &Path, manifest: &Manifest, abi: &str) -> Result<ModuleRef, String> {
     let id = &manifest.id;
     let cannot = |what: String| format!("cannot load `{id}` from {}: {what}", path.display());
     // SAFETY: the constructors of an extension are trusted like the host itself (capabilities in-process are advisory);
@@ -96,7 +96,7 @@ fn map(copy: &Path, path: &Path, manifest: &Manifest) -> Result<ModuleRef, Strin
             let capped = &report[..report.floor_char_boundary(DEBUG_REPORT_BYTES_MAX)];
             tracing::debug!(extension = %id, report = capped, "layout report");
             let short = layout_report(&report, REPORT_BYTES_MAX);
-            cannot(format!("its layout of ABI fits this kernel's ({ABI_VERSION}) in neither direction: {short}; rebuild it with this kernel's dispatch-sdk"))
+            cannot(format!("its layout of ABI {abi} fits this kernel's ({ABI_VERSION}) in neither direction: {short}; rebuild it with this kernel's dispatch-sdk"))
         }
     })
 }
