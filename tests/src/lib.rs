@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// The environment variable that names the directory of the built `dispatch` and `libext_*.so`.
 pub const BIN_DIR_VARIABLE: &str = "DISPATCH_TEST_BIN_DIR";
 
+/// Where below cargo's target directory the ABI fixtures stand, built from `tests/abi-fixtures/`.
+pub const ABI_FIXTURES_DIR: &str = "abi-fixtures";
+
 /// Answers the root of the workspace, absolute.
 pub fn workspace_dir() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -50,6 +53,15 @@ pub fn dispatch_binary() -> PathBuf {
 /// Panics naming `cargo house` if it is not there.
 pub fn library(id: &str) -> PathBuf {
     built(&bin_dir(), &library_name(id))
+}
+
+/// Answers the path of what was built of an ABI fixture: `newer-minor.so`, or `newer-minor.host`.
+///
+/// Panics naming `cargo house` if it is not there.
+pub fn abi_fixture(file: &str) -> PathBuf {
+    let bin_dir = bin_dir();
+    let target = bin_dir.parent().expect("`bin_dir` is `<target>/debug`");
+    built(&target.join(ABI_FIXTURES_DIR), file)
 }
 
 /// Answers the file name of an extension's library: `libext_storage_sqlite.so` for `storage-sqlite`.

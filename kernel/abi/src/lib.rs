@@ -1,7 +1,7 @@
 //! The narrow waist: every memory layout that crosses `dlopen`, and nothing else.
 //!
 //! It must not know serde, tokio, or any word of the domain: richer things are a verb name and JSON bytes.
-//! Invariant: structs and enums here never grow; vtables grow only at their end, with defaults (`tests/abi`).
+//! Invariant: structs and enums here never grow; vtables grow only at their end, with defaults (`tests/tests/abi.rs`).
 //! The crate stays 1.0.x for ever: abi_stable refuses two libraries whose versions of it differ in the major.
 
 #![allow(non_local_definitions, reason = "abi_stable's sabi_trait expands to impls inside a const block")]

@@ -2,6 +2,8 @@
 //!
 //! It must not know what it builds beyond the names of cargo's own commands and of the `dispatch` binary.
 
+#[path = "dev/abi_fixtures.rs"]
+mod abi_fixtures;
 #[path = "dev/build.rs"]
 mod build;
 #[path = "dev/demo.rs"]
@@ -17,12 +19,16 @@ const USAGE: &str = "\
 usage: cargo demo                 build the workspace and show one turn, offline
        cargo house [ARGS…]        build the workspace and run all its tests; ARGS go to `cargo test`
        cargo house a_name         … those whose name holds `a_name`
-       cargo house -p house       … those of one package";
+       cargo house -p house       … those of one package
+       dev abi-fixtures           build the ABI fixtures alone, after the workspace (`cargo house` does both)";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let outcome = match args.next().as_deref() {
         Some("demo") if args.len() == 0 => demo::run(),
+        Some("abi-fixtures") if args.len() == 0 => {
+            build::target_dir().and_then(|dir| abi_fixtures::build(&dir)).map(|()| ExitCode::SUCCESS)
+        }
         Some("house") => house_run::run(args.collect()),
         _ => {
             eprintln!("{USAGE}");

@@ -13,10 +13,15 @@ pub(crate) fn workspace(more: &[&str]) -> Result<ExitStatus, String> {
     build.status().map_err(|error| format!("cannot start `cargo build`: {error}"))
 }
 
-/// Answers the directory into which cargo puts what it builds for tests: `<target>/debug`.
-pub(crate) fn debug_dir() -> Result<PathBuf, String> {
+/// Answers cargo's target directory.
+pub(crate) fn target_dir() -> Result<PathBuf, String> {
     let metadata = house::metadata()?;
     let target = metadata["target_directory"].as_str();
     let target = target.ok_or("`cargo metadata` names no `target_directory`; is this cargo 1.95?")?;
-    Ok(PathBuf::from(target).join("debug"))
+    Ok(PathBuf::from(target))
+}
+
+/// Answers the directory into which cargo puts what it builds for tests: `<target>/debug`.
+pub(crate) fn debug_dir() -> Result<PathBuf, String> {
+    Ok(target_dir()?.join("debug"))
 }

@@ -7,17 +7,22 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdout, ExitCode, ExitStatus, Stdio};
 use std::time::Instant;
 
+use crate::abi_fixtures;
 use crate::build;
 use crate::tally::Tally;
 
 /// Builds, tests, and passes the exit code of whichever failed.
 pub(crate) fn run(args: Vec<String>) -> Result<ExitCode, String> {
-    println!("dev: phase 1 of 2, build everything (a cold build takes minutes)");
+    println!("dev: phase 1 of 3, build everything (a cold build takes minutes)");
     let built = build::workspace(&["--lib", "--bins", "--tests", "--examples"])?;
     if !built.success() {
         return Ok(code_of(built));
     }
     let bin_dir = build::debug_dir()?;
+    if tests_this_package(&args) {
+        println!("dev: phase 2 of 3, the ABI fixtures of `tests/abi-fixtures` (only what changed)");
+        abi_fixtures::build(&build::target_dir()?)?;
+    }
 
     let mut test = house::cargo();
     test.args(["test", "--locked", "--no-fail-fast"]);
@@ -26,7 +31,7 @@ pub(crate) fn run(args: Vec<String>) -> Result<ExitCode, String> {
     }
     test.args(&args).env(house::BIN_DIR_VARIABLE, &bin_dir).stdout(Stdio::piped());
     let shown = test.get_args().map(|arg| arg.to_string_lossy()).collect::<Vec<_>>().join(" ");
-    println!("dev: phase 2 of 2, {}={} cargo {shown}", house::BIN_DIR_VARIABLE, bin_dir.display());
+    println!("dev: phase 3 of 3, {}={} cargo {shown}", house::BIN_DIR_VARIABLE, bin_dir.display());
 
     let started = Instant::now();
     let mut child = test.spawn().map_err(|error| format!("cannot start `cargo test`: {error}"))?;
@@ -42,6 +47,11 @@ pub(crate) fn run(args: Vec<String>) -> Result<ExitCode, String> {
 fn names_packages(args: &[String]) -> bool {
     let for_cargo = args.iter().take_while(|arg| *arg != "--");
     for_cargo.into_iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"))
+}
+
+/// Whether the tests that load the ABI fixtures are among those that the caller chose.
+fn tests_this_package(args: &[String]) -> bool {
+    !names_packages(args) || args.iter().any(|arg| arg.ends_with(env!("CARGO_PKG_NAME")))
 }
 
 /// Writes what comes as soon as it comes, and counts the results in it.
@@ -66,7 +76,7 @@ fn code_of(status: ExitStatus) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use super::names_packages;
+    use super::{names_packages, tests_this_package};
 
     #[test]
     fn a_package_is_looked_for_before_the_double_dash_only() {
@@ -74,5 +84,8 @@ mod tests {
         assert!(names_packages(&args("-p house")));
         assert!(names_packages(&args("a_name --package=house")));
         assert!(!names_packages(&args("a_name -- -p")));
+        assert!(tests_this_package(&args("-p house a_name")));
+        assert!(tests_this_package(&args("a_name")));
+        assert!(!tests_this_package(&args("-p dispatch-sdk")));
     }
 }
