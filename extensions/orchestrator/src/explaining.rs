@@ -65,7 +65,6 @@ impl Search {
                 EventsParams { conversation_id, after: None, before: Some(before_seq), limit: PAGE_ROWS };
             let page = call.host().call(Events, &page).await?;
             n_rows += page.events.len();
-            self.incomplete |= page.skipped > 0 && !self.rows.is_empty();
             let oldest = page.events.first().map(|event| event.seq);
             for event in page.events.iter().rev() {
                 let Some(turn_id) = &event.turn_id else { continue };
@@ -84,6 +83,7 @@ impl Search {
                     break;
                 }
             }
+            self.incomplete |= page.skipped > 0 && !self.rows.is_empty();
             match oldest {
                 Some(seq) if page.has_older => before = Some(seq),
                 _ => break,

@@ -2,7 +2,7 @@
 
 use super::world::World;
 use dispatch_sdk::Fault;
-use dispatch_sdk::contracts::turns::{EXPLAIN_ITEMS_MAX, Explain, ExplainParams};
+use dispatch_sdk::contracts::turns::{EXPLAIN_ITEMS_MAX, EXPLAIN_ROWS_MAX, Explain, ExplainParams};
 use serde_json::{Value, json};
 
 /// A log that answers pages as conversation-store does: with `before`, the last rows below it.
@@ -200,4 +200,39 @@ async fn a_long_value_is_cut_and_of_a_long_turn_the_newest_is_kept() {
         (EXPLAIN_ITEMS_MAX, &json!(true), &json!("one"))
     );
     assert_eq!(notices[0]["message"], "1");
+}
+
+#[tokio::test]
+async fn an_endless_log_is_searched_for_so_many_rows_and_no_more() {
+    let world = World::new().await;
+    world.host.on("conversations.v1/events", |params| {
+        let end = params["before"].as_u64().unwrap().min(1_000_000);
+        let row = |seq: u64| json!({ "seq": seq, "conversation_id": "c", "turn_id": "t", "at": 1, "type": "input", "data": {} });
+        let rows: Vec<Value> = (end - params["limit"].as_u64().unwrap()..end).map(row).collect();
+        Ok(json!({ "events": rows, "has_older": true, "has_newer": false }))
+    });
+    let missing = explain(&world, Some("other")).await.unwrap_err();
+    let told = format!("no turn `other` among the newest {EXPLAIN_ROWS_MAX} rows");
+    assert!(missing.code == "not_found" && missing.message.contains(&told), "{}", missing.message);
+}
+
+#[tokio::test]
+async fn rows_that_nobody_can_read_are_told_as_missing() {
+    let world = World::new().await;
+    let page = json!({
+        "events": [
+            { "seq": 1, "conversation_id": "c", "turn_id": "t", "at": 1, "type": "turn_started",
+              "data": { "provider": "one", "cwd": "/" } },
+            { "seq": 3, "conversation_id": "c", "turn_id": "t", "at": 1, "type": "usage", "data": "of a later version" },
+        ],
+        "has_older": false, "has_newer": false,
+    });
+    for (skipped, n_events) in [(0, 2), (1, 1)] {
+        let mut page = page.clone();
+        page["skipped"] = json!(skipped);
+        page["events"].as_array_mut().unwrap().truncate(n_events);
+        world.host.on("conversations.v1/events", move |_| Ok(page.clone()));
+        let told = explain(&world, None).await.unwrap();
+        assert_eq!((&told["incomplete"], &told["provider"]), (&json!(true), &json!("one")), "{skipped}");
+    }
 }
