@@ -84,7 +84,7 @@ pub(crate) fn absolute(cwd: &str, path: &str) -> Result<PathBuf, Fault> {
 }
 
 /// Opens a regular file and nothing else: a FIFO would block for ever, and opening a device may already act on it.
-fn open_regular(path: &Path) -> Result<File, Fault> {
+pub(crate) fn open_regular(path: &Path) -> Result<File, Fault> {
     let refuse = |found: &Metadata| {
         let found = if found.is_dir() { "a directory" } else { "a device, socket or pipe" };
         Err(Fault::new(INVALID, format!("cannot read `{}`: it is {found}, not a file", path.display())))
@@ -141,12 +141,15 @@ fn modified_at(found: &Metadata) -> u64 {
     u64::try_from(found.mtime() * 1000 + found.mtime_nsec() / 1_000_000).unwrap_or(0)
 }
 
-fn failed(tried: &str, path: &Path, error: &io::Error) -> Fault {
+pub(crate) fn failed(tried: &str, path: &Path, error: &io::Error) -> Fault {
     let path = String::from_utf8_lossy(path.as_os_str().as_bytes());
     let (code, found) = match error.kind() {
         io::ErrorKind::NotFound => (NOT_FOUND, "there is nothing under that name".to_owned()),
         io::ErrorKind::PermissionDenied => (DENIED, "the file system does not allow it".to_owned()),
         io::ErrorKind::NotADirectory => (INVALID, "it, or a part of its path, is no directory".to_owned()),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            (IO, "the disk is full, or the quota is used up; the file is as it was".to_owned())
+        }
         _ => (IO, error.to_string()),
     };
     Fault::new(code, format!("cannot {tried} `{path}`: {found}"))

@@ -9,11 +9,12 @@ mod output;
 mod program;
 mod run;
 mod utf8;
+mod write;
 
 use crate::program::Launch;
 use dispatch_sdk::contracts::exec::{
     List, ListParams, ListReply, Read, ReadParams, ReadReply, Spawn, SpawnParams, SpawnReply, Stat,
-    StatParams, StatReply,
+    StatParams, StatReply, Write, WriteParams, WriteReply,
 };
 use dispatch_sdk::fault::{INVALID, IO, OVERLOADED};
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs};
@@ -71,6 +72,7 @@ impl Extension for ExecLocal {
         verbs.on(Stat, Self::stat);
         verbs.on(Read, Self::read);
         verbs.on(List, Self::list);
+        verbs.on(Write, Self::write);
     }
 }
 
@@ -100,6 +102,11 @@ impl ExecLocal {
 
     async fn list(self: Arc<Self>, _call: Call, params: ListParams) -> Result<ListReply, Fault> {
         aside(move || files::list(&params)).await
+    }
+
+    async fn write(self: Arc<Self>, call: Call, params: WriteParams) -> Result<WriteReply, Fault> {
+        let id = call.host().new_id();
+        aside(move || write::write(&params, &id)).await
     }
 
     fn launch<'a>(&'a self, params: &'a SpawnParams) -> Result<Launch<'a>, Fault> {
@@ -160,7 +167,7 @@ async fn aside<T: Send + 'static>(
 ) -> Result<T, Fault> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(stopped) => Err(Fault::new(IO, format!("the look at the file system ended early: {stopped}"))),
+        Err(stopped) => Err(Fault::new(IO, format!("the work on the file system ended early: {stopped}"))),
     }
 }
 

@@ -4,6 +4,7 @@ mod ending;
 mod files;
 mod output;
 mod running;
+mod writing;
 
 use crate::ExecLocal;
 use dispatch_sdk::contracts::exec::{OutputFrame, Spawn, SpawnParams, SpawnReply};

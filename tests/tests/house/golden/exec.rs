@@ -9,6 +9,8 @@ use dispatch_contracts::tool::OutputStream;
 
 use super::sample::{AT, CWD, Golden, golden};
 
+const SHA256_OF_TEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
 pub(super) fn samples() -> Vec<Golden> {
     let spawn = SpawnParams {
         argv: ["sh", "-c", "echo hello"].map(str::to_owned).to_vec(),
@@ -30,6 +32,16 @@ pub(super) fn samples() -> Vec<Golden> {
     let output = |stream, text: &str| OutputFrame { stream, text: text.to_owned() };
     let stat = |kind| StatReply { kind, bytes: 12, modified_at: AT, path: format!("{CWD}/README.md") };
     let listed = |name: &str, kind| ListEntry { name: name.to_owned(), kind };
+    let write = WriteParams {
+        path: "README.md".to_owned(),
+        cwd: CWD.to_owned(),
+        data: "dGVzdA==".to_owned(),
+        if_exists: IfExists::Replace,
+        expect_sha256: Some(SHA256_OF_TEST.to_owned()),
+        make_dirs: false,
+    };
+    let new =
+        WriteParams { if_exists: IfExists::Fail, expect_sha256: None, make_dirs: true, ..write.clone() };
     vec![
         golden::<Spawn>(
             vec![spawn],
@@ -56,6 +68,16 @@ pub(super) fn samples() -> Vec<Golden> {
             vec![ListReply {
                 entries: vec![listed("README.md", FileKind::File), listed("src", FileKind::Directory)],
                 truncated: false,
+            }],
+            vec![],
+        ),
+        golden::<Write>(
+            vec![write, new],
+            vec![WriteReply {
+                path: format!("{CWD}/README.md"),
+                bytes: 4,
+                sha256: SHA256_OF_TEST.to_owned(),
+                created: false,
             }],
             vec![],
         ),

@@ -1,0 +1,240 @@
+//! `write`: a regular file is made or replaced whole, or nothing changes.
+//!
+//! It must not know calls. The new content is written beside the target and renamed over it: a hard link to the old
+//! content keeps the old content, and set-id bits are not carried over.
+
+use crate::files::{absolute, failed};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dispatch_sdk::Fault;
+use dispatch_sdk::contracts::exec::{IfExists, WRITE_BYTES_MAX, WriteParams, WriteReply};
+use dispatch_sdk::fault::{CONFLICT, INVALID, IO, TOO_LARGE};
+use rustix::fs::{AtFlags, CWD, FlockOperation, RenameFlags};
+use rustix::io::Errno;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Links that are followed from the name to the file.
+const LINKS_MAX: usize = 8;
+/// Most bytes of a file that is hashed before it is replaced.
+const HASHED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes that are hashed at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// How often a directory's lock is tried, and the pause between.
+const LOCK_TRIES_MAX: usize = 200;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Writes; `id` is unique and names the temporary file.
+pub(crate) fn write(params: &WriteParams, id: &str) -> Result<WriteReply, Fault> {
+    let path = absolute(&params.cwd, &params.path)?;
+    let too_large = || {
+        let path = path.display();
+        Fault::new(TOO_LARGE, format!("cannot write `{path}`: the content is over {WRITE_BYTES_MAX} bytes"))
+    };
+    if params.data.len() > WRITE_BYTES_MAX.div_ceil(3) * 4 {
+        return Err(too_large());
+    }
+    let data = STANDARD.decode(&params.data).map_err(|e| {
+        Fault::new(INVALID, format!("cannot write `{}`: `data` is no base64: {e}", path.display()))
+    })?;
+    if data.len() > WRITE_BYTES_MAX {
+        return Err(too_large());
+    }
+    let target = Target {
+        path: target(&path, &params.path)?,
+        if_exists: params.if_exists,
+        expect_sha256: params.expect_sha256.as_deref(),
+    };
+    // Before anything is made; the same is looked at again just before the rename.
+    target.check()?;
+    if params.make_dirs {
+        let dir = target.dir();
+        std::fs::create_dir_all(dir).map_err(|e| failed("make the directory", dir, &e))?;
+    }
+    let created = target.replace(id, |file| file.write_all(&data))?;
+    Ok(WriteReply {
+        path: target.path.to_string_lossy().into_owned(),
+        bytes: data.len() as u64,
+        sha256: hex(&Sha256::digest(&data)),
+        created,
+    })
+}
+
+/// The file to replace, and on which conditions.
+pub(crate) struct Target<'a> {
+    pub(crate) path: PathBuf,
+    pub(crate) if_exists: IfExists,
+    pub(crate) expect_sha256: Option<&'a str>,
+}
+
+impl Target<'_> {
+    /// Replaces it by what `fill` writes; answers whether there was no file before.
+    pub(crate) fn replace(
+        &self,
+        id: &str,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<bool, Fault> {
+        let before = self.check()?;
+        let failed = |e: io::Error| failed("write", &self.path, &e);
+        let temporary = Temporary(self.dir().join(format!(".dispatch-{id}.tmp")));
+        // What replaces a private file is private from its first byte on.
+        let mode = if before.is_some() { 0o600 } else { 0o644 };
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary.0).map_err(failed)?;
+        fill(&mut file).map_err(failed)?;
+        if let Some(before) = &before {
+            keep_owner_and_mode(&file, before).map_err(failed)?;
+        }
+        file.sync_all().map_err(failed)?;
+        drop(file);
+        let lock = lock(self.dir())?;
+        let before = self.check()?;
+        let renamed = match before {
+            None => rename_to_new(&temporary.0, &self.path),
+            Some(_) => std::fs::rename(&temporary.0, &self.path),
+        };
+        match renamed {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(self.conflict("a file came meanwhile"));
+            }
+            renamed => renamed.map_err(failed)?,
+        }
+        // The file is there whatever this answers; some file systems cannot.
+        if let Some(Err(error)) = lock.map(|dir| dir.sync_all()) {
+            tracing::warn!(%error, "a directory could not be synced after a write");
+        }
+        Ok(before.is_none())
+    }
+
+    fn dir(&self) -> &Path {
+        self.path.parent().expect("a path with a file name has a parent")
+    }
+
+    /// What is there now, if it is a file that may be replaced; `None` = nothing is there.
+    fn check(&self) -> Result<Option<Metadata>, Fault> {
+        let found = match std::fs::symlink_metadata(&self.path) {
+            Ok(found) => found,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return match self.expect_sha256 {
+                    None => Ok(None),
+                    Some(_) => Err(self.conflict("there is no file any more")),
+                };
+            }
+            Err(e) => return Err(failed("write", &self.path, &e)),
+        };
+        if !found.is_file() {
+            let found = if found.is_dir() { "a directory" } else { "a device, socket, pipe or link" };
+            let message = format!("cannot write `{}`: it is {found}, not a file", self.path.display());
+            return Err(Fault::new(INVALID, message));
+        }
+        if self.if_exists == IfExists::Fail {
+            return Err(self.conflict(&format!("there is a file of {} bytes already", found.len())));
+        }
+        if let Some(expected) = self.expect_sha256 {
+            let now = self.sha256()?;
+            if now.is_none_or(|now| !now.eq_ignore_ascii_case(expected)) {
+                return Err(self.conflict("it holds something else than expected; read it again"));
+            }
+        }
+        Ok(Some(found))
+    }
+
+    fn conflict(&self, found: &str) -> Fault {
+        let message = format!("cannot write `{}`: {found}", self.path.display());
+        // What cannot be read or is too large has no hash to tell.
+        let sha256 = self.sha256().ok().flatten();
+        Fault::new(CONFLICT, message).with_detail(json!({ "sha256": sha256 }))
+    }
+
+    /// Hash of what is there; `None` when there is more than `HASHED_BYTES_MAX`.
+    fn sha256(&self) -> Result<Option<String>, Fault> {
+        let file = crate::files::open_regular(&self.path)?;
+        let mut file = file.take(HASHED_BYTES_MAX + 1);
+        let (mut hash, mut chunk) = (Sha256::new(), vec![0; CHUNK_BYTES]);
+        loop {
+            match file.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(n) => hash.update(&chunk[..n]),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(failed("read", &self.path, &e)),
+            }
+        }
+        Ok((file.limit() > 0).then(|| hex(&hash.finalize())))
+    }
+}
+
+/// A file that goes away with this value, unless it was renamed.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // After the rename there is nothing to remove.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Follows the links at the end of a path; the last one may point to nothing.
+fn target(path: &Path, asked: &str) -> Result<PathBuf, Fault> {
+    let refused =
+        |found: &str| Err(Fault::new(INVALID, format!("cannot write `{}`: {found}", path.display())));
+    let mut at = path.to_owned();
+    for _ in 0..=LINKS_MAX {
+        if asked.ends_with('/') || at.file_name().is_none() {
+            return refused("it names a directory, not a file");
+        }
+        match std::fs::symlink_metadata(&at) {
+            Ok(found) if found.is_symlink() => {
+                let link = std::fs::read_link(&at).map_err(|e| failed("read the link", &at, &e))?;
+                at.pop();
+                at.push(link);
+            }
+            Ok(_) | Err(_) => return Ok(at),
+        }
+    }
+    refused(&format!("it leads over more than {LINKS_MAX} links"))
+}
+
+fn keep_owner_and_mode(file: &File, before: &Metadata) -> io::Result<()> {
+    let now = file.metadata()?;
+    if (now.uid(), now.gid()) != (before.uid(), before.gid()) {
+        // Only root may give files away; for others the file changes hands, as with every editor.
+        let _ = std::os::unix::fs::fchown(file, Some(before.uid()), Some(before.gid()));
+    }
+    file.set_permissions(Permissions::from_mode(before.mode() & 0o777))
+}
+
+/// Renames to a name that must be free.
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A file system that knows no such rename; a link fails in the same way when the name is taken.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            rustix::fs::linkat(CWD, from, CWD, to, AtFlags::empty()).map_err(io::Error::from)
+        }
+        renamed => renamed.map_err(io::Error::from),
+    }
+}
+
+/// Keeps other writers of this kind, in this host and in others, out of a directory; `None` = it cannot be locked.
+fn lock(dir: &Path) -> Result<Option<File>, Fault> {
+    let Ok(file) = File::open(dir) else { return Ok(None) };
+    for _ in 0..LOCK_TRIES_MAX {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+            // A file system without locks: the check just before the rename is all there is.
+            Ok(()) | Err(_) => return Ok(Some(file)),
+        }
+    }
+    let waited_ms = LOCK_PAUSE.as_millis() * LOCK_TRIES_MAX as u128;
+    let message =
+        format!("cannot write in `{}`: another program has locked it for {waited_ms} ms", dir.display());
+    Err(Fault::new(IO, message))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
