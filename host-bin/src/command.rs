@@ -6,7 +6,7 @@ use crate::exit::{BROKEN_PIPE, FAILED, INTERRUPTED, Refusal};
 use crate::logging;
 use crate::stdin::Stdin;
 use dispatch_contracts::command::{Main, MainParams, OutFrame, Tty};
-use dispatch_contracts::kernel::InstanceState;
+use dispatch_contracts::kernel::{HOST_INSTANCE, InstanceState};
 use dispatch_contracts::op::ERROR_TABLE;
 use dispatch_contracts::tool::OutputStream;
 use dispatch_contracts::{Fault, fault};
@@ -76,7 +76,7 @@ async fn run_in(kernel: &Kernel, name: &str, argv: &[String], signals: &mut Sign
         stderr: rustix::termios::isatty(std::io::stderr()),
     };
     let params = MainParams { argv: argv.to_vec(), tty, cwd: cwd.to_owned() };
-    let host = kernel.attach::<dispatch_contracts::command::Read, _>("host", Stdin);
+    let host = kernel.attach::<dispatch_contracts::command::Read, _>(HOST_INSTANCE, Stdin);
     let call = host.stream_named(Main, name, &params).map_err(|fault| refused(kernel, name, &fault))?;
     match drive(call, signals).await {
         Ok(code) => Ok(code),

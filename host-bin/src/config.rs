@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Most bytes of `config.toml`.
 const CONFIG_BYTES_MAX: u64 = 256 * 1024;
-/// Deepest key of `--set`.
+/// Deepest key of a variable or of `--set`.
 const KEY_PARTS_MAX: usize = 8;
 const PREFIX: &str = "DISPATCH_SET__";
 
@@ -26,6 +26,11 @@ pub(crate) fn merge(
             Refusal::config(format!("`{PREFIX}{name}` is not of the form {PREFIX}INSTANCE__KEY"))
         })?;
         let keys: Vec<String> = key.split("__").map(str::to_lowercase).collect();
+        if keys.iter().any(String::is_empty) || keys.len() > KEY_PARTS_MAX {
+            return Err(Refusal::config(format!(
+                "`{PREFIX}{name}` names no key; write {PREFIX}INSTANCE__KEY"
+            )));
+        }
         let wanted = instance.to_lowercase();
         let Some(found) = plan.instances.iter_mut().find(|i| i.id.replace('-', "_") == wanted) else {
             // Variables are shared between builds, so this may be meant for another one.
@@ -61,7 +66,11 @@ fn user_file(plan: &mut Plan, path: &Path) -> Result<(), Refusal> {
         return Err(cannot(format!("it has {} bytes, at most {CONFIG_BYTES_MAX}", meta.len())));
     }
     let text = std::fs::read_to_string(path).map_err(|e| cannot(e.to_string()))?;
-    let table: toml::Table = toml::from_str(&text).map_err(|e| cannot(e.to_string()))?;
+    let table: toml::Table = toml::from_str(&text).map_err(|e| {
+        // The message alone: the line it is about may hold a key.
+        let line = text[..e.span().map_or(0, |span| span.start).min(text.len())].lines().count().max(1);
+        cannot(format!("line {line}: {}", e.message()))
+    })?;
     for (instance, value) in table {
         let toml::Value::Table(_) = value else {
             return Err(cannot(format!(

@@ -1,6 +1,7 @@
 //! `turn_host.v1/ask`: passed on to whoever answers for people; with nobody there it is a deny.
 
 use crate::Orchestrator;
+use crate::committing::from_kernel;
 use dispatch_sdk::contracts::approvals;
 use dispatch_sdk::contracts::fault::{NO_SERVICE, UNAVAILABLE};
 use dispatch_sdk::contracts::turn::{AllowScope, AskParams, AskReply};
@@ -38,6 +39,7 @@ impl Allowed {
 
 impl Orchestrator {
     pub(crate) async fn ask(self: Arc<Self>, call: Call, params: AskParams) -> Result<AskReply, Fault> {
+        from_kernel(&call)?;
         if self.allowed.holds(&params) {
             return Ok(AskReply::Allow { scope: AllowScope::Conversation });
         }

@@ -4,13 +4,15 @@ use crate::Orchestrator;
 use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::conversations::{Append, AppendParams};
 use dispatch_sdk::contracts::event::TURN_ENDED;
-use dispatch_sdk::contracts::fault::{CANCELLED, CONFLICT, INVALID, PANICKED};
+use dispatch_sdk::contracts::fault::{CANCELLED, CONFLICT, DENIED, INVALID, PANICKED};
+use dispatch_sdk::contracts::kernel::KERNEL_INSTANCE;
 use dispatch_sdk::contracts::turn::CommitParams;
 use dispatch_sdk::{Call, Fault};
 use std::sync::Arc;
 
 impl Orchestrator {
     pub(crate) async fn commit(self: Arc<Self>, call: Call, params: CommitParams) -> Result<Empty, Fault> {
+        from_kernel(&call)?;
         let turn_id = params.turn_id.as_str();
         let over = || Fault::new(CONFLICT, format!("turn `{turn_id}` is over, or never ran here"));
         let turn = self.turns.get(turn_id).ok_or_else(over)?;
@@ -52,4 +54,15 @@ impl Orchestrator {
         appended.await.map_err(|e| Fault::new(PANICKED, format!("the append broke off: {e}")))??;
         Ok(Empty {})
     }
+}
+
+/// `turn_host.v1` reaches whoever made the call that is being served, so others could call it too.
+pub(crate) fn from_kernel(call: &Call) -> Result<(), Fault> {
+    if call.caller() == KERNEL_INSTANCE {
+        return Ok(());
+    }
+    Err(Fault::new(
+        DENIED,
+        format!("`{}` called `turn_host.v1`, which is the kernel's alone to call", call.caller()),
+    ))
 }

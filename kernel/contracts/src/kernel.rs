@@ -9,6 +9,11 @@ use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// Caller id of the kernel's own calls, such as those of `turn_host.v1`. No instance can have it.
+pub const KERNEL_INSTANCE: &str = "kernel";
+/// Caller id of the host binary. No instance can have it.
+pub const HOST_INSTANCE: &str = "host";
+
 /// What an instance is opened with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenParams {

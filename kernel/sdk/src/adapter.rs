@@ -169,7 +169,15 @@ impl<E: Extension> Instance for Adapter<E> {
 
     fn stop(&self) -> Reply<()> {
         let extension = Arc::clone(&self.extension);
-        self.drive(E::START, "`stop`".to_owned(), async move { extension.stop().await })
+        let stopped = self.drive(E::START, "`stop`".to_owned(), async move { extension.stop().await });
+        let inner = Arc::clone(&self.inner);
+        async move {
+            let answer = stopped.await;
+            // The host keeps the instance for good; its threads and background tasks end here.
+            inner.runtime.shut_down();
+            answer
+        }
+        .into_ffi()
     }
 
     fn call(&self, verb: RStr<'_>, ctx: CallCtx, body: SharedBytes) -> Reply<SharedBytes> {

@@ -97,7 +97,8 @@ impl RawStream {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<RawItem, Fault>> {
         loop {
             if let Some(frame) = self.queue.pop_or_wait(cx.waker()) {
-                self.inner.host.credit(self.stream_id, frame.len() as u64);
+                // An empty frame costs one byte of credit, so that it is bounded too.
+                self.inner.host.credit(self.stream_id, frame.len().max(1) as u64);
                 return Poll::Ready(Ok(Item::Frame(frame)));
             }
             match &mut self.reply {

@@ -2,6 +2,7 @@
 
 use super::world::World;
 use dispatch_sdk::Fault;
+use dispatch_sdk::contracts::kernel::KERNEL_INSTANCE;
 use dispatch_sdk::contracts::{Empty, turn};
 use serde_json::{Value, json};
 
@@ -11,7 +12,12 @@ async fn ask(world: &World, conversation_id: &str, tool: &str) -> Value {
         "effect": "exec", "args": { "command": "ls" },
     });
     let params: turn::AskParams = serde_json::from_value(params).expect("a question");
-    let reply = world.ext().call(turn::Ask, &params).await.expect("a question is always answered");
+    let reply = world
+        .ext()
+        .as_caller(KERNEL_INSTANCE)
+        .call(turn::Ask, &params)
+        .await
+        .expect("a question is always answered");
     serde_json::to_value(reply).expect("replies encode")
 }
 
@@ -62,4 +68,13 @@ async fn steering_and_boundary_have_nothing_to_say() {
     let params = turn::BoundaryParams { usage: Default::default() };
     let boundary = world.ext().call(turn::Boundary, &params).await.expect("it answers");
     assert!(boundary.messages.is_none());
+}
+
+#[tokio::test]
+async fn only_the_kernel_may_ask_or_commit() {
+    let world = World::new().await;
+    let params: turn::CommitParams =
+        serde_json::from_value(json!({ "turn_id": "t", "frames_before": 0 })).expect("a commit");
+    let fault = world.ext().call(turn::Commit, &params).await.expect_err("it was the test that called");
+    assert_eq!(fault.code, "denied");
 }

@@ -3,6 +3,7 @@
 use crate::Orchestrator;
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::event::TURN_ENDED;
+use dispatch_sdk::contracts::kernel::KERNEL_INSTANCE;
 use dispatch_sdk::contracts::turn;
 use dispatch_sdk::contracts::turns::{Start, StartParams, StartReply};
 use dispatch_testkit::{FakeHost, FakeOut, Opened};
@@ -201,7 +202,7 @@ impl Script {
     pub(super) async fn commit(&self, frames_before: u64, events: Value) -> Result<(), Fault> {
         let params = json!({ "turn_id": self.turn_id, "frames_before": frames_before, "events": events });
         let params: turn::CommitParams = serde_json::from_value(params).expect("a commit");
-        self.world.ext().call(turn::Commit, &params).await.map(drop)
+        self.world.ext().as_caller(KERNEL_INSTANCE).call(turn::Commit, &params).await.map(drop)
     }
 
     /// Commits the end and answers it.

@@ -10,7 +10,7 @@ use dispatch_abi::SharedBytes;
 use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{
     Explain, ExplainParams, ExplainReply, Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply,
-    Inventory, PointFilters, Started, Update, UpdateParams, VerbInfo,
+    Inventory, KERNEL_INSTANCE, PointFilters, Started, Update, UpdateParams, VerbInfo,
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
 use dispatch_contracts::{Empty, Fault, Verb, turn};
@@ -24,12 +24,9 @@ use std::time::Instant;
 /// Contracts that the kernel answers itself.
 pub(super) const CONTRACTS: &[&str] = &["kernel.v1", "turn.v1", "op.v1"];
 
-/// Id of the kernel's own endpoint.
-const KERNEL: &str = "kernel";
-
 pub(super) fn install(shared: &Arc<Shared>) {
     let service = KernelService { shared: Arc::downgrade(shared) };
-    let endpoint = Endpoint::native(KERNEL, Arc::new(service), false);
+    let endpoint = Endpoint::native(KERNEL_INSTANCE, Arc::new(service), false);
     shared.endpoint.set(endpoint).ok();
     shared.rebuild_table();
 }

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use dispatch_contracts::kernel::{HOST_INSTANCE, KERNEL_INSTANCE};
 use semver::Version;
 use serde_json::Value;
 
@@ -18,6 +19,8 @@ use crate::problem::Problems;
 /// The placement this kernel can run.
 const SUPPORTED: Placement = Placement::InProcess;
 const WORKERS: u32 = 1;
+/// Ids that callees trust: nobody else may be called so.
+const RESERVED: [&str; 2] = [KERNEL_INSTANCE, HOST_INSTANCE];
 
 /// An entry of the build whose extension was found.
 pub(super) struct Draft<'a> {
@@ -34,6 +37,14 @@ impl<'a> Draft<'a> {
         kernel_version: &Version,
         problems: &mut Problems,
     ) -> Option<Self> {
+        if RESERVED.contains(&entry.id.as_str()) {
+            let problem =
+                entry.id.place.problem(format!("`{}` cannot be the id of an instance", entry.id.value));
+            problems.0.push(
+                problem.help("callees know the kernel and the host binary by these ids; choose another"),
+            );
+            return None;
+        }
         let known = chosen(entry, catalog, problems)?;
         let manifest = &known.manifest;
         check_versions(entry, manifest, kernel_version, problems);

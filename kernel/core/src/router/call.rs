@@ -89,6 +89,14 @@ impl CallState {
         false
     }
 
+    /// The call is over: its parent counts one nested call less. Called once, when its entry is taken out.
+    pub(super) fn leave_parent(&self) {
+        if let Some(parent) = &self.parent {
+            parent.children_open.fetch_sub(1, Ordering::AcqRel);
+            parent.sign();
+        }
+    }
+
     /// Notes a sign of life: a frame, or a nested call.
     pub(super) fn sign(&self) {
         let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -127,15 +135,6 @@ impl CallState {
                 return;
             }
             changed.await;
-        }
-    }
-}
-
-impl Drop for CallState {
-    fn drop(&mut self) {
-        if let Some(parent) = self.parent.take() {
-            parent.children_open.fetch_sub(1, Ordering::AcqRel);
-            parent.sign();
         }
     }
 }

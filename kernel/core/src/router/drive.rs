@@ -88,6 +88,7 @@ impl Drop for OpenCall {
     fn drop(&mut self) {
         let call = &self.call;
         call.frames.close();
+        call.leave_parent();
         call.changed.notify_waiters();
         if let Some(stream_id) = call.frames.stream_id() {
             let mut streams = call.caller.streams.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -68,7 +68,7 @@ impl Frames {
             if state.credit <= 0 {
                 return EMIT_FULL;
             }
-            state.credit -= i64::try_from(frame.len()).unwrap_or(i64::MAX);
+            state.credit -= i64::try_from(cost(&frame)).unwrap_or(i64::MAX);
             state.queue.push_back(frame);
             let left = state.credit.max(0);
             if std::mem::replace(&mut state.delivering, true) {
@@ -143,6 +143,11 @@ impl Frames {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a frame takes of the credit, and its reader gives back: its bytes, and one for an empty one.
+pub(super) fn cost(frame: &SharedBytes) -> u64 {
+    frame.len().max(1) as u64
 }
 
 fn hand_over(caller: &Endpoint, stream_id: u64, batch: &[SharedBytes]) {

@@ -122,7 +122,7 @@ impl NativeStream {
                 biased;
                 Some(frame) = self.frames.recv() => {
                     if let Some(state) = &self.state {
-                        state.frames.grant(frame.len() as u64);
+                        state.frames.grant(super::frames::cost(&frame));
                         state.changed.notify_waiters();
                     }
                     return Ok(StreamItem::Frame(frame));
