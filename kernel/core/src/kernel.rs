@@ -120,6 +120,7 @@ impl Kernel {
             endpoint: std::sync::OnceLock::new(),
         });
         service::install(&shared);
+        shared.router.watch_for_abandoned();
         let kernel = Self { shared, lock, crash_reports };
         for planned in plan.instances {
             activate::activate(&kernel.shared, &cache, &crashes, planned).await;

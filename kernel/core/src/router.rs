@@ -3,6 +3,7 @@
 //! It must not know what a verb means, beyond the kernel's own addressing rules.
 //! The routing table is read without a lock; open calls live in a table of shards; no lock is held while foreign code runs.
 
+mod abandoned;
 mod call;
 mod drive;
 mod endpoint;

@@ -1,10 +1,11 @@
 //! The state of one open call, shared by both sides and by the router.
 
+use super::abandoned::Parked;
 use super::endpoint::Endpoint;
 use super::frames::Frames;
 use dispatch_abi::SharedBytes;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 use tokio::sync::Notify;
 
@@ -29,6 +30,9 @@ pub(crate) struct CallState {
     last_sign_ms: AtomicU64,
     children_open: AtomicU32,
     cancelled: AtomicBool,
+    /// Milliseconds after `began` of the first cancel, plus one; 0 = none came.
+    cancelled_ms: AtomicU64,
+    parked: OnceLock<Weak<Parked>>,
     /// Cancelled, over, or credit came.
     pub(crate) changed: Notify,
 }
@@ -73,6 +77,8 @@ impl CallState {
             last_sign_ms: AtomicU64::new(0),
             children_open: AtomicU32::new(0),
             cancelled: AtomicBool::new(false),
+            cancelled_ms: AtomicU64::new(0),
+            parked: OnceLock::new(),
             changed: Notify::new(),
         }
     }
@@ -116,9 +122,30 @@ impl CallState {
         Some(base + std::time::Duration::from_millis(self.silence_ms))
     }
 
+    /// When the first of its limits runs out, or when it was cancelled; `None` = it may go on for ever.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        let cancelled = match self.cancelled_ms.load(Ordering::Acquire) {
+            0 => None,
+            ms => Some(self.began + std::time::Duration::from_millis(ms - 1)),
+        };
+        [self.deadline, self.silent_at(), cancelled].into_iter().flatten().min()
+    }
+
+    pub(super) fn set_parked(&self, parked: Weak<Parked>) {
+        self.parked.set(parked).ok();
+    }
+
+    pub(super) fn parked(&self) -> Option<Arc<Parked>> {
+        self.parked.get()?.upgrade()
+    }
+
     /// Marks it cancelled; true the first time.
     pub(super) fn mark_cancelled(&self) -> bool {
         let first = !self.cancelled.swap(true, Ordering::AcqRel);
+        if first {
+            let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+            self.cancelled_ms.store(ms + 1, Ordering::Release);
+        }
         self.changed.notify_waiters();
         first
     }

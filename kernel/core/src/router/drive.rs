@@ -1,5 +1,6 @@
 //! Drives one call to its end: deadline, silence, cancelling in two phases, panics, bookkeeping.
 
+use super::abandoned::Parked;
 use super::call::CallState;
 use super::endpoint::{Endpoint, Peer};
 use super::native::NativeCall;
@@ -120,7 +121,7 @@ fn tell_cancelled(call: &CallState) {
 }
 
 /// The callee's own future. Polled and dropped inside `catch_unwind`.
-struct Callee {
+pub(super) struct Callee {
     future: Option<BoxFuture<'static, Answer>>,
 }
 
@@ -178,7 +179,7 @@ impl Callee {
         }
     }
 
-    fn drop_future(&mut self, call: &CallState) {
+    pub(super) fn drop_future(&mut self, call: &CallState) {
         let Some(future) = self.future.take() else { return };
         if catch_unwind(AssertUnwindSafe(move || drop(future))).is_err() {
             tracing::error!(instance = %call.callee.id, verb = %call.verb, "a call panicked while it was dropped");
@@ -229,6 +230,10 @@ pub(super) fn from_abi(result: RResult<SharedBytes, dispatch_abi::Fault>) -> Ans
 
 /// A call on its way. Awaiting drives it; dropping it cancels in two phases, the second in the background.
 pub(crate) struct RoutedCall {
+    call: Arc<CallState>,
+    /// Where the parts lie between two polls.
+    parked: Arc<Parked>,
+    /// The parts, during a poll.
     parts: Option<(OpenCall, Callee)>,
     wait: Option<Pin<Box<dyn Future<Output = Ended> + Send>>>,
     /// A cancel or a deadline came; the wait is for the end of the grace time.
@@ -251,11 +256,12 @@ impl RoutedCall {
         if open.call.is_cancelled() {
             tell_cancelled(&open.call);
         }
-        Self { parts: Some((open, callee)), wait: None, ending: None, answer: None }
+        let call = Arc::clone(&open.call);
+        Self { call, parked: Parked::of(open, callee), parts: None, wait: None, ending: None, answer: None }
     }
 
-    pub(super) fn state(&self) -> Option<Arc<CallState>> {
-        self.parts.as_ref().map(|(open, _)| Arc::clone(&open.call))
+    pub(super) fn state(&self) -> Arc<CallState> {
+        Arc::clone(&self.call)
     }
 
     fn finish(&mut self, answer: Answer) -> Poll<Answer> {
@@ -363,9 +369,22 @@ impl Future for RoutedCall {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let this = &mut *self;
+        this.parts = this.parked.take();
+        let polled = this.poll_parts(cx);
+        if polled.is_pending() {
+            this.parked.put_back(this.parts.take());
+        }
+        polled
+    }
+}
+
+impl RoutedCall {
+    fn poll_parts(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+        let this = self;
         loop {
             let Some((open, callee)) = this.parts.as_mut() else {
-                return Poll::Ready(Err(Fault::new(CANCELLED, "a finished call was awaited again")));
+                let again = || Fault::new(CANCELLED, "a finished call was awaited again");
+                return Poll::Ready(Err(this.parked.ended().unwrap_or_else(again)));
             };
             if this.answer.is_none()
                 && let Poll::Ready(answer) = callee.poll(&open.call, cx)
@@ -398,7 +417,7 @@ impl Future for RoutedCall {
 
 impl Drop for RoutedCall {
     fn drop(&mut self) {
-        let Some((open, mut callee)) = self.parts.take() else { return };
+        let Some((open, mut callee)) = self.parked.take() else { return };
         let runtime = open.router.runtime.clone();
         let _entered = runtime.enter();
         self.wait = None;

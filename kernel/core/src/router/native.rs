@@ -97,7 +97,7 @@ pub(crate) enum StreamItem {
 /// A call whose frames are read by the host. Dropping it cancels the call in two phases.
 pub(crate) struct NativeStream {
     router: Arc<Router>,
-    state: Option<Arc<CallState>>,
+    state: Arc<CallState>,
     call: RoutedCall,
     frames: UnboundedReceiver<SharedBytes>,
     answer: Option<Result<SharedBytes, Fault>>,
@@ -121,10 +121,8 @@ impl NativeStream {
             tokio::select! {
                 biased;
                 Some(frame) = self.frames.recv() => {
-                    if let Some(state) = &self.state {
-                        state.frames.grant(super::frames::cost(&frame));
-                        state.changed.notify_waiters();
-                    }
+                    self.state.frames.grant(super::frames::cost(&frame));
+                    self.state.changed.notify_waiters();
                     return Ok(StreamItem::Frame(frame));
                 }
                 answer = &mut self.call => self.answer = Some(answer),
@@ -134,8 +132,6 @@ impl NativeStream {
 
     /// Cancels in its first phase: the callee may still answer with what there is.
     pub(crate) fn cancel(&self) {
-        if let Some(state) = &self.state {
-            self.router.cancel_tree(state);
-        }
+        self.router.cancel_tree(&self.state);
     }
 }

@@ -79,7 +79,7 @@ async fn a_cancelled_call_may_answer_within_the_grace_time_and_leaves_nothing_op
         let mut world = world(1);
         for (act, expected) in [("wait", Ok("\"partial\"")), ("hang", Err(CANCELLED))] {
             let call = world.start(&format!("toy.v1/{act}{kind}"), opts(0, 1, 0)).unwrap();
-            let state = call.state().unwrap();
+            let state = call.state();
             let waiting = tokio::spawn(call);
             world.opened.recv().await.unwrap();
             assert_eq!(world.held(), open_one(kind), "{act}{kind}");
@@ -98,7 +98,7 @@ async fn a_dropped_call_is_cancelled_and_leaves_nothing_open_after_the_grace_tim
         for act in ["wait", "hang"] {
             let world = world(1);
             let call = world.start(&format!("toy.v1/{act}{kind}"), opts(0, 1, 0)).unwrap();
-            let state = call.state().unwrap();
+            let state = call.state();
             drop(call);
             assert!(state.is_cancelled());
             assert_eq!(world.held().0, 1, "{act}{kind} has its grace time");
@@ -166,4 +166,26 @@ async fn a_native_stream_that_was_read_to_its_end_leaves_nothing_open() {
     assert!(matches!(stream.next().await, Ok(StreamItem::End(_))));
     assert_eq!(world.held(), (0, 0, 0, 0));
     assert!(stream.next().await.is_err(), "past its end");
+}
+
+#[tokio::test]
+async fn a_call_that_its_caller_holds_and_never_polls_ends_soon_after_its_limits() {
+    for kind in KINDS {
+        let world = world(1);
+        world.router.watch_for_abandoned();
+        let call = world.start(&format!("toy.v1/hang{kind}"), opts(0, 1, 30)).unwrap();
+        assert_eq!(world.held(), open_one(kind), "hang{kind}");
+        world.settle().await;
+        let fault = call.await.unwrap_err();
+        assert_eq!(fault.code, DEADLINE, "hang{kind}: {}", fault.message);
+    }
+}
+
+#[tokio::test]
+async fn a_call_within_its_limits_is_nobodys_to_end() {
+    let world = world(1);
+    let call = world.start("toy.v1/hang", opts(0, 1, 60_000)).unwrap();
+    world.router.end_abandoned(std::time::Instant::now());
+    assert_eq!(world.held(), open_one(""));
+    drop(call);
 }

@@ -74,7 +74,7 @@ async fn frames_nobody_asked_for_are_dropped_without_credit_and_foreign_ones_are
     assert_eq!(world.router.emit(&world.caller, open.id(), bytes(1)), EMIT_OVER, "not its call");
     drop(call);
     let inline = world.start("toy.v1/wait-inline", opts(0, 5, 0)).unwrap();
-    let id = inline.state().unwrap().id;
+    let id = inline.state().id;
     assert_eq!(world.router.emit(&world.callee, id, bytes(1)), EMIT_OVER, "an inline verb may not emit");
 }
 

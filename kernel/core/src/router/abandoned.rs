@@ -1,0 +1,94 @@
+//! Calls that nobody drives: a caller that holds a call and does not poll it cannot keep it beyond its limits.
+//!
+//! A call that is awaited ends by itself, and earlier; this only finds what its caller has forgotten.
+
+use super::call::CallState;
+use super::drive::{Callee, OpenCall};
+use super::{CANCEL_GRACE, Router};
+use dispatch_contracts::Fault;
+use dispatch_contracts::fault::DEADLINE;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// How often it is looked for forgotten calls.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// What a call gets above its limits before it counts as forgotten.
+const SLACK: Duration = Duration::from_millis(250);
+
+/// Where a call's parts lie between two polls.
+#[derive(Default)]
+pub(super) struct Parked {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    parts: Option<(OpenCall, Callee)>,
+    /// Set when the parts were taken away for good.
+    ended: Option<Fault>,
+}
+
+impl Parked {
+    pub(super) fn of(open: OpenCall, callee: Callee) -> Arc<Self> {
+        let call = Arc::clone(&open.call);
+        let parked = Arc::new(Self::default());
+        parked.lock().parts = Some((open, callee));
+        call.set_parked(Arc::downgrade(&parked));
+        parked
+    }
+
+    /// The parts, for one poll.
+    pub(super) fn take(&self) -> Option<(OpenCall, Callee)> {
+        self.lock().parts.take()
+    }
+
+    pub(super) fn put_back(&self, parts: Option<(OpenCall, Callee)>) {
+        self.lock().parts = parts;
+    }
+
+    /// Why the parts are gone, if they were taken away.
+    pub(super) fn ended(&self) -> Option<Fault> {
+        self.lock().ended.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Router {
+    /// Looks for forgotten calls as long as the router lives.
+    pub(crate) fn watch_for_abandoned(self: &Arc<Self>) {
+        let router: Weak<Self> = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                let Some(router) = router.upgrade() else { return };
+                router.end_abandoned(Instant::now());
+            }
+        });
+    }
+
+    /// Cancels what is beyond its limits, and takes away what was given its grace and is still there.
+    pub(super) fn end_abandoned(&self, now: Instant) {
+        let beyond = |call: &CallState, extra: Duration| call.due_at().is_some_and(|due| due + extra < now);
+        for call in self.calls.find(|call| beyond(call, SLACK)) {
+            if !beyond(&call, SLACK + CANCEL_GRACE) {
+                self.cancel_tree(&call);
+                continue;
+            }
+            let Some(parked) = call.parked() else { continue };
+            // Nothing there: it is being polled this very moment, and so not forgotten.
+            let Some((open, mut callee)) = parked.take() else { continue };
+            let message = format!(
+                "`{}` was held beyond its limits by `{}`, which did not drive it",
+                call.verb, call.caller.id
+            );
+            tracing::warn!(verb = %call.verb, caller = %call.caller.id, "a forgotten call was ended");
+            parked.lock().ended = Some(Fault::new(DEADLINE, message));
+            let _entered = self.runtime.enter();
+            callee.drop_future(&call);
+            drop(open);
+        }
+    }
+}
