@@ -99,9 +99,13 @@ async fn stopping_the_instance_leaves_nothing() {
 #[tokio::test]
 async fn neither_setsid_nor_a_double_fork_nor_nohup_escapes_the_guard() {
     let exec = guarded().await;
-    for escape in
-        ["setsid sleep MARK &", "(setsid sh -c 'sleep MARK & exec sleep MARK' &)", "nohup sleep MARK &"]
-    {
+    for escape in [
+        "setsid sleep MARK &",
+        "(setsid sh -c 'sleep MARK & exec sleep MARK' &)",
+        "nohup sleep MARK &",
+        // An ignored signal stays ignored in what is started.
+        "(trap '' TERM; setsid sh -c 'sleep MARK & exec sleep MARK' &)",
+    ] {
         let mark = mark();
         let line = format!("{escape}\necho up; sleep 61").replace("MARK", &mark);
         let mut stream = exec.stream(Spawn, &sh(&line));

@@ -125,6 +125,38 @@ async fn one_endless_line_without_text_is_bounded_too() {
     assert_eq!(output.matches(char::REPLACEMENT_CHARACTER).count(), 64 * 1024);
 }
 
+/// Most that a flood may add to the process, in KiB (fault test 9).
+const RSS_ADDED_KIB_MAX: u64 = 32 * 1024;
+/// Set in the process of its own that the flood's memory is measured in.
+const MEASURED: &str = "EXEC_LOCAL_MEASURED";
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "memory is measured in a process that runs this test alone")]
+async fn a_line_of_a_gigabyte_costs_the_process_its_bound() {
+    if std::env::var_os(MEASURED).is_none() {
+        let name = "tests::output::a_line_of_a_gigabyte_costs_the_process_its_bound";
+        let own = std::env::current_exe().expect("a test knows its own file");
+        let alone = std::process::Command::new(own).args(["--exact", name]).env(MEASURED, "1").output();
+        let alone = alone.expect("a test can run itself");
+        let said = String::from_utf8_lossy(&alone.stdout);
+        assert!(alone.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let exec = guarded().await;
+    run(&exec, &sh("head -c 4000000 /dev/zero")).await.1.expect("it warms up");
+    let before = peak_rss_kib();
+    let reply = run(&exec, &sh("head -c 1000000000 /dev/zero")).await.1.expect("it ended");
+    assert_eq!((reply.exit_code, reply.output_bytes), (Some(0), 1_000_000_000));
+    let added = peak_rss_kib() - before;
+    assert!(added <= RSS_ADDED_KIB_MAX, "{added} KiB were added to {before} KiB");
+}
+
+fn peak_rss_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("a Linux machine");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it is always there");
+    line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+}
+
 #[tokio::test]
 async fn a_program_whose_output_nobody_reads_still_meets_its_timeout() {
     let exec = guarded().await;
