@@ -10,7 +10,7 @@ use dispatch_sdk::contracts::exec::{
     StatParams, StatReply,
 };
 use dispatch_sdk::fault::{DENIED, INVALID, IO, NOT_FOUND};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC};
 use std::collections::BinaryHeap;
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
@@ -98,7 +98,19 @@ pub(crate) fn open_regular(path: &Path) -> Result<File, Fault> {
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| failed("read", path, &e.into()))?;
     let file = File::from(file);
     let opened = file.metadata().map_err(|e| failed("read", path, &e))?;
-    if opened.is_file() { Ok(file) } else { refuse(&opened) }
+    if !opened.is_file() {
+        return refuse(&opened);
+    }
+    // Read by this process, such files show this process: its environment with its keys, its memory.
+    let place = rustix::fs::fstatfs(&file).map_err(|e| failed("read", path, &e.into()))?;
+    if place.f_type == PROC_SUPER_MAGIC {
+        let message = format!(
+            "`{}` shows the host's own process and is not read; a program can be run instead",
+            path.display()
+        );
+        return Err(Fault::new(DENIED, message));
+    }
+    Ok(file)
 }
 
 fn read_at(file: &File, offset: u64, bytes_max: usize) -> io::Result<Vec<u8>> {

@@ -47,6 +47,19 @@ fn the_environment_of_a_program_holds_no_key() {
 }
 
 #[test]
+fn the_hosts_own_environment_is_no_file_that_a_model_can_read() {
+    let host = Host::new(Script::steps(vec![
+        vec![Action::tool_call("read_file", json!({ "path": "/proc/self/environ" }))],
+        vec![Action::text("{{last_tool_result}}")],
+    ]));
+    let mut command = host.command(&["--json", "show"]);
+    command.env("OPENAI_API_KEY", "sk-canary");
+    let ran = crate::host::Ran::of(command.output().expect("started"));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("tool_result") && !ran.stdout.contains("canary"), "{}", ran.stdout);
+}
+
+#[test]
 fn a_build_that_denies_is_not_asked_about() {
     let host = Host::new(touch_then_answer());
     let text = format!(

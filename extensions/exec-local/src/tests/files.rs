@@ -95,8 +95,22 @@ async fn a_file_is_read_in_pieces_and_the_last_one_is_known() {
     assert_eq!(place.read("file", 4, 6).await, Ok(reply(b"456789", 10, true)));
     assert_eq!(place.read("file", 10, 4).await, Ok(reply(b"", 10, true)));
     assert_eq!(place.read("file", u64::MAX - 8, 4).await.expect_err("no such offset").code, "io");
-    let bounded = place.read("/dev/../proc/self/maps", 0, 0).await.expect("a file without a size");
-    assert!(bounded.eof && bounded.file_bytes == 0 && !bounded.data.is_empty());
+}
+
+#[tokio::test]
+async fn what_shows_the_hosts_own_process_is_refused_by_whatever_path() {
+    let place = Place::new().await;
+    std::os::unix::fs::symlink("/proc/self/environ", place.path().join("link"))
+        .expect("the directory is ours");
+    for path in [
+        "/proc/self/environ",
+        "/proc/self/mem",
+        "/dev/../proc/self/maps",
+        "/proc/self/root/proc/1/environ",
+        "link",
+    ] {
+        assert_eq!(place.read(path, 0, 0).await.expect_err(path).code, "denied", "{path}");
+    }
 }
 
 #[tokio::test]

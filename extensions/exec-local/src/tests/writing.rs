@@ -107,7 +107,6 @@ async fn files_of_the_kernel_are_neither_replaced_nor_read_without_end() {
     }
     let read =
         |path: &str| ReadParams { path: path.to_owned(), cwd: "/".to_owned(), offset: 0, bytes_max: 0 };
-    assert_eq!(place.exec.call(Read, &read("/proc/self/mem")).await.expect_err("page 0").code, "io");
     symlink("loop", place.path("loop")).expect("the directory is ours");
     assert_eq!(place.exec.call(Read, &read(&place.shown("loop"))).await.expect_err("a loop").code, "io");
 }
