@@ -16,3 +16,5 @@ mod policy;
 mod swap;
 #[path = "stories/terminal.rs"]
 mod terminal;
+#[path = "stories/tools.rs"]
+mod tools;
