@@ -91,12 +91,17 @@ impl Target<'_> {
             keep_owner_and_mode(&file, before).map_err(failed)?;
         }
         file.sync_all().map_err(failed)?;
-        drop(file);
         let lock = lock(self.dir())?;
         let before = self.check()?;
-        let renamed = match before {
-            None => rename_to_new(&temporary.0, &self.path),
-            Some(_) => std::fs::rename(&temporary.0, &self.path),
+        if let Some(before) = &before {
+            // It may be another file than at the first look.
+            keep_owner_and_mode(&file, before).map_err(failed)?;
+        }
+        drop(file);
+        let renamed = match self.if_exists {
+            IfExists::Fail => rename_to_new(&temporary.0, &self.path),
+            // One that came this very moment is replaced like any other; one that was expected is another matter.
+            IfExists::Replace => std::fs::rename(&temporary.0, &self.path),
         };
         match renamed {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {

@@ -182,6 +182,21 @@ fn a_change_while_the_new_content_is_written_is_a_conflict() {
 }
 
 #[test]
+fn a_private_file_that_came_meanwhile_is_replaced_and_stays_private() {
+    use std::os::unix::fs::MetadataExt as _;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("f");
+    let target = Target { path: path.clone(), if_exists: IfExists::Replace, expect_sha256: None };
+    let came = |_: &mut fs::File| {
+        put(&path, "theirs", 0o600);
+        Ok(())
+    };
+    assert_eq!(target.replace("1", came), Ok(false), "at the last look there was one");
+    assert_eq!(fs::metadata(&path).expect("it is there").mode() & 0o777, 0o600);
+    assert_eq!(text(&path), "");
+}
+
+#[test]
 fn a_full_disk_is_said_and_leaves_the_old_file_and_no_other() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("f");
