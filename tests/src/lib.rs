@@ -4,8 +4,10 @@
 //! need `cargo house`, which builds the workspace first and names the directory in [`BIN_DIR_VARIABLE`].
 
 mod cargo;
+mod mutant;
 
 pub use cargo::{cargo, metadata};
+pub use mutant::{MUTANTS_DIR, Mutant, RedTest, mutants};
 
 use std::path::{Path, PathBuf};
 

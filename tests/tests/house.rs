@@ -15,6 +15,7 @@ mod house {
     mod layering;
     mod libraries;
     mod licences;
+    mod mutants;
     mod unsafe_code;
     mod words;
 }

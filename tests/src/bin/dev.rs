@@ -10,6 +10,8 @@ mod build;
 mod demo;
 #[path = "dev/house_run.rs"]
 mod house_run;
+#[path = "dev/mutants.rs"]
+mod mutants;
 #[path = "dev/tally.rs"]
 mod tally;
 
@@ -20,6 +22,7 @@ usage: cargo demo                 build the workspace and show one turn, offline
        cargo house [ARGS…]        build the workspace and run all its tests; ARGS go to `cargo test`
        cargo house a_name         … those whose name holds `a_name`
        cargo house -p house       … those of one package
+       cargo house mutants [NAME…]  plant each bug of `tests/mutants` and see its test fail (takes minutes)
        dev abi-fixtures           build the ABI fixtures alone, after the workspace (`cargo house` does both)";
 
 fn main() -> ExitCode {
@@ -29,7 +32,13 @@ fn main() -> ExitCode {
         Some("abi-fixtures") if args.len() == 0 => {
             build::target_dir().and_then(|dir| abi_fixtures::build(&dir)).map(|()| ExitCode::SUCCESS)
         }
-        Some("house") => house_run::run(args.collect()),
+        Some("house") => {
+            let args: Vec<String> = args.collect();
+            match args.split_first() {
+                Some((first, names)) if first == "mutants" => mutants::run(names),
+                _ => house_run::run(args),
+            }
+        }
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
