@@ -5,6 +5,7 @@ use super::world::{opts, world};
 use dispatch_contracts::fault::{CANCELLED, DEADLINE, INVALID, OVERLOADED, PANICKED};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 const KINDS: [&str; 3] = ["", "-inline", "-long"];
 
@@ -116,7 +117,9 @@ async fn children_are_cancelled_with_their_parent() {
     let child_call = world.opened.recv().await.unwrap();
     let state = world.router.calls.get(child_call.id()).unwrap().parent.clone().unwrap();
     world.router.cancel_tree(&state);
-    child_call.cancelled().await;
+    // Left alone it would end as well, but much later.
+    let told = tokio::time::timeout(Duration::from_secs(2), child_call.cancelled()).await;
+    assert!(told.is_ok(), "the child was not cancelled");
     assert!(child.await.unwrap().is_ok());
     assert!(parent.await.unwrap().is_ok());
     drop((child_call, state));
