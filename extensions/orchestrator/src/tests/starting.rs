@@ -134,6 +134,8 @@ async fn of_two_starts_on_one_conversation_one_runs() {
     let fault = world.start(second).await.expect_err("one turn at a time");
     assert_eq!(fault.code, "turn_in_flight");
     assert_eq!(fault.detail["turn_id"], json!(first.turn_id));
+    // The first may not have come to its run yet when the second is refused.
+    world.until(|state| !state.run_params.is_empty()).await;
     world.change(|state| assert_eq!((state.n_seals, state.run_params.len()), (0, 1)));
     assert_eq!(world.host.calls_of("kernel.v1/host_alive"), Vec::<Value>::new(), "our own host lives");
 }
