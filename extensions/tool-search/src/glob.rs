@@ -1,0 +1,32 @@
+//! `glob`: paths by their names.
+
+use crate::args::GlobArgs;
+use crate::names::Names;
+use crate::output::Output;
+use crate::place::Place;
+use crate::stop::Stop;
+use crate::walk::walk;
+use dispatch_sdk::contracts::tool::RunReply;
+use serde_json::json;
+use std::ops::ControlFlow;
+
+/// Errors: what the model is told.
+pub(crate) fn glob(args: &GlobArgs, cwd: &str, stop: &Stop) -> Result<RunReply, String> {
+    let names = Names::new(&args.pattern)?;
+    let place = Place::resolve(cwd, &args.path)?;
+    if !place.is_directory {
+        return Err(format!("cannot search `{}` for names: it is a file; name a directory", args.path));
+    }
+    let mut output = Output::default();
+    let walked = walk(&place.root, args.hidden, stop, |entry, _| {
+        let path = entry.path();
+        if names.is_match(&place.root, path) && !output.push_path(&place.shown(path)) {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    });
+    let detail = json!({ "paths": output.n_found, "more": output.more || walked.stopped.is_some() });
+    let skipped = if args.hidden { "ignored" } else { "hidden (see `hidden`) and ignored" };
+    let nothing = format!("(no file below `{}` matches; {skipped} files were not looked at)", args.path);
+    Ok(RunReply { content: output.finish("paths", &nothing, &walked), is_error: false, detail })
+}

@@ -1,0 +1,51 @@
+//! The files below a directory, in the order of their paths, without what version control ignores.
+//!
+//! It must not know what is sought in them.
+
+use crate::stop::{Stop, Stopped};
+use ignore::{DirEntry, WalkBuilder};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// How a walk went.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Walked {
+    pub(crate) stopped: Option<Stopped>,
+    /// Files and directories that could not be read.
+    pub(crate) n_unread: u64,
+}
+
+/// Visits everything but directories; links are visited, never followed.
+pub(crate) fn walk(
+    root: &Path,
+    hidden: bool,
+    stop: &Stop,
+    mut visit: impl FnMut(&DirEntry, &mut Walked) -> ControlFlow<()>,
+) -> Walked {
+    let mut walked = Walked::default();
+    let mut builder = WalkBuilder::new(root);
+    builder
+        .hidden(!hidden)
+        .follow_links(false)
+        .require_git(false)
+        // It lies wherever the environment says, and would make answers depend on it.
+        .git_global(false)
+        .sort_by_file_name(Ord::cmp)
+        .filter_entry(|entry| entry.depth() == 0 || entry.file_name() != ".git");
+    for entry in builder.build() {
+        walked.stopped = stop.reached();
+        if walked.stopped.is_some() {
+            break;
+        }
+        match entry {
+            Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_dir()) => {}
+            Ok(entry) => {
+                if visit(&entry, &mut walked).is_break() {
+                    break;
+                }
+            }
+            Err(_) => walked.n_unread += 1,
+        }
+    }
+    walked
+}
