@@ -2,7 +2,7 @@
 //!
 //! It must not know patterns.
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, PROC_SUPER_MAGIC};
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -28,6 +28,11 @@ impl Place {
         if !metadata.is_dir() && !metadata.is_file() {
             return Err(format!("cannot search `{path}`: it is a device, socket or pipe"));
         }
+        if rustix::fs::statfs(&root).map_err(|e| failed(e.into()))?.f_type == PROC_SUPER_MAGIC {
+            return Err(format!(
+                "cannot search `{path}`: what lies in /proc is the host's own, not a tool's"
+            ));
+        }
         let cwd = Path::new(cwd).canonicalize().unwrap_or_else(|_| PathBuf::from(cwd));
         Ok(Self { root, is_directory: metadata.is_dir(), cwd })
     }
@@ -50,10 +55,12 @@ fn one_line(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// `None` for anything but a regular file, whatever it was when it was listed; opening never waits for a writer.
+/// `None` for anything but a regular file outside /proc, whatever it was when it was listed; opening never waits for a writer.
 pub(crate) fn open_regular(path: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
     // The flags are bits of a C `int`; none of these is its sign.
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    Ok(file.metadata()?.is_file().then_some(file))
+    // The host's environment and memory look like files there.
+    let is_of_processes = rustix::fs::fstatfs(&file)?.f_type == PROC_SUPER_MAGIC;
+    Ok((!is_of_processes && file.metadata()?.is_file()).then_some(file))
 }

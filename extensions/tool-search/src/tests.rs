@@ -140,6 +140,19 @@ async fn a_path_that_cannot_be_searched_says_why() {
 }
 
 #[tokio::test]
+async fn the_hosts_own_environment_and_memory_are_not_searched() {
+    let world = world(&[]).await;
+    std::os::unix::fs::symlink("/proc/self", world.directory.path().join("link")).expect("a link");
+    for path in ["/proc", "/proc/self/environ", "/proc/self/status", "link/status"] {
+        assert_eq!(
+            world.said("grep", json!({ "pattern": ".", "path": path })).await,
+            bad(&format!("cannot search `{path}`: what lies in /proc is the host's own, not a tool's"))
+        );
+    }
+    assert!(open_regular(Path::new("/proc/self/status")).expect("it opens").is_none());
+}
+
+#[tokio::test]
 async fn nothing_found_says_what_was_not_looked_at() {
     let world = world(&[("f", "text\n")]).await;
     assert_eq!(
