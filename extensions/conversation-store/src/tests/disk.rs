@@ -29,6 +29,8 @@ pub(super) struct Disk {
     pub(super) id: u64,
     entries: Mutex<BTreeMap<String, (String, u64)>>,
     version: AtomicU64,
+    /// One commit at a time: what it requires still holds when it writes.
+    committing: Mutex<()>,
     fails: Mutex<VecDeque<Fail>>,
     reads_fail: AtomicBool,
     /// Commits wait while a test holds it.
@@ -69,6 +71,7 @@ impl Disk {
     }
 
     fn commit(&self, params: &storage::CommitParams) -> Result<storage::CommitReply, Fault> {
+        let _alone = self.committing.lock().unwrap();
         let fail = self.fails.lock().unwrap().pop_front();
         match fail {
             Some(Fail::NoSpace) => return Err(Fault::new(NO_SPACE, "the disk is full")),
