@@ -52,6 +52,7 @@ async fn boot_and_run(invocation: &Invocation, name: &str, argv: &[String]) -> R
         clock: Arc::new(SystemClock),
         log_level_max: logging::level_max(),
         policy,
+        trust: Arc::new(dispatch_kernel::TrustNothing),
     };
     let mut signals = Signals::listen()?;
     let kernel = tokio::select! {

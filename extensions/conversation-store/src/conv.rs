@@ -221,6 +221,7 @@ fn show(id: &str, turn_id: &str, watchers: &[Arc<Watcher>], seq: u64, at: u64, p
     }
     let event = Event {
         seq,
+        seq_first: None,
         conversation_id: id.to_owned(),
         turn_id: Some(turn_id.to_owned()),
         at,

@@ -61,6 +61,7 @@ impl Head {
             cwd: self.cwd.clone(),
             provider: self.provider.clone(),
             model: self.model.clone(),
+            archived: false,
         }
     }
 }

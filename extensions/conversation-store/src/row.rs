@@ -53,6 +53,7 @@ impl Row {
     pub(crate) fn into_event(self, conversation_id: &str, after: u64) -> Event {
         Event {
             seq: self.seq,
+            seq_first: (self.seq_first < self.seq).then_some(self.seq_first),
             conversation_id: conversation_id.to_owned(),
             turn_id: Some(self.turn_id),
             at: self.at,

@@ -116,6 +116,7 @@ where
         intent,
         idempotent: false,
         stream: false,
+        frame_schema: Value::Null,
         examples: Vec::new(),
         error_codes: Vec::new(),
         surface: SurfaceHints::default(),
@@ -126,6 +127,7 @@ fn surface(method: &str, last: &str, word: &str) -> SurfaceHints {
     SurfaceHints {
         http_method: method.to_owned(),
         http_path: format!("/v1/conversations/{{conversation_id}}/{last}"),
+        http_status: 0,
         cli_words: vec![word.to_owned()],
     }
 }

@@ -7,7 +7,7 @@ use crate::verb::{Limits, Mode, Verb};
 use serde::{Deserialize, Serialize};
 
 /// A command as `start` contributes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CommandSpec {
     /// The word after `dispatch`.
     pub name: String,
@@ -19,7 +19,7 @@ pub struct CommandSpec {
 }
 
 /// One option of a command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OptionSpec {
     /// `--conversation`, or the name of a positional argument.
     pub name: String,

@@ -47,6 +47,9 @@ pub struct Conversation {
     /// Model of the last turn.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub model: String,
+    /// Put away: lists leave it out unless they are asked. A new turn brings it back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub archived: bool,
 }
 
 /// An open turn and the process that runs it.
@@ -98,6 +101,13 @@ pub struct ListParams {
     /// Only those less recently active than this, unix ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
+    /// With `before`: of those active at that very moment, only those that come after this one. The last `active_at`
+    /// and `id` of a page are where the next one begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_id: Option<String>,
+    /// Those that are put away, instead of the others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub archived: bool,
 }
 
 /// A page.
@@ -107,6 +117,211 @@ pub struct ListReply {
     pub conversations: Vec<Conversation>,
     /// There are older ones.
     pub has_older: bool,
+}
+
+/// `conversations.v1/create`: makes an empty conversation; durable before its reply. Codes: `conflict`, it exists.
+pub struct Create;
+
+impl Verb for Create {
+    type Params = CreateParams;
+    type Reply = CreateReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "conversations.v1/create";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(30_000);
+}
+
+/// The new one. What is set here is what its first turn starts from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateParams {
+    /// `[A-Za-z0-9_-]{1,64}`; absent = a new UUIDv7.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<String>,
+    /// Absent = from the first input. At most [`TITLE_CHARS_MAX`] characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Absolute working directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Model; needs `provider`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// The conversation as it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreateReply {
+    /// It.
+    pub conversation: Conversation,
+    /// Whether it survives a power cut.
+    pub durable: bool,
+}
+
+/// `conversations.v1/rename`: sets the title.
+pub struct Rename;
+
+impl Verb for Rename {
+    type Params = RenameParams;
+    type Reply = Conversation;
+    type Frame = NoFrame;
+    const NAME: &'static str = "conversations.v1/rename";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(30_000);
+}
+
+/// Which one, and its title.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RenameParams {
+    /// The conversation.
+    pub conversation_id: String,
+    /// Not blank, at most [`TITLE_CHARS_MAX`] characters, no control characters.
+    pub title: String,
+}
+
+/// Most characters of a title.
+pub const TITLE_CHARS_MAX: usize = 200;
+
+/// `conversations.v1/archive`: puts a conversation away, or brings it back. Nothing is deleted.
+pub struct Archive;
+
+impl Verb for Archive {
+    type Params = ArchiveParams;
+    type Reply = Conversation;
+    type Frame = NoFrame;
+    const NAME: &'static str = "conversations.v1/archive";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(30_000);
+}
+
+/// Which one, and whether it is put away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveParams {
+    /// The conversation.
+    pub conversation_id: String,
+    /// False brings it back.
+    #[serde(default = "yes")]
+    pub archived: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// `conversations.v1/open_turns`: every conversation with an open turn, whoever runs it.
+pub struct OpenTurns;
+
+impl Verb for OpenTurns {
+    type Params = Empty;
+    type Reply = OpenTurnsReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "conversations.v1/open_turns";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(60_000);
+}
+
+/// The open turns, oldest activity first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenTurnsReply {
+    /// Each with `open_turn`.
+    pub conversations: Vec<Conversation>,
+}
+
+/// `conversations.v1/adopt`: takes over the open turn of a dead host, if nothing but its input was written of it.
+///
+/// Such a turn waited for its start; running it now is running it once. Any other stays as it is, for `seal`.
+pub struct Adopt;
+
+impl Verb for Adopt {
+    type Params = AdoptParams;
+    type Reply = AdoptReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "conversations.v1/adopt";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(30_000);
+}
+
+/// Which turn, and who takes it over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdoptParams {
+    /// The conversation.
+    pub conversation_id: String,
+    /// The turn that must be the open one; another is `conflict`.
+    pub turn_id: String,
+    /// The host process that it was of, which must be dead; another is `conflict`.
+    pub dead_host_id: String,
+    /// This host process.
+    pub host_id: String,
+}
+
+/// Whether it was taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdoptReply {
+    /// False: it had begun already.
+    pub adopted: bool,
+    /// When the conversation was made, unix ms.
+    pub created_at: u64,
+}
+
+/// `conversations.v1/history`: a window of the messages, as they are kept.
+pub struct History;
+
+impl Verb for History {
+    type Params = HistoryParams;
+    type Reply = HistoryReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "conversations.v1/history";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(30_000);
+}
+
+/// Most messages in one window.
+pub const HISTORY_LIMIT_MAX: usize = 500;
+
+/// Which window: with `since` the first `limit` from there on; else the last `limit` below `before`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryParams {
+    /// The conversation.
+    pub conversation_id: String,
+    /// First position, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// Position after the last; absent = the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// Most messages, up to [`HISTORY_LIMIT_MAX`]; 0 = that.
+    #[serde(default)]
+    pub limit: usize,
+}
+
+/// A window of the messages.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryReply {
+    /// Ascending.
+    pub messages: Vec<PlacedMessage>,
+    /// There are messages before the first.
+    pub has_older: bool,
+    /// There are messages after the last.
+    pub has_newer: bool,
+    /// Messages of the conversation.
+    pub messages_total: u64,
+    /// Rows that could not be read and were left out.
+    #[serde(default)]
+    pub skipped: u64,
+}
+
+/// A message and where it stands.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct PlacedMessage {
+    /// From 0.
+    pub position: u64,
+    /// A raw `message::Message`.
+    pub message: Box<RawValue>,
 }
 
 /// `conversations.v1/begin`: makes the conversation if need be and opens a turn in it, with its input, in one commit.
@@ -311,7 +526,7 @@ pub struct EventsParams {
 }
 
 /// A page of the log.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EventsReply {
     /// Ascending.
     pub events: Vec<Event>,

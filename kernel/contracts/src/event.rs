@@ -53,10 +53,14 @@ pub struct EventBody {
 }
 
 /// The envelope: one event as every client sees it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Event {
     /// Cursor. A row of several deltas carries its last number.
     pub seq: u64,
+    /// First number of a row of several deltas; absent = `seq`. A client that shows a block replaces what it has of
+    /// these numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq_first: Option<u64>,
     /// Whose log it is.
     pub conversation_id: String,
     /// The turn it belongs to, if any.

@@ -35,7 +35,7 @@ pub enum Point {
 }
 
 /// How much of the value a filter wants to see; less is cheaper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reads {
     /// Nothing of the value; only the call's meta.
@@ -50,7 +50,7 @@ pub enum Reads {
 }
 
 /// What happens to the turn when a filter fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFault {
     /// The value before the filter passes on; a notice is shown.
@@ -61,7 +61,7 @@ pub enum OnFault {
 }
 
 /// A filter as `start` contributes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FilterSpec {
     /// Unique in the build.
     pub name: String,

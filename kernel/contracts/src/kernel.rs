@@ -6,6 +6,7 @@ use crate::op::OpSpec;
 use crate::provider::ProviderSpec;
 use crate::tool::ToolSpec;
 use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -87,7 +88,7 @@ pub struct VerbInfo {
 }
 
 /// Contributions with their details; every name must be declared in the manifest.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Contributions {
     /// Tools.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -110,7 +111,7 @@ pub struct Contributions {
 }
 
 /// An engine as `start` contributes it; called as `engine.v1/…#name`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EngineSpec {
     /// Name after `#`.
     pub name: String,
@@ -134,7 +135,7 @@ impl Verb for Inventory {
 }
 
 /// What this host is made of.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InventoryReply {
     /// Kernel version.
     pub kernel: String,
@@ -147,7 +148,7 @@ pub struct InventoryReply {
 }
 
 /// One instance.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceInfo {
     /// Instance id.
     pub id: String,
@@ -166,19 +167,88 @@ pub struct InstanceInfo {
     /// Contracts it answers.
     #[serde(default)]
     pub provides: Vec<String>,
+    /// Verbs of `instance.v1` that it serves, without the contract: `check`, `drain`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub serves: Vec<String>,
     /// What it contributes.
     #[serde(default)]
     pub contributes: Contributions,
 }
 
 /// Whether an instance runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceState {
     /// It answers calls.
     Active,
     /// It does not; the reason says why.
     Disabled,
+}
+
+/// `kernel.v1/extensions`: the inventory without its details.
+pub struct Extensions;
+
+impl Verb for Extensions {
+    type Params = Empty;
+    type Reply = ExtensionsReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "kernel.v1/extensions";
+    const MODE: Mode = Mode::Inline;
+    const LIMITS: Limits = Limits::short(1_000);
+}
+
+/// The instances of the build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExtensionsReply {
+    /// In order of activation; disabled ones last.
+    pub extensions: Vec<ExtensionInfo>,
+}
+
+/// One instance, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExtensionInfo {
+    /// Instance id.
+    pub id: String,
+    /// Extension id.
+    pub from: String,
+    /// Extension version.
+    pub version: String,
+    /// `active`, or `disabled` with a reason.
+    pub state: InstanceState,
+    /// Why it is disabled; empty when active.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Contracts it answers.
+    #[serde(default)]
+    pub provides: Vec<String>,
+}
+
+/// `kernel.v1/trusted`: whether what lies in a directory may act: be read as configuration or as instructions.
+///
+/// A person said so with `dispatch trust`, of this directory or of one above it.
+pub struct Trusted;
+
+impl Verb for Trusted {
+    type Params = TrustedParams;
+    type Reply = TrustedReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "kernel.v1/trusted";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(5_000);
+}
+
+/// Which directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedParams {
+    /// Absolute; links are followed.
+    pub dir: String,
+}
+
+/// Whether it is trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedReply {
+    /// A directory that cannot be looked at is not.
+    pub trusted: bool,
 }
 
 /// `kernel.v1/update`: replaces what the calling instance contributes, within what its manifest declares.
@@ -258,7 +328,7 @@ impl Verb for Health {
 }
 
 /// Numbers of the running host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HealthReply {
     /// Calls open now.
     pub calls_open: u64,
@@ -269,7 +339,7 @@ pub struct HealthReply {
 }
 
 /// Numbers of one instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceHealth {
     /// Instance id.
     pub id: String,

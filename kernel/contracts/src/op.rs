@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// What an op does to the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Intent {
     /// Looks.
@@ -20,7 +20,7 @@ pub enum Intent {
 }
 
 /// An op as `start` contributes it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OpSpec {
     /// `<noun>.<verb>`, such as `turns.start`.
     pub id: String,
@@ -40,6 +40,9 @@ pub struct OpSpec {
     /// Whether it emits frames.
     #[serde(default)]
     pub stream: bool,
+    /// JSON Schema of a frame; `null` when it emits none.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub frame_schema: Value,
     /// Inputs with what they answer; run as tests.
     #[serde(default)]
     pub examples: Vec<OpExample>,
@@ -52,7 +55,7 @@ pub struct OpSpec {
 }
 
 /// An input and the output's shape.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OpExample {
     /// What it shows.
     pub summary: String,
@@ -61,7 +64,7 @@ pub struct OpExample {
 }
 
 /// How projections show an op.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SurfaceHints {
     /// HTTP method.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -69,9 +72,16 @@ pub struct SurfaceHints {
     /// HTTP path with `{field}` places.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub http_path: String,
+    /// HTTP status of a success; 0 = 200.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub http_status: u16,
     /// Words on the command line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cli_words: Vec<String>,
+}
+
+fn is_zero(status: &u16) -> bool {
+    *status == 0
 }
 
 /// Wire name of `op.v1/run`, to which `#<id>` is added. Parameters, frames and reply are those of the op's verb.
@@ -90,14 +100,14 @@ impl Verb for List {
 }
 
 /// Every op of the build.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ListReply {
     /// Sorted by id.
     pub ops: Vec<ListedOp>,
 }
 
 /// An op with its place and fingerprint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ListedOp {
     /// Who contributes it.
     pub instance: String,
@@ -121,7 +131,9 @@ pub const ERROR_TABLE: &[(&str, u16, u8, i32)] = &[
     (crate::fault::NO_SERVICE, 503, 78, -32601),
     (crate::fault::CONFLICT, 409, 75, -32003),
     ("turn_in_flight", 409, 75, -32003),
+    ("stale", 410, 1, -32003),
     (crate::fault::TOO_LARGE, 413, 1, -32602),
+    ("no_space", 507, 75, -32004),
     (crate::fault::OVERLOADED, 503, 75, -32004),
     (crate::fault::UNAVAILABLE, 503, 75, -32004),
     ("no_provider", 503, 78, -32004),

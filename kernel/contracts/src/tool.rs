@@ -22,7 +22,7 @@ pub enum Effect {
 }
 
 /// Where a tool can act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Locality {
     /// Wherever the conversation's computer is.
@@ -33,7 +33,7 @@ pub enum Locality {
 }
 
 /// A tool as `start` contributes it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ToolSpec {
     /// `[a-zA-Z0-9_-]{1,64}`, as providers demand.
     pub name: String,

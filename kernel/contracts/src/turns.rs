@@ -1,12 +1,12 @@
 //! `turns.v1`: starting, stopping, watching and explaining turns. Single-valued; its verbs are ops: `turns.start`,
-//! `turns.stop`, `turns.watch`, `turns.explain`.
+//! `turns.stop`, `turns.watch`, `turns.explain`, and `models.list` for `models`.
 //!
 //! Codes: `turn_in_flight`, `not_found`, `invalid`, `no_provider` (detail: why each provider is not ready), `stale`.
 
 use crate::event::{DeniedBy, Event, TurnEnded, TurnError};
 use crate::filter::Point;
 use crate::message::ToolStatus;
-use crate::provider::{FaultClass, Finish, Usage};
+use crate::provider::{FaultClass, Finish, ModelInfo, ProviderSpec, Usage};
 use crate::tool::Effect;
 use crate::verb::{Limits, Mode, NoFrame, Verb};
 use schemars::JsonSchema;
@@ -131,6 +131,47 @@ pub struct WatchParams {
 pub struct WatchReply {
     /// Last number shown.
     pub cursor: u64,
+}
+
+/// `turns.v1/models`: every provider of the build, and the models it offers.
+pub struct Models;
+
+impl Verb for Models {
+    type Params = ModelsParams;
+    type Reply = ModelsReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "turns.v1/models";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(20_000);
+}
+
+/// Of whom.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelsParams {
+    /// One provider; absent = all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+}
+
+/// Who offers what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelsReply {
+    /// In order of activation.
+    pub providers: Vec<ProviderModels>,
+}
+
+/// A provider and its models. One that cannot be asked says why and keeps nobody else from answering.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProviderModels {
+    /// The provider.
+    #[serde(flatten)]
+    pub provider: ProviderSpec,
+    /// In the endpoint's order; empty when it could not be asked.
+    pub models: Vec<ModelInfo>,
+    /// Why it could not be asked; empty when it could.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub fault: String,
 }
 
 /// `turns.v1/explain`: what happened in a turn, step by step, made from the log alone.

@@ -18,7 +18,8 @@ pub(crate) enum ContractKind {
 /// Answered by the kernel and by nobody else.
 const KERNEL: [&str; 2] = ["kernel.v1", "turn.v1"];
 /// Many-valued: a verb names its target after `#`.
-const BY_NAME: [&str; 6] = ["command.v1", "engine.v1", "filter.v1", "op.v1", "provider.v1", "tool.v1"];
+const BY_NAME: [&str; 7] =
+    ["command.v1", "engine.v1", "filter.v1", "instance.v1", "op.v1", "provider.v1", "tool.v1"];
 
 impl ContractKind {
     pub(crate) fn of(contract: &str) -> Self {

@@ -5,6 +5,7 @@
 mod activate;
 mod attach;
 mod contributions;
+mod ops;
 mod ports;
 mod service;
 
@@ -41,6 +42,23 @@ pub struct BootOptions {
     pub log_level_max: u8,
     /// What tools may do.
     pub policy: ToolPolicy,
+    /// Which directories a person trusts.
+    pub trust: Arc<dyn Trust>,
+}
+
+/// Knows which directories a person trusts. It may read files; the kernel asks on a thread for that.
+pub trait Trust: Send + Sync + 'static {
+    /// Whether what lies in `dir` may act. In doubt it may not.
+    fn trusts(&self, dir: &Path) -> bool;
+}
+
+/// Trusts nothing.
+pub struct TrustNothing;
+
+impl Trust for TrustNothing {
+    fn trusts(&self, _dir: &Path) -> bool {
+        false
+    }
 }
 
 /// A running host. Dropping it without [`Kernel::stop`] ends no instance in order.
@@ -76,9 +94,19 @@ struct Shared {
     records: Mutex<Vec<Record>>,
     /// Turns that run now.
     turns: Mutex<HashMap<String, service::RunningTurn>>,
-    /// The kernel's own endpoint; set right after it was made.
-    endpoint: std::sync::OnceLock<Arc<Endpoint>>,
+    trust: Arc<dyn Trust>,
+    /// The kernel's own endpoint, and the ops it brings; set right after it was made.
+    own: std::sync::OnceLock<Own>,
 }
+
+/// The kernel as one party among others.
+struct Own {
+    endpoint: Arc<Endpoint>,
+    ops: Vec<Arc<OpEntry>>,
+}
+
+/// Answered by every instance that has something to say, by its id.
+const INSTANCE_CONTRACT: &str = "instance.v1";
 
 struct Record {
     planned: PlannedInstance,
@@ -117,7 +145,8 @@ impl Kernel {
             binds: plan.binds,
             records: Mutex::default(),
             turns: Mutex::default(),
-            endpoint: std::sync::OnceLock::new(),
+            trust: options.trust,
+            own: std::sync::OnceLock::new(),
         });
         service::install(&shared);
         shared.router.watch_for_abandoned();
@@ -144,6 +173,15 @@ impl Kernel {
         let mut commands: Vec<_> = records.iter().flat_map(|r| r.contributes.commands.clone()).collect();
         commands.sort_by(|a, b| a.name.cmp(&b.name));
         commands
+    }
+
+    /// Ids of the active instances that serve `verb` (wire name without target), in order of activation.
+    pub fn serving(&self, verb: &str) -> Vec<String> {
+        let records = self.shared.records();
+        let serves = |record: &&Record| {
+            matches!(record.state, RecordState::Active) && record.endpoint.verbs.load().contains_key(verb)
+        };
+        records.iter().filter(serves).map(|record| record.planned.id.clone()).collect()
     }
 
     /// Attaches a party without a library, such as the host binary: it can call anything, and answers one verb.
@@ -177,6 +215,10 @@ impl Kernel {
 impl Shared {
     fn records(&self) -> MutexGuard<'_, Vec<Record>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kernel_ops(&self) -> &[Arc<OpEntry>] {
+        self.own.get().map_or(&[], |own| &own.ops)
     }
 
     fn inventory(&self) -> InventoryReply {
@@ -217,9 +259,12 @@ impl Shared {
     fn rebuild_table(&self) {
         let records = self.records();
         let mut table = Table::default();
-        if let Some(kernel) = self.endpoint.get() {
+        if let Some(own) = self.own.get() {
             for contract in service::CONTRACTS {
-                table.services.insert((*contract).to_owned(), Arc::clone(kernel));
+                table.services.insert((*contract).to_owned(), Arc::clone(&own.endpoint));
+            }
+            for op in &own.ops {
+                table.ops.insert(op.spec.id.clone(), Arc::clone(op));
             }
         }
         for record in records.iter().filter(|record| matches!(record.state, RecordState::Active)) {
@@ -247,7 +292,7 @@ impl Record {
         binds.iter().filter(|(_, id)| **id == self.planned.id).map(|(contract, _)| contract)
     }
 
-    /// `contract#name` of everything it contributes.
+    /// `contract#name` of everything it contributes, and of itself.
     fn named(&self) -> Vec<String> {
         let contributes = &self.contributes;
         let tools = contributes.tools.iter().map(|tool| format!("tool.v1#{}", tool.name));
@@ -255,7 +300,20 @@ impl Record {
         let engines = contributes.engines.iter().map(|engine| format!("engine.v1#{}", engine.name));
         let filters = contributes.filters.iter().map(|filter| format!("filter.v1#{}", filter.name));
         let commands = contributes.commands.iter().map(|command| format!("command.v1#{}", command.name));
-        tools.chain(providers).chain(engines).chain(filters).chain(commands).collect()
+        let itself = std::iter::once(format!("{INSTANCE_CONTRACT}#{}", self.planned.id));
+        tools.chain(providers).chain(engines).chain(filters).chain(commands).chain(itself).collect()
+    }
+
+    /// The verbs of `instance.v1` that it serves, sorted.
+    fn serves(&self) -> Vec<String> {
+        let verbs = self.endpoint.verbs.load();
+        let of_itself = |name: &String| {
+            let (contract, verb) = name.split_once('/')?;
+            (contract == INSTANCE_CONTRACT).then(|| verb.to_owned())
+        };
+        let mut serves: Vec<String> = verbs.keys().filter_map(of_itself).collect();
+        serves.sort_unstable();
+        serves
     }
 
     fn info(&self) -> InstanceInfo {
@@ -271,6 +329,7 @@ impl Record {
             state,
             reason,
             provides: self.planned.manifest.provides.clone(),
+            serves: self.serves(),
             contributes: self.contributes.clone(),
         }
     }

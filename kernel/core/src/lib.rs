@@ -28,7 +28,9 @@ pub use catalog::{Catalog, KnownExtension};
 pub use clock::{Clock, SystemClock};
 pub use discovery::{Found, find_extensions};
 pub use graph::{GraphFormat, print_graph};
-pub use kernel::{Attached, AttachedCall, BootError, BootOptions, Frame, HostedService, Kernel};
+pub use kernel::{
+    Attached, AttachedCall, BootError, BootOptions, Frame, HostedService, Kernel, Trust, TrustNothing,
+};
 pub use manifest::{Capability, Contributes, ContributionKind, Limits, Manifest, Placement};
 pub use plan::{Answer, Plan, PlannedInstance};
 pub use problem::{Excerpt, Problem, Problems};

@@ -8,6 +8,8 @@ mod sample;
 mod conversations;
 mod event;
 mod exec;
+mod http;
+mod instance;
 mod kernel;
 mod provider;
 mod storage;
@@ -27,8 +29,16 @@ use super::rust_text::{Kind, tokens};
 use super::tree::{files, rust_files};
 
 /// What refuses unknown fields, for a person's slip there must not pass unnoticed: the inputs of ops.
-const STRICT: [&str; 4] =
-    ["turns.v1/explain.params", "turns.v1/start.params", "turns.v1/stop.params", "turns.v1/watch.params"];
+const STRICT: [&str; 8] = [
+    "conversations.v1/archive.params",
+    "conversations.v1/create.params",
+    "conversations.v1/rename.params",
+    "turns.v1/explain.params",
+    "turns.v1/models.params",
+    "turns.v1/start.params",
+    "turns.v1/stop.params",
+    "turns.v1/watch.params",
+];
 
 /// Answers all samples; where a person asked for it, the files hold them from then on.
 fn every_golden() -> &'static [Golden] {
@@ -53,6 +63,8 @@ fn samples() -> Vec<Golden> {
     [
         conversations::samples(),
         exec::samples(),
+        http::samples(),
+        instance::samples(),
         kernel::samples(),
         provider::samples(),
         storage::samples(),

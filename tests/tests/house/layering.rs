@@ -47,6 +47,7 @@ const ROOMS: &[Room] = &[
             "libloading",
             "object",
             "petgraph",
+            "schemars",
             "semver",
             "serde",
             "serde_json",
@@ -83,7 +84,9 @@ const ROOMS: &[Room] = &[
         others: Some(&[
             "clap",
             "clap_complete",
+            "clap_mangen",
             "rustix",
+            "sd-notify",
             "serde_json",
             "tokio",
             "toml",

@@ -3,7 +3,9 @@
 use super::{BUILD, dispatch};
 use dispatch_contracts::kernel::{Dirs, InstanceState};
 use dispatch_kernel::turn::ToolPolicy;
-use dispatch_kernel::{BootOptions, BuildList, Decision, Kernel, SystemClock, find_extensions, resolve};
+use dispatch_kernel::{
+    BootOptions, BuildList, Decision, Kernel, SystemClock, TrustNothing, find_extensions, resolve,
+};
 use house::{bin_dir, workspace_dir};
 use std::path::Path;
 use std::sync::Arc;
@@ -140,6 +142,7 @@ async fn every_extension_of_the_default_build_returns_what_it_declares() {
         clock: Arc::new(SystemClock),
         log_level_max: 2,
         policy,
+        trust: Arc::new(TrustNothing),
     };
     let kernel = Kernel::boot(plan, options).await.expect("booted");
     let inventory = kernel.inventory();

@@ -6,7 +6,11 @@ use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::fault;
 
 async fn listed(rig: &Rig, limit: usize, before: Option<u64>) -> (Vec<(String, u64)>, bool) {
-    let reply = rig.store.call(contract::List, &contract::ListParams { limit, before }).await.unwrap();
+    let reply = rig
+        .store
+        .call(contract::List, &contract::ListParams { limit, before, ..Default::default() })
+        .await
+        .unwrap();
     (reply.conversations.into_iter().map(|found| (found.id, found.active_at)).collect(), reply.has_older)
 }
 

@@ -116,7 +116,16 @@ fn a_live_event_that_no_row_can_hold_is_refused() {
 fn frame(seq: u64) -> std::sync::Arc<Frame> {
     let data = to_raw_value(&serde_json::json!({})).unwrap();
     let (conversation_id, kind) = ("c".to_owned(), NOTICE.to_owned());
-    Frame::new(&Event { seq, conversation_id, turn_id: None, at: 0, kind, data, rebased: false })
+    Frame::new(&Event {
+        seq,
+        seq_first: None,
+        conversation_id,
+        turn_id: None,
+        at: 0,
+        kind,
+        data,
+        rebased: false,
+    })
 }
 
 #[test]
@@ -141,7 +150,8 @@ fn a_watcher_that_holds_too_many_bytes_is_sent_to_the_log() {
     watcher.attach();
     let data = to_raw_value(&"x".repeat(WATCHER_QUEUE_BYTES_MAX / 2)).unwrap();
     let (conversation_id, kind) = ("c".to_owned(), NOTICE.to_owned());
-    let large = Event { seq: 1, conversation_id, turn_id: None, at: 0, kind, data, rebased: false };
+    let large =
+        Event { seq: 1, seq_first: None, conversation_id, turn_id: None, at: 0, kind, data, rebased: false };
     for _ in 0..3 {
         watcher.push(&Frame::new(&large));
     }

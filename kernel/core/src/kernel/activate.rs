@@ -80,7 +80,7 @@ async fn try_activate(
     let started = start(record).await;
     let checked = started.and_then(|started| {
         let others = shared.records();
-        let ops = check(&record.planned, &started, &record.endpoint, &others)?;
+        let ops = check(&record.planned, &started, &record.endpoint, &others, shared.kernel_ops())?;
         Ok((started, ops))
     });
     match checked {

@@ -4,7 +4,7 @@ use super::Record;
 use crate::manifest::ContributionKind;
 use crate::plan::PlannedInstance;
 use crate::router::{Endpoint, OpEntry};
-use dispatch_contracts::kernel::{Contributions, Started};
+use dispatch_contracts::kernel::{Contributions, KERNEL_INSTANCE, Started, VerbInfo};
 use dispatch_contracts::op::OpSpec;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -19,8 +19,14 @@ pub(super) fn check(
     started: &Started,
     endpoint: &Arc<Endpoint>,
     others: &[Record],
+    kernel_ops: &[Arc<OpEntry>],
 ) -> Result<Vec<Arc<OpEntry>>, String> {
     let mut problems = Vec::new();
+    for spec in &started.contributes.ops {
+        if kernel_ops.iter().any(|op| op.spec.id == spec.id) {
+            problems.push(format!("the op `{}` is contributed by `{KERNEL_INSTANCE}` already", spec.id));
+        }
+    }
     for kind in ContributionKind::ALL {
         check_names(kind, planned, &started.contributes, others, &mut problems);
     }
@@ -35,7 +41,7 @@ pub(super) fn check(
     }
     let mut ops = Vec::new();
     for spec in &started.contributes.ops {
-        match compile(spec, started, endpoint) {
+        match compile(spec, &started.verbs, endpoint) {
             Ok(op) => ops.push(Arc::new(op)),
             Err(problem) => problems.push(problem),
         }
@@ -91,9 +97,14 @@ fn names(contributes: &Contributions, kind: ContributionKind) -> Vec<&str> {
     }
 }
 
-fn compile(spec: &OpSpec, started: &Started, endpoint: &Arc<Endpoint>) -> Result<OpEntry, String> {
+/// Compiles an op of `endpoint`, which serves `verbs`.
+pub(super) fn compile(
+    spec: &OpSpec,
+    verbs: &[VerbInfo],
+    endpoint: &Arc<Endpoint>,
+) -> Result<OpEntry, String> {
     let id = &spec.id;
-    if !started.verbs.iter().any(|verb| verb.name == spec.verb) {
+    if !verbs.iter().any(|verb| verb.name == spec.verb) {
         return Err(format!(
             "the op `{id}` names the verb `{}`, which the instance does not serve",
             spec.verb

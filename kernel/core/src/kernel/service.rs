@@ -2,22 +2,23 @@
 
 use super::contributions::check;
 use super::ports::{RouterPorts, ms_since};
-use super::{RecordState, Shared};
+use super::{Own, RecordState, Shared, ops};
 use crate::host_lock;
 use crate::router::{Endpoint, NativeCall, NativeService, shared};
 use crate::turn::{Progress, StopSignal, TurnTools, run_turn};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{
-    Explain, ExplainParams, ExplainReply, Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply,
-    Inventory, KERNEL_INSTANCE, PointFilters, Started, Update, UpdateParams, VerbInfo,
+    Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions, ExtensionsReply, Health, HostAlive,
+    HostAliveReply, HostInfo, HostInfoReply, InstanceInfo, Inventory, KERNEL_INSTANCE, PointFilters, Started,
+    Trusted, TrustedParams, TrustedReply, Update, UpdateParams, VerbInfo,
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
 use dispatch_contracts::{Empty, Fault, Verb, turn};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
 
@@ -26,8 +27,10 @@ pub(super) const CONTRACTS: &[&str] = &["kernel.v1", "turn.v1", "op.v1"];
 
 pub(super) fn install(shared: &Arc<Shared>) {
     let service = KernelService { shared: Arc::downgrade(shared) };
+    let verbs = service.verbs();
     let endpoint = Endpoint::native(KERNEL_INSTANCE, Arc::new(service), false);
-    shared.endpoint.set(endpoint).ok();
+    let ops = ops::of(&endpoint, &verbs);
+    shared.own.set(Own { endpoint, ops }).ok();
     shared.rebuild_table();
 }
 
@@ -44,6 +47,8 @@ impl NativeService for KernelService {
     fn verbs(&self) -> Vec<VerbInfo> {
         vec![
             info::<Inventory>(),
+            info::<Extensions>(),
+            info::<Trusted>(),
             info::<Update>(),
             info::<HostInfo>(),
             info::<HostAlive>(),
@@ -62,6 +67,8 @@ impl NativeService for KernelService {
         Box::pin(async move {
             match call.verb() {
                 Inventory::NAME => encode(&shared.inventory()),
+                Extensions::NAME => encode(&extensions(&shared)),
+                Trusted::NAME => encode(&trusted(&shared, decode::<Trusted>(&body)?).await?),
                 Health::NAME => encode(&shared.health()),
                 Explain::NAME => encode(&explain(&shared, &decode::<Explain>(&body)?)?),
                 HostInfo::NAME => encode(&HostInfoReply { host_id: shared.host_id.clone() }),
@@ -103,6 +110,31 @@ fn host_alive(
     Ok(HostAliveReply { alive })
 }
 
+fn extensions(shared: &Shared) -> ExtensionsReply {
+    let short = |info: InstanceInfo| ExtensionInfo {
+        id: info.id,
+        from: info.from,
+        version: info.version,
+        state: info.state,
+        reason: info.reason,
+        provides: info.provides,
+    };
+    ExtensionsReply { extensions: shared.inventory().instances.into_iter().map(short).collect() }
+}
+
+/// A question to files: asked on a thread that may block.
+async fn trusted(shared: &Arc<Shared>, params: TrustedParams) -> Result<TrustedReply, Fault> {
+    let dir = PathBuf::from(params.dir);
+    if !dir.is_absolute() {
+        let message = format!("`dir` must be an absolute path; found `{}`", dir.display());
+        return Err(Fault::new(INVALID, message));
+    }
+    let trust = Arc::clone(&shared.trust);
+    let trusted = tokio::task::spawn_blocking(move || trust.trusts(&dir)).await;
+    // A question that broke off is a no.
+    Ok(TrustedReply { trusted: trusted.unwrap_or(false) })
+}
+
 fn update(shared: &Arc<Shared>, call: &NativeCall, params: UpdateParams) -> Result<Empty, Fault> {
     {
         let mut records = shared.records();
@@ -116,9 +148,11 @@ fn update(shared: &Arc<Shared>, call: &NativeCall, params: UpdateParams) -> Resu
         let record = &records[index];
         let verbs = record.endpoint.verbs.load().values().cloned().collect();
         let started = Started { verbs, contributes: params.contributes };
-        let ops = check(&record.planned, &started, &record.endpoint, &records).map_err(|reason| {
-            Fault::new(INVALID, format!("cannot update what `{}` contributes: {reason}", call.caller()))
-        })?;
+        let ops = check(&record.planned, &started, &record.endpoint, &records, shared.kernel_ops()).map_err(
+            |reason| {
+                Fault::new(INVALID, format!("cannot update what `{}` contributes: {reason}", call.caller()))
+            },
+        )?;
         records[index].contributes = started.contributes;
         records[index].ops = ops;
     }

@@ -28,7 +28,12 @@ fn conversation() -> Conversation {
         cwd: CWD.to_owned(),
         provider: "demo".to_owned(),
         model: "demo-1".to_owned(),
+        archived: false,
     }
+}
+
+fn archived() -> Conversation {
+    Conversation { archived: true, ..idle() }
 }
 
 fn idle() -> Conversation {
@@ -46,11 +51,20 @@ fn reading() -> Vec<Golden> {
     let plain = event(3, body(TEXT_DELTA, &delta("Hello")));
     let rebased = Event { rebased: true, ..plain.clone() };
     let of_no_turn = Event { turn_id: None, ..plain.clone() };
+    let joined = Event { seq_first: Some(1), ..plain.clone() };
     let page = EventsParams { conversation_id: id(), after: Some(2), before: Some(9), limit: 100 };
     vec![
-        golden::<Get>(vec![GetParams { conversation_id: id() }], vec![conversation(), idle()], vec![]),
+        golden::<Get>(
+            vec![GetParams { conversation_id: id() }],
+            vec![conversation(), idle(), archived()],
+            vec![],
+        ),
         golden::<List>(
-            vec![ListParams { limit: 20, before: Some(AT) }, ListParams::default()],
+            vec![
+                ListParams { limit: 20, before: Some(AT), ..ListParams::default() },
+                ListParams::default(),
+                ListParams { limit: 0, before: Some(AT), before_id: Some(id()), archived: true },
+            ],
             vec![ListReply { conversations: vec![conversation()], has_older: true }],
             vec![],
         ),
@@ -67,13 +81,66 @@ fn reading() -> Vec<Golden> {
         golden::<Watch>(
             vec![WatchParams { conversation_id: id(), after: 2 }],
             vec![Empty {}],
-            vec![plain, rebased, of_no_turn],
+            vec![plain, rebased, of_no_turn, joined],
+        ),
+        golden::<OpenTurns>(
+            vec![Empty {}],
+            vec![OpenTurnsReply { conversations: vec![conversation()] }],
+            vec![],
+        ),
+        golden::<History>(
+            vec![
+                HistoryParams { conversation_id: id(), since: Some(2), before: Some(9), limit: 100 },
+                HistoryParams { conversation_id: id(), ..HistoryParams::default() },
+            ],
+            vec![HistoryReply {
+                messages: vec![PlacedMessage { position: 2, message: said("hello") }],
+                has_older: true,
+                has_newer: false,
+                messages_total: 3,
+                skipped: 0,
+            }],
+            vec![],
         ),
     ]
 }
 
 fn writing() -> Vec<Golden> {
     vec![
+        golden::<Create>(
+            vec![
+                CreateParams {
+                    conversation_id: Some(id()),
+                    title: Some("hello".to_owned()),
+                    cwd: Some(CWD.to_owned()),
+                    provider: Some("demo".to_owned()),
+                    model: Some("demo-1".to_owned()),
+                },
+                CreateParams::default(),
+            ],
+            vec![CreateReply { conversation: idle(), durable: true }],
+            vec![],
+        ),
+        golden::<Rename>(
+            vec![RenameParams { conversation_id: id(), title: "hello".to_owned() }],
+            vec![conversation()],
+            vec![],
+        ),
+        golden::<Archive>(
+            vec![ArchiveParams { conversation_id: id(), archived: true }],
+            vec![archived()],
+            vec![],
+        ),
+        golden::<Adopt>(
+            vec![AdoptParams {
+                conversation_id: id(),
+                turn_id: turn(),
+                dead_host_id: HOST.to_owned(),
+                host_id: HOST.to_owned(),
+            }],
+            vec![AdoptReply { adopted: true, created_at: AT }],
+            vec![],
+        ),
         golden::<Begin>(
             vec![BeginParams {
                 conversation_id: id(),

@@ -28,6 +28,7 @@ pub(super) fn body(kind: &str, data: &impl Serialize) -> EventBody {
 pub(super) fn event(seq: u64, body: EventBody) -> Event {
     Event {
         seq,
+        seq_first: None,
         conversation_id: CONVERSATION.to_owned(),
         turn_id: Some(TURN.to_owned()),
         at: AT,

@@ -8,7 +8,7 @@ use dispatch_contracts::Empty;
 use dispatch_contracts::kernel::*;
 
 use super::provider::provider_spec;
-use super::sample::{Golden, HOST, TURN, golden};
+use super::sample::{CWD, Golden, HOST, TURN, golden};
 use super::surface::{command_spec, op_spec};
 use super::tool::{filter_spec, tool_spec};
 
@@ -36,6 +36,7 @@ fn inventory() -> InventoryReply {
         state: InstanceState::Active,
         reason: String::new(),
         provides: vec!["provider.v1".to_owned()],
+        serves: vec!["check".to_owned()],
         contributes: contributions(),
     };
     let disabled = InstanceInfo {
@@ -46,6 +47,7 @@ fn inventory() -> InventoryReply {
         state: InstanceState::Disabled,
         reason: "it did not start".to_owned(),
         provides: vec!["storage.v1".to_owned()],
+        serves: vec![],
         contributes: Contributions::default(),
     };
     InventoryReply {
@@ -54,6 +56,18 @@ fn inventory() -> InventoryReply {
         instances: vec![active, disabled],
         services: BTreeMap::from([("prompt.v1".to_owned(), "system-prompt".to_owned())]),
     }
+}
+
+fn extensions() -> Vec<ExtensionInfo> {
+    let short = |info: InstanceInfo| ExtensionInfo {
+        id: info.id,
+        from: info.from,
+        version: info.version,
+        state: info.state,
+        reason: info.reason,
+        provides: info.provides,
+    };
+    inventory().instances.into_iter().map(short).collect()
 }
 
 fn wait(on: WaitOn, name: &str, tool_call_id: Option<&str>, since_ms: u64) -> Wait {
@@ -108,6 +122,12 @@ pub(super) fn samples() -> Vec<Golden> {
     };
     vec![
         golden::<Inventory>(vec![Empty {}], vec![inventory()], vec![]),
+        golden::<Extensions>(vec![Empty {}], vec![ExtensionsReply { extensions: extensions() }], vec![]),
+        golden::<Trusted>(
+            vec![TrustedParams { dir: CWD.to_owned() }],
+            vec![TrustedReply { trusted: true }],
+            vec![],
+        ),
         golden::<Update>(
             vec![
                 UpdateParams { contributes: contributions() },

@@ -33,6 +33,7 @@ pub(super) fn op_spec() -> OpSpec {
         intent: Intent::Write,
         idempotent: false,
         stream: false,
+        frame_schema: serde_json::Value::Null,
         examples: vec![OpExample {
             summary: "a new conversation".to_owned(),
             input: json!({"input": "hello"}),
@@ -41,6 +42,7 @@ pub(super) fn op_spec() -> OpSpec {
         surface: SurfaceHints {
             http_method: "POST".to_owned(),
             http_path: "/v1/conversations/{conversation_id}/turns".to_owned(),
+            http_status: 0,
             cli_words: vec!["send".to_owned()],
         },
     }
@@ -56,6 +58,16 @@ pub(super) fn samples() -> Vec<Golden> {
         listed(Intent::Write, op_spec().surface),
         listed(Intent::Read, SurfaceHints::default()),
         listed(Intent::Destroy, SurfaceHints::default()),
+        ListedOp {
+            instance: "orchestrator".to_owned(),
+            schema_hash: "9f86d081884c7d65".to_owned(),
+            spec: OpSpec {
+                stream: true,
+                frame_schema: json!({"type": "object"}),
+                surface: SurfaceHints { http_status: 202, ..op_spec().surface },
+                ..op_spec()
+            },
+        },
     ];
     let out = |stream| OutFrame { stream, text: "hello\n".to_owned() };
     vec![

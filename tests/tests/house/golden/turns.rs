@@ -5,12 +5,13 @@
 use dispatch_contracts::event::{DeniedBy, TurnError};
 use dispatch_contracts::filter::Point;
 use dispatch_contracts::message::ToolStatus;
-use dispatch_contracts::provider::{FaultClass, Finish};
+use dispatch_contracts::provider::{FaultClass, Finish, ModelInfo};
 use dispatch_contracts::tool::Effect;
 use dispatch_contracts::turns::*;
 use serde_json::json;
 
 use super::event::{body, delta, event, turn_ended, usage};
+use super::provider::provider_spec;
 use super::sample::{AT, CONVERSATION, CWD, Golden, STEP, TURN, golden};
 
 fn change(point: Point, ops: Vec<ExplainedOp>) -> ExplainedChange {
@@ -146,6 +147,24 @@ pub(super) fn samples() -> Vec<Golden> {
             ],
             vec![WatchReply { cursor: 12 }],
             vec![event(5, body(dispatch_contracts::event::TEXT_DELTA, &delta("Hello")))],
+        ),
+        golden::<Models>(
+            vec![ModelsParams { provider: Some("demo".to_owned()) }, ModelsParams::default()],
+            vec![ModelsReply {
+                providers: vec![
+                    ProviderModels {
+                        provider: provider_spec(),
+                        models: vec![ModelInfo { id: "demo-1".to_owned(), context_tokens_max: Some(8192) }],
+                        fault: String::new(),
+                    },
+                    ProviderModels {
+                        provider: provider_spec(),
+                        models: vec![],
+                        fault: "the endpoint did not answer".to_owned(),
+                    },
+                ],
+            }],
+            vec![],
         ),
         golden::<Explain>(
             vec![

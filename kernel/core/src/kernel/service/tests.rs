@@ -5,7 +5,7 @@ use crate::clock::SystemClock;
 use crate::plan::Plan;
 use crate::router::{NativeWishes, StreamItem};
 use crate::turn::ToolPolicy;
-use crate::{BootOptions, Decision, Kernel, Policy};
+use crate::{BootOptions, Decision, Kernel, Policy, TrustNothing};
 use dispatch_contracts::event::TurnEnded;
 use dispatch_contracts::kernel::{Dirs, Wait, WaitOn};
 use serde_json::{Value, json};
@@ -40,7 +40,8 @@ async fn booted(state: &Path) -> Kernel {
     let dirs = Dirs { state: dir(), cache: dir(), ..Dirs::default() };
     let policy = ToolPolicy { read: Decision::Allow, write: Decision::Deny, exec: Decision::Deny };
     let runtime = tokio::runtime::Handle::current();
-    let options = BootOptions { dirs, runtime, clock: Arc::new(SystemClock), log_level_max: 1, policy };
+    let (clock, trust) = (Arc::new(SystemClock), Arc::new(TrustNothing));
+    let options = BootOptions { dirs, runtime, clock, log_level_max: 1, policy, trust };
     let plan = Plan { instances: Vec::new(), binds: BTreeMap::new(), policy: Policy::default() };
     Kernel::boot(plan, options).await.expect("a kernel without instances boots")
 }
