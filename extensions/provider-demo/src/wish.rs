@@ -54,7 +54,7 @@ pub(crate) fn read_all(text: &str) -> Vec<Wish> {
 fn parts(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;
-    let outside = |at: usize, text: &str| text[..at].matches('`').count() % 2 == 0;
+    let outside = |at: usize, text: &str| text[..at].matches('`').count().is_multiple_of(2);
     while let Some((at, word)) = rest.match_indices(" then ").find(|(at, _)| outside(*at, rest)) {
         parts.push(&rest[..at]);
         rest = &rest[at + word.len()..];

@@ -67,6 +67,6 @@ fn what_is_joined_by_then_is_done_one_after_another() {
         [Wish::Other].map(|_| read("first read it then tell me a joke"))
     );
     assert_eq!(read_all("hello"), [Wish::Other]);
-    let many = vec!["run `ls`"; WISHES_MAX + 3].join(" then ");
+    let many = ["run `ls`"; WISHES_MAX + 3].join(" then ");
     assert_eq!(read_all(&many).len(), WISHES_MAX);
 }
