@@ -10,9 +10,10 @@ use crate::turn::{Progress, StopSignal, TurnTools, run_turn};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{
-    DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions, ExtensionsReply, Health, HostAlive,
-    HostAliveReply, HostInfo, HostInfoReply, InstanceInfo, Inventory, KERNEL_INSTANCE, PointFilters, Providers, ProvidersReply, Started,
-    Trusted, TrustedParams, TrustedReply, Update, UpdateParams, VerbInfo,
+    DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions, ExtensionsReply,
+    Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply, InstanceInfo, Inventory, KERNEL_INSTANCE,
+    PointFilters, Providers, ProvidersReply, Started, Trusted, TrustedParams, TrustedReply, Update,
+    UpdateParams, VerbInfo,
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
 use dispatch_contracts::{Empty, Fault, Verb, turn};
@@ -134,7 +135,9 @@ fn providers(shared: &Shared) -> ProvidersReply {
             RecordState::Disabled(reason)
                 if !record.planned.contributes.of(ContributionKind::Provider).is_empty() =>
             {
-                reply.disabled.push(DisabledInstance { id: record.planned.id.clone(), reason: reason.clone() });
+                reply
+                    .disabled
+                    .push(DisabledInstance { id: record.planned.id.clone(), reason: reason.clone() });
             }
             RecordState::Disabled(_) => {}
         }
