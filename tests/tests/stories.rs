@@ -14,6 +14,8 @@ mod host;
 mod policy;
 #[path = "stories/served.rs"]
 mod served;
+#[path = "stories/serving_turns.rs"]
+mod serving_turns;
 #[path = "stories/swap.rs"]
 mod swap;
 #[path = "stories/terminal.rs"]
