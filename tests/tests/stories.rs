@@ -12,6 +12,8 @@ mod faults;
 mod host;
 #[path = "stories/policy.rs"]
 mod policy;
+#[path = "stories/retries.rs"]
+mod retries;
 #[path = "stories/swap.rs"]
 mod swap;
 #[path = "stories/terminal.rs"]
