@@ -16,6 +16,8 @@ mod policy;
 mod served;
 #[path = "stories/serving_turns.rs"]
 mod serving_turns;
+#[path = "stories/retries.rs"]
+mod retries;
 #[path = "stories/swap.rs"]
 mod swap;
 #[path = "stories/terminal.rs"]
