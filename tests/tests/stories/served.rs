@@ -44,6 +44,7 @@ impl Served {
         let mut command = host.bare(&["serve", "--listen", "127.0.0.1:0", "--json"]);
         command.args(["--set", &format!("provider-openai-compat.base_url={}", host.llm.base_url())]);
         command.args(["--set", "provider-openai-compat.model=scripted"]).args(words);
+        command.env("DISPATCH_LOG", "warn");
         Self::spawn(host, command)
     }
 

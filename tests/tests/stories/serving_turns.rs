@@ -66,6 +66,11 @@ fn after_a_kill_a_turn_that_ran_is_interrupted_and_one_that_waited_runs_once() {
     let (ran, waited) = (served.conversation(), served.conversation());
     let first = started(&served, &ran, "slow");
     served.events(&ran, first["cursor"].as_u64().expect("a cursor"), "text_delta");
+    // A turn of which nothing but its input is on disk would be run again; this one has shown text.
+    let written = |log: &Value| {
+        log["events"].as_array().is_some_and(|rows| rows.iter().any(|row| row["type"] == "text_delta"))
+    };
+    while !written(&served.ask("GET", &format!("/v1/conversations/{ran}/log"), None).json()) {}
     let second = started(&served, &waited, "quick");
     assert_eq!(second["durable"], true);
     served.signal("KILL");
