@@ -51,7 +51,7 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
     answering: Answering,
 ) -> Response<Outgoing> {
-    let in_flight = server.numbers.in_flight.enter();
+    let in_flight = Arc::new(server.numbers.in_flight.enter());
     let (head, body) = request.into_parts();
     let mut told = Told { route: Arc::from(NO_ROUTE), origin: None };
     let answered = asked(&server, &door, &head, body, &in_flight, &mut told).await;
@@ -68,7 +68,7 @@ async fn asked(
     door: &Door,
     head: &Parts,
     body: Incoming,
-    in_flight: &Inside,
+    in_flight: &Arc<Inside>,
     told: &mut Told,
 ) -> Result<Response<Outgoing>, Problem> {
     let settings = server.settings();
@@ -100,7 +100,7 @@ async fn asked(
             refuse_if_draining(server, op.spec.intent != Intent::Read)?;
             let fields = body::fields(&settings, head, body).await?;
             let asked = Asked { actor, head, places, fields };
-            ops::run(server, op, asked, in_flight.clone()).await
+            ops::run(server, op, asked, Arc::clone(in_flight)).await
         }
         Target::Mounted(mounted, route_idx) => {
             refuse_if_draining(server, !matches!(head.method, Method::GET | Method::HEAD))?;

@@ -37,7 +37,8 @@ const FULL: &[u8] =
 
 /// Takes connections until the server stops.
 pub(crate) async fn accept(server: Arc<Server>, listener: Listener) {
-    let _listening = server.listeners.enter();
+    // The socket is closed before it is counted as closed.
+    let (_listening, listener) = (server.listeners.enter(), listener);
     loop {
         let taken = tokio::select! {
             () = server.stop.cancelled() => return,

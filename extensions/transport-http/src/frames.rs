@@ -17,7 +17,10 @@ struct Peek<'a> {
 
 /// Appends one frame: `id` if it has a numeric `seq`, `event` if it has a `type`.
 pub(crate) fn put_frame(out: &mut Vec<u8>, frame: &[u8]) {
-    let peek: Peek<'_> = serde_json::from_slice(frame).unwrap_or_default();
+    // A list would be read as the fields in their order.
+    let is_object = frame.trim_ascii_start().starts_with(b"{");
+    let peek: Peek<'_> =
+        if is_object { serde_json::from_slice(frame).unwrap_or_default() } else { Peek::default() };
     if let Some(seq) = peek.seq.map(RawValue::get)
         && seq.bytes().all(|b| b.is_ascii_digit())
     {

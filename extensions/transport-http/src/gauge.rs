@@ -53,12 +53,6 @@ impl Gauge {
     }
 }
 
-impl Clone for Inside {
-    fn clone(&self) -> Self {
-        self.0.enter()
-    }
-}
-
 impl Drop for Inside {
     fn drop(&mut self) {
         if self.0.n.fetch_sub(1, Ordering::AcqRel) == 1 {

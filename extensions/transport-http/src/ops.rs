@@ -68,7 +68,7 @@ pub(crate) async fn run(
     server: &Arc<Server>,
     op: &OpRoute,
     asked: Asked<'_>,
-    in_flight: Inside,
+    in_flight: Arc<Inside>,
 ) -> Result<Response<Outgoing>, Problem> {
     let Asked { actor, head, places, fields } = asked;
     let last_event_id = match head.headers.get("last-event-id") {

@@ -6,6 +6,7 @@ use crate::sse::Events;
 use crate::watch::Answering;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// Why a body ends before its end: the connection is closed, so that the client does not take it for whole.
@@ -23,7 +24,7 @@ impl std::error::Error for Cut {}
 /// A response's body, and what ends with it.
 pub(crate) struct Outgoing {
     kind: Kind,
-    in_flight: Option<Inside>,
+    in_flight: Option<Arc<Inside>>,
     answering: Option<Answering>,
 }
 
@@ -69,7 +70,7 @@ impl Outgoing {
     }
 
     /// The same body, holding what ends when it has been sent or dropped.
-    pub(crate) fn holding(mut self, in_flight: Inside, answering: Answering) -> Self {
+    pub(crate) fn holding(mut self, in_flight: Arc<Inside>, answering: Answering) -> Self {
         self.in_flight = (!self.is_endless()).then_some(in_flight);
         self.answering = Some(answering);
         self

@@ -47,8 +47,9 @@ async fn of_instances(server: &Server) -> Result<Vec<(String, Vec<Metric>)>, Pro
             }
         }
     });
-    let mut all = join_all(asked).await;
-    all.push((server.instance.clone(), server.numbers.metrics()));
+    // Its own come first, so that nobody else says what kind they are of.
+    let mut all = vec![(server.instance.clone(), server.numbers.metrics())];
+    all.extend(join_all(asked).await);
     Ok(all)
 }
 

@@ -78,21 +78,29 @@ impl Tokens {
 
     fn current(&self, settings: &Settings) -> Option<String> {
         let file = self.file(settings)?;
-        let read = read(&file).map_err(|trouble| trouble.into_fault(&file).message);
-        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
-        match read {
+        match read(&file) {
             Ok(token) => {
-                *complained = None;
+                self.is_news(None);
                 Some(token)
             }
-            Err(message) => {
-                if complained.as_ref() != Some(&message) {
+            Err(trouble) => {
+                let message = trouble.into_fault(&file).message;
+                if self.is_news(Some(&message)) {
                     warn!("{message}; nobody gets in meanwhile");
-                    *complained = Some(message);
                 }
                 None
             }
         }
+    }
+
+    /// Whether it stands otherwise than at the last request.
+    fn is_news(&self, message: Option<&str>) -> bool {
+        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = complained.as_deref() != message;
+        if is_news {
+            *complained = message.map(str::to_owned);
+        }
+        is_news
     }
 }
 
@@ -198,4 +206,17 @@ fn make(path: &Path) -> Result<(), Fault> {
         let _ = std::fs::remove_file(&beside);
         failed("writing", &e)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_file_is_said_once_until_it_changes() {
+        let tokens = Tokens::new(PathBuf::from("/nowhere"));
+        let said = [Some("gone"), Some("gone"), Some("short"), None, None, Some("gone")];
+        let news: Vec<_> = said.into_iter().map(|message| tokens.is_news(message)).collect();
+        assert_eq!(news, [true, false, true, true, false, true]);
+    }
 }

@@ -49,6 +49,17 @@ impl Client {
         self.io.write_all(bytes).await.expect("the connection takes bytes");
     }
 
+    /// Writes what the other side still takes.
+    pub(super) async fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.io.write_all(bytes).await
+    }
+
+    /// Says that nothing more comes.
+    pub(super) async fn finish(&mut self) {
+        // The other side may have closed already.
+        let _ = self.io.shutdown().await;
+    }
+
     pub(super) async fn ask(&mut self, request: &str) -> Response {
         self.write(request.as_bytes()).await;
         let is_head = request.starts_with("HEAD ");
