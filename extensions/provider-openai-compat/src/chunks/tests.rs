@@ -243,7 +243,8 @@ fn deltas_of_one_read_are_joined_in_their_order_up_to_a_bound() {
     };
     assert!(frames.iter().all(|frame| bytes(frame) <= super::JOINED_BYTES_MAX));
     assert!(frames.len() < 16, "{} frames", frames.len());
-    assert_eq!(joined(frames), joined(expected));
+    // Too long to be shown whole.
+    assert!(joined(frames) == joined(expected), "text was lost, or is in another order");
 
     // A delta beyond the bound is not cut.
     let mut frames = vec![text("a")];
