@@ -26,8 +26,8 @@ pub use async_ffi;
 
 pub use codes::*;
 pub use module::{
-    ABI_VERSION, EXPORT_SYMBOL, ExtensionHeader, InitError, Module, ModuleRef, SECTION_NAME, init_module,
-    layout_report,
+    ABI_VERSION, EXPORT_SYMBOL, ExtensionHeader, InitError, Module, ModuleRef, SECTION_NAME,
+    init_known_module, init_module, layout_report,
 };
 pub use traits::{Host, Host_TO, HostObj, Instance, Instance_TO, InstanceObj};
 pub use types::{Bytes, CallCtx, CallOpts, Fault, Reply, SharedBytes, TopicItem};

@@ -71,6 +71,24 @@ pub unsafe fn init_module(header: AbiHeaderRef) -> Result<ModuleRef, InitError> 
         return Err(InitError::Layout(format!("{first:#?}")));
     }
     // SAFETY: the layouts were found compatible in one direction just above; the caller keeps the library loaded.
+    unsafe { make_root_module(header) }
+}
+
+/// Initialises the root module of a library whose layout was checked before: the check takes longer than all the rest.
+///
+/// # Safety
+/// As [`init_module`]; and [`init_module`] must have admitted a library of these very bytes in a host of the very bytes
+/// of this one.
+pub unsafe fn init_known_module(header: AbiHeaderRef) -> Result<ModuleRef, InitError> {
+    let header: &'static LibHeader = header.upgrade().map_err(|e| InitError::Header(e.to_string()))?;
+    // SAFETY: the caller vouches for the layout, and keeps the library loaded.
+    unsafe { make_root_module(header) }
+}
+
+/// # Safety
+/// The layouts behind the header must be compatible with this crate's in one direction.
+unsafe fn make_root_module(header: &'static LibHeader) -> Result<ModuleRef, InitError> {
+    // SAFETY: the caller's.
     unsafe { header.init_root_module_with_unchecked_layout::<ModuleRef>() }
         .map_err(|e| InitError::Constructor(e.to_string()))
 }

@@ -158,22 +158,45 @@ pub(crate) fn watch(instance: &str, copy: &Path) {
 }
 
 /// Where a file is mapped in this process, and first and last address of its code there. Data does not count: the stack
-/// of everybody holds pointers to everybody's vtables.
+/// of everybody holds pointers to everybody's vtables. Source: dl_iterate_phdr(3).
 fn mapped_code(copy: &Path) -> Option<(usize, usize, usize)> {
-    let maps = fs::read_to_string("/proc/self/maps").ok()?;
-    let name = copy.to_str()?;
-    let mut base = usize::MAX;
-    let mut code: Option<(usize, usize)> = None;
-    for line in maps.lines().filter(|line| line.ends_with(name)) {
-        let mut fields = line.split_whitespace();
-        let (start, end) = fields.next()?.split_once('-')?;
-        let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
-        base = base.min(start);
-        if fields.next()?.contains('x') {
-            code = Some(code.map_or((start, end), |(first, last)| (first.min(start), last.max(end))));
-        }
+    let mut wanted = Wanted { name: copy.to_str()?, found: None };
+    // SAFETY: the callback gets this very pointer while `wanted` is borrowed by nobody else, and keeps nothing of it.
+    unsafe { libc::dl_iterate_phdr(Some(look_at), (&raw mut wanted).cast()) };
+    wanted.found
+}
+
+/// What is looked for among the mapped files, and what was found of it: base, and first and last address of its code.
+struct Wanted<'a> {
+    name: &'a str,
+    found: Option<(usize, usize, usize)>,
+}
+
+unsafe extern "C" fn look_at(
+    info: *mut libc::dl_phdr_info,
+    _bytes: libc::size_t,
+    wanted: *mut libc::c_void,
+) -> libc::c_int {
+    // SAFETY: the linker hands a valid entry for the time of this call; the last argument is what `mapped_code` gave.
+    let (info, wanted) = unsafe { (&*info, &mut *wanted.cast::<Wanted<'_>>()) };
+    // SAFETY: the name is a C string of the linker's, or null.
+    let same = !info.dlpi_name.is_null()
+        && unsafe { std::ffi::CStr::from_ptr(info.dlpi_name) }.to_bytes() == wanted.name.as_bytes();
+    if !same || info.dlpi_phdr.is_null() {
+        return 0;
     }
-    code.map(|(start, end)| (base, start, end))
+    // SAFETY: the linker says how many headers stand there.
+    let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+    let address = |at: u64| usize::try_from(info.dlpi_addr.wrapping_add(at)).unwrap_or(usize::MAX);
+    let code =
+        headers.iter().filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0);
+    for header in code {
+        let (start, end) = (address(header.p_vaddr), address(header.p_vaddr + header.p_memsz));
+        let (first, last) =
+            wanted.found.map_or((start, end), |(_, first, last)| (first.min(start), last.max(end)));
+        wanted.found = Some((address(0), first, last));
+    }
+    1
 }
 
 fn install() -> io::Result<()> {

@@ -135,7 +135,8 @@ impl Kernel {
             .map_err(|e| refuse(format!("cannot keep crash reports in {}: {e}", options.dirs.state)))?;
         let state_dir = Path::new(&options.dirs.state);
         let crashes = crash_reports.earlier(|host_id| host_lock::is_alive(state_dir, host_id) == Ok(true));
-        let cache = LibraryCache::open(Path::new(&options.dirs.cache)).map_err(refuse)?;
+        let cache = LibraryCache::open(Path::new(&options.dirs.cache), Path::new(&options.dirs.exe))
+            .map_err(refuse)?;
         let router = Router::new(options.clock, options.runtime, options.log_level_max);
         let shared = Arc::new(Shared {
             router,

@@ -2,15 +2,20 @@
 //!
 //! It must not know what an instance does. A library is never unloaded: code of it may still run on threads of its own.
 
+mod blocks;
 mod cache;
 mod section;
 
 pub(crate) use cache::{LibraryCache, hex};
+
+use cache::Copy;
 pub(crate) use section::{Section, SectionError};
 
 use crate::manifest::Manifest;
 use dispatch_abi::abi_stable::library::AbiHeaderRef;
-use dispatch_abi::{ABI_VERSION, EXPORT_SYMBOL, InitError, ModuleRef, init_module, layout_report};
+use dispatch_abi::{
+    ABI_VERSION, EXPORT_SYMBOL, InitError, ModuleRef, init_known_module, init_module, layout_report,
+};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use std::path::{Path, PathBuf};
 
@@ -33,7 +38,10 @@ pub(crate) fn load(cache: &LibraryCache, path: &Path, manifest: &Manifest) -> Re
     let cached = cache.copy_of(path)?;
     let section = Section::read(&cached.path).map_err(|e| e.describe(&manifest.id, path))?;
     admit(&section, path, manifest)?;
-    let module = map(&cached.path, path, manifest, &section.abi)?;
+    let module = map(&cached, path, manifest, &section.abi)?;
+    if !cached.admitted {
+        cache.note_admitted(&cached.sha256);
+    }
     Ok(LoadedLibrary { module, copy: cached.path, sha256: cached.sha256 })
 }
 
@@ -70,13 +78,13 @@ fn major(version: &str) -> &str {
 }
 
 #[expect(unsafe_code, reason = "mapping a library and reading its header is what this module is for")]
-fn map(copy: &Path, path: &Path, manifest: &Manifest, abi: &str) -> Result<ModuleRef, String> {
+fn map(copy: &Copy, path: &Path, manifest: &Manifest, abi: &str) -> Result<ModuleRef, String> {
     let id = &manifest.id;
     let cannot = |what: String| format!("cannot load `{id}` from {}: {what}", path.display());
     // SAFETY: the constructors of an extension are trusted like the host itself (capabilities in-process are advisory);
     // the copy is private to this user and never written after its rename.
-    let library =
-        unsafe { Library::open(Some(copy), RTLD_NOW | RTLD_LOCAL) }.map_err(|e| cannot(e.to_string()))?;
+    let library = unsafe { Library::open(Some(&copy.path), RTLD_NOW | RTLD_LOCAL) }
+        .map_err(|e| cannot(e.to_string()))?;
     // SAFETY: the section was written by `export!`, which gives this very symbol this very type; `init_module` checks
     // the header's magic and every layout behind it before anything is used.
     let header = unsafe { library.get::<AbiHeaderRef>(EXPORT_SYMBOL.as_bytes()) }
@@ -88,8 +96,14 @@ fn map(copy: &Path, path: &Path, manifest: &Manifest, abi: &str) -> Result<Modul
         })?;
     // Leaked on purpose, also when it is refused: its constructors have run.
     std::mem::forget(library);
-    // SAFETY: the library was leaked just above, so it stays mapped for the rest of the process.
-    unsafe { init_module(header) }.map_err(|e| match e {
+    let made = if copy.admitted {
+        // SAFETY: leaked just above; the cache noted that this host admitted these very bytes, by the hash in their name.
+        unsafe { init_known_module(header) }
+    } else {
+        // SAFETY: the library was leaked just above, so it stays mapped for the rest of the process.
+        unsafe { init_module(header) }
+    };
+    made.map_err(|e| match e {
         InitError::Header(text) => cannot(format!("its header is not one of ABI {ABI_VERSION}: {text}; rebuild it")),
         InitError::Constructor(text) => cannot(format!("its module could not be made: {text}")),
         InitError::Layout(report) => {

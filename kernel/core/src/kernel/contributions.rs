@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Longest tool name; providers refuse longer ones.
 const TOOL_NAME_BYTES_MAX: usize = 64;
 
-/// Checks everything that an instance contributes and compiles its ops. Every problem at once, one line.
+/// Checks everything that an instance contributes and makes its ops. Every problem at once, one line.
 pub(super) fn check(
     planned: &PlannedInstance,
     started: &Started,
@@ -41,7 +41,7 @@ pub(super) fn check(
     }
     let mut ops = Vec::new();
     for spec in &started.contributes.ops {
-        match compile(spec, &started.verbs, endpoint) {
+        match entry_of(spec, &started.verbs, endpoint) {
             Ok(op) => ops.push(Arc::new(op)),
             Err(problem) => problems.push(problem),
         }
@@ -97,8 +97,8 @@ fn names(contributes: &Contributions, kind: ContributionKind) -> Vec<&str> {
     }
 }
 
-/// Compiles an op of `endpoint`, which serves `verbs`.
-pub(super) fn compile(
+/// Makes an op of `endpoint`, which serves `verbs`.
+pub(super) fn entry_of(
     spec: &OpSpec,
     verbs: &[VerbInfo],
     endpoint: &Arc<Endpoint>,
@@ -110,18 +110,7 @@ pub(super) fn compile(
             spec.verb
         ));
     }
-    let compiled = |what: &str, schema| {
-        jsonschema::validator_for(schema)
-            .map_err(|e| format!("the {what} schema of op `{id}` is not one: {e}"))
-    };
-    let input = compiled("input", &spec.input_schema)?;
-    compiled("output", &spec.output_schema)?;
-    for example in &spec.examples {
-        if let Err(e) = input.validate(&example.input) {
-            return Err(format!("the example `{}` of op `{id}` breaks its schema: {e}", example.summary));
-        }
-    }
     let hash = Sha256::digest(format!("{}\n{}", spec.input_schema, spec.output_schema));
     let schema_hash = crate::library::hex(&hash[..8]);
-    Ok(OpEntry { endpoint: Arc::clone(endpoint), spec: spec.clone(), schema_hash, input })
+    Ok(OpEntry::new(Arc::clone(endpoint), spec.clone(), schema_hash))
 }

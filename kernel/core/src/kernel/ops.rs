@@ -1,6 +1,6 @@
 //! The ops that the kernel itself brings: what this host is made of, for every projection alike.
 
-use super::contributions::compile;
+use super::contributions::entry_of;
 use crate::router::{Endpoint, OpEntry};
 use dispatch_contracts::Verb;
 use dispatch_contracts::kernel::{Extensions, Health, Inventory, VerbInfo};
@@ -9,10 +9,11 @@ use schemars::JsonSchema;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Compiles the kernel's ops; `verbs` are those that its endpoint serves.
+/// The kernel's ops; `verbs` are those that its endpoint serves.
 pub(super) fn of(endpoint: &Arc<Endpoint>, verbs: &[VerbInfo]) -> Vec<Arc<OpEntry>> {
-    let compiled = |spec: OpSpec| compile(&spec, verbs, endpoint).expect("the kernel's own schemas compile");
-    specs().into_iter().map(compiled).map(Arc::new).collect()
+    let entry =
+        |spec: OpSpec| entry_of(&spec, verbs, endpoint).expect("the kernel serves the verbs of its ops");
+    specs().into_iter().map(entry).map(Arc::new).collect()
 }
 
 fn specs() -> Vec<OpSpec> {

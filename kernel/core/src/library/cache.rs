@@ -4,15 +4,18 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Most copies kept; the ones used longest ago go first.
 const COPIES_MAX: usize = 256;
+/// Most hosts whose admissions are kept; then all are forgotten, which costs each of them one check more.
+const HOSTS_MAX: usize = 16;
 const INDEX_BYTES_MAX: u64 = 1024 * 1024;
 const COPY_CHUNK_BYTES: usize = 256 * 1024;
 
@@ -21,40 +24,51 @@ static NEXT_TEMP: AtomicU64 = AtomicU64::new(0);
 /// The directory of copies.
 pub(crate) struct LibraryCache {
     dir: PathBuf,
+    /// Which host this is: its binary's identity. Empty = unknown, and then no layout counts as known.
+    host: String,
+    /// As last read or written here; other processes write it too.
+    index: Mutex<Index>,
 }
 
 /// A library's private copy.
 pub(crate) struct Copy {
     pub(crate) path: PathBuf,
     pub(crate) sha256: String,
+    /// This very host has checked the layout of these very bytes before.
+    pub(crate) admitted: bool,
 }
 
 /// Source identity to copy.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Index {
     #[serde(default)]
     files: BTreeMap<String, Entry>,
+    /// Hashes of the copies whose layout a host has admitted, by the host.
+    #[serde(default)]
+    admitted: BTreeMap<String, BTreeSet<String>>,
     /// Rises with each use.
     #[serde(default)]
     uses: u64,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Entry {
     sha256: String,
     used: u64,
 }
 
 impl LibraryCache {
-    /// `<cache>/ext`, made with mode 0700 if need be.
-    pub(crate) fn open(cache_dir: &Path) -> Result<Self, String> {
+    /// `<cache>/ext`, made with mode 0700 if need be; `exe` is the host's own binary.
+    pub(crate) fn open(cache_dir: &Path, exe: &Path) -> Result<Self, String> {
         let dir = cache_dir.join("ext");
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&dir)
             .map_err(|e| format!("cannot make the library cache {}: {e}", dir.display()))?;
-        Ok(Self { dir })
+        let host = File::open(exe).and_then(|exe| identity(&exe)).unwrap_or_default();
+        let index = Mutex::new(read_index(&dir));
+        Ok(Self { dir, host, index })
     }
 
     /// The copy of `source`, made now if there is none of these very bytes.
@@ -63,24 +77,65 @@ impl LibraryCache {
             |e: io::Error| format!("cannot copy {} into {}: {e}", source.display(), self.dir.display());
         let mut file = File::open(source).map_err(cannot)?;
         let identity = identity(&file).map_err(cannot)?;
-        let mut index = self.read_index();
-        if let Some(entry) = index.files.get(&identity) {
-            let path = self.copy_path(&entry.sha256);
+        let known = self.lock().files.get(&identity).map(|entry| entry.sha256.clone());
+        if let Some(sha256) = known {
+            let path = self.copy_path(&sha256);
             // A power cut may leave a copy short under its right name.
             let whole = file.metadata().map_err(cannot)?.len();
             if fs::metadata(&path).is_ok_and(|copy| copy.is_file() && copy.len() == whole) {
-                return Ok(Copy { path, sha256: entry.sha256.clone() });
+                let admitted = self.is_admitted(&sha256);
+                return Ok(Copy { path, sha256, admitted });
             }
         }
         let sha256 = self.copy_and_hash(&mut file).map_err(cannot)?;
-        index.uses += 1;
-        index.files.insert(identity, Entry { sha256: sha256.clone(), used: index.uses });
-        self.prune(&mut index);
-        // A lost index costs the next start a hash, nothing more.
+        self.change(|index| {
+            index.uses += 1;
+            let used = index.uses;
+            index.files.insert(identity, Entry { sha256: sha256.clone(), used });
+            self.prune(index);
+        });
+        let admitted = self.is_admitted(&sha256);
+        Ok(Copy { path: self.copy_path(&sha256), sha256, admitted })
+    }
+
+    /// Notes that this host has checked the layout of this copy.
+    pub(crate) fn note_admitted(&self, sha256: &str) {
+        if self.host.is_empty() {
+            return;
+        }
+        self.change(|index| {
+            if index.admitted.len() >= HOSTS_MAX && !index.admitted.contains_key(&self.host) {
+                index.admitted.clear();
+            }
+            index.admitted.entry(self.host.clone()).or_default().insert(sha256.to_owned());
+            let kept: BTreeSet<&String> = index.files.values().map(|entry| &entry.sha256).collect();
+            let gone = |known: &BTreeSet<String>| {
+                known.iter().filter(|sha256| !kept.contains(sha256)).cloned().collect()
+            };
+            let gone: Vec<BTreeSet<String>> = index.admitted.values().map(gone).collect();
+            for (known, gone) in index.admitted.values_mut().zip(gone) {
+                known.retain(|sha256| !gone.contains(sha256));
+            }
+        });
+    }
+
+    fn is_admitted(&self, sha256: &str) -> bool {
+        !self.host.is_empty()
+            && self.lock().admitted.get(&self.host).is_some_and(|known| known.contains(sha256))
+    }
+
+    /// Changes the index as it is on the disk now. A lost index costs the next start a hash, nothing more.
+    fn change(&self, change: impl FnOnce(&mut Index)) {
+        let mut index = self.lock();
+        *index = read_index(&self.dir);
+        change(&mut index);
         if let Err(error) = self.write_index(&index) {
             tracing::warn!(%error, dir = %self.dir.display(), "cannot write the index of the library cache");
         }
-        Ok(Copy { path: self.copy_path(&sha256), sha256 })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn copy_path(&self, sha256: &str) -> PathBuf {
@@ -122,24 +177,10 @@ impl LibraryCache {
         Ok((path, file))
     }
 
-    /// An index that cannot be read is an empty one.
-    fn read_index(&self) -> Index {
-        let Ok(file) = File::open(self.index_path()) else { return Index::default() };
-        let mut bytes = Vec::new();
-        if file.take(INDEX_BYTES_MAX).read_to_end(&mut bytes).is_err() {
-            return Index::default();
-        }
-        serde_json::from_slice(&bytes).unwrap_or_default()
-    }
-
     fn write_index(&self, index: &Index) -> io::Result<()> {
         let (temp_path, mut temp) = self.temp_file()?;
         temp.write_all(&serde_json::to_vec(index)?)?;
-        fs::rename(temp_path, self.index_path())
-    }
-
-    fn index_path(&self) -> PathBuf {
-        self.dir.join("index.json")
+        fs::rename(temp_path, index_path(&self.dir))
     }
 
     fn prune(&self, index: &mut Index) {
@@ -152,6 +193,20 @@ impl LibraryCache {
             }
         }
     }
+}
+
+fn index_path(dir: &Path) -> PathBuf {
+    dir.join("index.json")
+}
+
+/// An index that cannot be read is an empty one.
+fn read_index(dir: &Path) -> Index {
+    let Ok(file) = File::open(index_path(dir)) else { return Index::default() };
+    let mut bytes = Vec::new();
+    if file.take(INDEX_BYTES_MAX).read_to_end(&mut bytes).is_err() {
+        return Index::default();
+    }
+    serde_json::from_slice(&bytes).unwrap_or_default()
 }
 
 fn identity(file: &File) -> io::Result<String> {
@@ -182,7 +237,7 @@ mod tests {
     #[test]
     fn a_warm_copy_is_found_without_the_bytes_and_a_rebuild_makes_a_new_one() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = LibraryCache::open(dir.path()).unwrap();
+        let cache = LibraryCache::open(dir.path(), Path::new("")).unwrap();
         let source = dir.path().join("lib.so");
         fs::write(&source, b"one").unwrap();
         let first = cache.copy_of(&source).unwrap();
@@ -201,7 +256,7 @@ mod tests {
     #[test]
     fn a_copy_that_was_cut_short_is_made_again() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = LibraryCache::open(dir.path()).unwrap();
+        let cache = LibraryCache::open(dir.path(), Path::new("")).unwrap();
         let source = dir.path().join("lib.so");
         fs::write(&source, b"one").unwrap();
         let first = cache.copy_of(&source).unwrap();
@@ -212,7 +267,7 @@ mod tests {
     #[test]
     fn a_damaged_index_costs_a_hash_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = LibraryCache::open(dir.path()).unwrap();
+        let cache = LibraryCache::open(dir.path(), Path::new("")).unwrap();
         let source = dir.path().join("lib.so");
         fs::write(&source, b"one").unwrap();
         cache.copy_of(&source).unwrap();
@@ -221,9 +276,29 @@ mod tests {
     }
 
     #[test]
+    fn a_layout_is_known_to_the_host_that_checked_it_and_to_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, host) = (dir.path().join("lib.so"), dir.path().join("host"));
+        fs::write(&source, b"one").unwrap();
+        fs::write(&host, b"host").unwrap();
+        let admitted = |exe: &Path| {
+            let cache = LibraryCache::open(dir.path(), exe).unwrap();
+            let copy = cache.copy_of(&source).unwrap();
+            cache.note_admitted(&copy.sha256);
+            copy.admitted
+        };
+        assert_eq!([admitted(&host), admitted(&host)], [false, true]);
+        assert_eq!([admitted(Path::new("")), admitted(Path::new(""))], [false, false], "a host nobody knows");
+        fs::write(&host, b"another build of it").unwrap();
+        assert!(!admitted(&host));
+        fs::write(&source, b"two!").unwrap();
+        assert!(!admitted(&host), "other bytes");
+    }
+
+    #[test]
     fn copies_are_bounded() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = LibraryCache::open(dir.path()).unwrap();
+        let cache = LibraryCache::open(dir.path(), Path::new("")).unwrap();
         for n in 0..COPIES_MAX + 3 {
             let source = dir.path().join(format!("{n}.so"));
             fs::write(&source, n.to_string()).unwrap();

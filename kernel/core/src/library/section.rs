@@ -1,5 +1,6 @@
 //! The `.dispatch` section: read before a byte of the library runs.
 
+use super::blocks::Blocks;
 use dispatch_abi::SECTION_NAME;
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSection as _, ReadCache};
@@ -67,7 +68,7 @@ impl Section {
         if !file.metadata().map_err(SectionError::Io)?.is_file() {
             return Err(SectionError::NotALibrary("not a regular file".to_owned()));
         }
-        let cache = ReadCache::new(file);
+        let cache = ReadCache::new(Blocks::new(file));
         let elf = ElfFile64::<Endianness, _>::parse(&cache)
             .map_err(|e| SectionError::NotALibrary(e.to_string()))?;
         let section = elf.section_by_name(SECTION_NAME).ok_or(SectionError::Absent)?;

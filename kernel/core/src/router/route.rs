@@ -7,7 +7,8 @@ use super::frames::{Frames, Sink};
 use super::{CALL_DEPTH_MAX, LONG_CALLS_MAX, RETRY_AFTER_MS, Router, meta, shared};
 use dispatch_abi::{CallOpts, SharedBytes};
 use dispatch_contracts::fault::{
-    BAD_CALL, DEADLINE, INVALID, NO_SERVICE, NOT_FOUND, NOT_REQUIRED, OVERLOADED, TOO_DEEP, UNAVAILABLE,
+    BAD_CALL, BROKEN, DEADLINE, INVALID, NO_SERVICE, NOT_FOUND, NOT_REQUIRED, OVERLOADED, TOO_DEEP,
+    UNAVAILABLE,
 };
 use dispatch_contracts::{Fault, Limits, contract_of};
 use std::sync::Arc;
@@ -208,7 +209,10 @@ fn check_op_input(id: &str, op: &super::OpEntry, body: &SharedBytes) -> Result<(
     let bytes: &[u8] = if body.is_empty() { b"{}" } else { body };
     let input: serde_json::Value = serde_json::from_slice(bytes)
         .map_err(|e| Fault::new(INVALID, format!("the input of op `{id}` is not JSON: {e}")))?;
-    let mut reasons = op.input.iter_errors(&input).take(5).map(|e| {
+    let schema = op.input().map_err(|why| {
+        Fault::new(BROKEN, format!("the input schema of op `{id}` of `{}` is not one: {why}", op.endpoint.id))
+    })?;
+    let mut reasons = schema.iter_errors(&input).take(5).map(|e| {
         let place = e.instance_path().to_string();
         if place.is_empty() { e.to_string() } else { format!("{e} at `{place}`") }
     });

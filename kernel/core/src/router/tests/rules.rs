@@ -117,12 +117,8 @@ fn with_op(world: &World) {
         "id": "toys.answer", "summary": "Answers.", "verb": "toy.v1/answer", "intent": "read",
         "input_schema": schema, "output_schema": true,
     });
-    let op = OpEntry {
-        endpoint: Arc::clone(&world.callee),
-        spec: serde_json::from_value(spec).unwrap(),
-        schema_hash: String::new(),
-        input: jsonschema::validator_for(&schema).unwrap(),
-    };
+    let spec = serde_json::from_value(spec).unwrap();
+    let op = OpEntry::new(Arc::clone(&world.callee), spec, String::new());
     let mut table = Table::clone(&world.router.table.load());
     table.ops.insert("toys.answer".to_owned(), Arc::new(op));
     world.router.table.store(Arc::new(table));
