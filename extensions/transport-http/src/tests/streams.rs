@@ -191,8 +191,9 @@ async fn a_client_that_never_reads_is_cut_and_holds_little_while_another_goes_on
     let mut slow = world.client().await;
     slow.write(world.head("GET /v1/things/slow/events", "").as_bytes()).await;
     let mut fast = open(&world, "GET /v1/things/fast/events", "").await;
-    let mut last = 0;
+    let (mut last, begun) = (0, std::time::Instant::now());
     while world.number("dispatch_http_slow_clients_cut_total").await == 0 {
+        assert!(begun.elapsed() < super::PATIENCE, "it was never cut");
         for _ in 0..50 {
             let Event::Data { id, .. } = fast.next().await else { panic!("an event") };
             let seq: u64 = id.parse().expect("a number");
