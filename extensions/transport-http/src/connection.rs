@@ -31,6 +31,8 @@ const ACCEPT_RETRY_AFTER: Duration = Duration::from_millis(100);
 const LINGER: Duration = Duration::from_secs(1);
 /// Most bytes of that rest.
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of it that are read at a time.
+const LINGER_READ_BYTES: usize = 4 * 1024;
 /// What one connection too many is answered.
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
@@ -73,7 +75,9 @@ async fn take(server: &Server, listener: &Listener) -> std::io::Result<(Box<dyn 
         Listener::Tcp(listener, bound) => {
             let (stream, _) = listener.accept().await?;
             let reached = stream.local_addr()?.ip();
-            prepare(&stream, server.settings().write_deadline_ms)?;
+            if let Err(e) = prepare(&stream, server.settings().write_deadline_ms) {
+                debug!(error = %e, "a connection goes without its options");
+            }
             Ok((Box::new(stream), Door::Tcp { bound: *bound, reached }))
         }
         Listener::Unix(listener, _) => {
@@ -165,7 +169,8 @@ async fn linger(mut wire: Wire) {
         if wire.shutdown().await.is_err() {
             return;
         }
-        let mut buffer = [0; 4_096];
+        // Not in the future, which every connection carries from its beginning.
+        let mut buffer = vec![0; LINGER_READ_BYTES];
         let mut n_bytes = 0;
         while n_bytes < LINGER_BYTES_MAX {
             match wire.read(&mut buffer).await {

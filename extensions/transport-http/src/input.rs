@@ -47,7 +47,7 @@ pub(crate) fn put_together(shape: &Shape, sources: Sources<'_>) -> Result<Vec<u8
         };
         fields.insert(name, raw(&value));
     }
-    if cursors && let Some(id) = last_event_id.filter(|id| !id.is_empty()) {
+    if cursors && let Some(id) = last_event_id {
         fields.insert(CURSOR_FIELD.to_owned(), raw(&cursor("`Last-Event-ID`", id)?));
     }
     for (name, text) in places {

@@ -95,10 +95,6 @@ impl Routes {
         let leaf = methods.get(method.as_str());
         let leaf = leaf.or_else(|| if method == Method::HEAD { methods.get("GET") } else { None });
         let Some(leaf) = leaf else {
-            // A path that was left behind by a route that could not be added.
-            if methods.is_empty() {
-                return Found::Nothing;
-            }
             let mut allow: Vec<_> = methods.keys().map(String::as_str).collect();
             if methods.contains_key("GET") {
                 allow.insert(allow.iter().position(|method| *method == "GET").map_or(0, |at| at + 1), "HEAD");

@@ -28,7 +28,7 @@ pub(super) fn of(op: &OpRoute, method: &str, template: &str, schemas: &mut Schem
             "name": "Last-Event-ID",
             "in": "header",
             "description": "As `after`, and wins over it: browsers send it when they reconnect.",
-            "schema": { "type": "integer", "format": "uint64", "minimum": 0 },
+            "schema": { "type": "integer", "format": "uint64", "minimum": 0, "maximum": u64::MAX },
         }));
     }
     let mut operation = json!({

@@ -35,11 +35,29 @@ pub(super) fn place(name: &str) -> String {
     format!("#/components/schemas/{name}")
 }
 
+/// Says of an integer how large it can be: readers of the document know its format as a name alone, and would send what
+/// no op can read.
+fn bound(schema: &mut Map<String, Value>) {
+    let Some(Value::String(format)) = schema.get("format") else { return };
+    let (least, most): (Value, Value) = match format.as_str() {
+        "uint8" => (0.into(), u8::MAX.into()),
+        "uint16" => (0.into(), u16::MAX.into()),
+        "uint32" => (0.into(), u32::MAX.into()),
+        "uint64" | "uint" => (0.into(), u64::MAX.into()),
+        "int32" => (i32::MIN.into(), i32::MAX.into()),
+        "int64" => (i64::MIN.into(), i64::MAX.into()),
+        _ => return,
+    };
+    schema.entry("minimum").or_insert(least);
+    schema.entry("maximum").or_insert(most);
+}
+
 /// Makes each local reference point through `place`. What only looks like a reference, in an example or a default, is
 /// left alone.
 pub(super) fn point_through(schema: &mut Value, place: &str) {
     match schema {
         Value::Object(map) => {
+            bound(map);
             for (key, value) in map {
                 match value {
                     Value::String(at) if key == "$ref" => {

@@ -51,7 +51,6 @@ async fn a_client_resumes_by_header_or_by_query_and_the_header_wins() {
         (EVENTS.to_owned(), "Last-Event-ID: 2\r\n", "3"),
         (format!("{EVENTS}?after=3"), "Last-Event-ID: 1\r\n", "2"),
         (format!("{EVENTS}?after=1"), "Last-Event-ID: 4\r\n", "5"),
-        (format!("{EVENTS}?after=4"), "Last-Event-ID: \r\n", "5"),
     ] {
         let mut stream = open(&world, &path, lines).await;
         let Event::Data { id, .. } = stream.next().await else { panic!("an event") };
@@ -66,7 +65,7 @@ async fn a_cursor_that_is_no_number_is_refused_before_the_op() {
         let refused = world.get(&format!("/v1/things/1/events?after={bad}")).await;
         assert_eq!((refused.status, refused.code().as_str()), (400, "invalid"), "{bad}");
     }
-    for bad in ["-1", "x", "1.5", "+1", "18446744073709551616", "1 2"] {
+    for bad in ["-1", "x", "1.5", "+1", "18446744073709551616", "1 2", ""] {
         let refused = world.ask(EVENTS, &format!("Last-Event-ID: {bad}\r\n"), "").await;
         assert_eq!((refused.status, refused.code().as_str()), (400, "invalid"), "{bad}");
     }
@@ -191,8 +190,9 @@ async fn a_client_that_never_reads_is_cut_and_holds_little_while_another_goes_on
     let mut slow = world.client().await;
     slow.write(world.head("GET /v1/things/slow/events", "").as_bytes()).await;
     let mut fast = open(&world, "GET /v1/things/fast/events", "").await;
-    let mut last = 0;
+    let (mut last, begun) = (0, std::time::Instant::now());
     while world.number("dispatch_http_slow_clients_cut_total").await == 0 {
+        assert!(begun.elapsed() < super::PATIENCE, "it was never cut");
         for _ in 0..50 {
             let Event::Data { id, .. } = fast.next().await else { panic!("an event") };
             let seq: u64 = id.parse().expect("a number");
