@@ -4,6 +4,7 @@ mod adopting;
 mod client;
 mod covering;
 mod disk;
+mod dying;
 mod editing;
 mod expected;
 mod history;
