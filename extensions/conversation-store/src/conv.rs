@@ -8,10 +8,10 @@ use crate::counts::Counted;
 use crate::faults;
 use crate::row::Row;
 use crate::turn_log::{Cut, Failed, TurnLog, Urgency};
-use crate::watcher::{Frame, Watcher};
+use crate::watcher::{Frame, LiveEvent, Watcher};
 use crate::writer::Request;
 use dispatch_sdk::Fault;
-use dispatch_sdk::contracts::event::{Event, EventBody};
+use dispatch_sdk::contracts::event::EventBody;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc};
 
@@ -144,7 +144,7 @@ impl Conv {
         own.log.settle(cut);
         if !watchers.is_empty() {
             for row in appended {
-                push(watchers, &row.into_event(&self.id, cut.append_first - 1));
+                push(watchers, &Frame::new(&row.into_event(&self.id, cut.append_first - 1)));
             }
         }
         match after {
@@ -229,22 +229,12 @@ fn show(id: &str, turn_id: &str, watchers: &[Arc<Watcher>], seq: u64, at: u64, p
     if watchers.is_empty() {
         return;
     }
-    let event = Event {
-        seq,
-        seq_first: None,
-        conversation_id: id.to_owned(),
-        turn_id: Some(turn_id.to_owned()),
-        at,
-        kind: piece.kind.clone(),
-        data: piece.data.clone(),
-        rebased: false,
-    };
-    push(watchers, &event);
+    let event = LiveEvent { seq, conversation_id: id, turn_id, at, kind: &piece.kind, data: &piece.data };
+    push(watchers, &Frame::live(&event));
 }
 
-fn push(watchers: &[Arc<Watcher>], event: &Event) {
-    let frame = Frame::new(event);
+fn push(watchers: &[Arc<Watcher>], frame: &Arc<Frame>) {
     for watcher in watchers {
-        watcher.push(&frame);
+        watcher.push(frame);
     }
 }

@@ -1,18 +1,24 @@
 //! Pure parts alone, and the whole extension over a host and a store that fail on demand.
 
 mod adopting;
+mod client;
 mod covering;
 mod disk;
+mod dying;
 mod editing;
+mod expected;
 mod history;
 mod instance;
+mod interleaving;
 mod ledger;
 mod listing;
 mod model;
 mod ops;
 mod reading;
 mod rig;
+mod script;
 mod sealing;
 mod small;
 mod turns;
 mod watching;
+mod world;

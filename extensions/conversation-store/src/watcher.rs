@@ -2,6 +2,8 @@
 
 use dispatch_sdk::SharedBytes;
 use dispatch_sdk::contracts::event::Event;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -10,6 +12,21 @@ use tokio::sync::Notify;
 pub(crate) const WATCHER_QUEUE_MAX: usize = 1024;
 /// Most bytes of frames that wait for one watcher; one frame more may tip it.
 pub(crate) const WATCHER_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+
+/// What the envelope of a live event takes beside its data, for a buffer that does not have to grow.
+const ENVELOPE_BYTES: usize = 256;
+
+/// A live event, of exactly one number: the envelope of [`Event`], written from its parts without a copy of any.
+#[derive(Debug, Serialize)]
+pub(crate) struct LiveEvent<'a> {
+    pub(crate) seq: u64,
+    pub(crate) conversation_id: &'a str,
+    pub(crate) turn_id: &'a str,
+    pub(crate) at: u64,
+    #[serde(rename = "type")]
+    pub(crate) kind: &'a str,
+    pub(crate) data: &'a RawValue,
+}
 
 /// An encoded event; watchers share it.
 #[derive(Debug)]
@@ -21,6 +38,13 @@ pub(crate) struct Frame {
 impl Frame {
     pub(crate) fn new(event: &Event) -> Arc<Self> {
         let json = serde_json::to_vec(event).expect("a struct of strings, numbers and JSON always encodes");
+        Arc::new(Self { seq: event.seq, json: SharedBytes::from(Arc::new(json.into())) })
+    }
+
+    pub(crate) fn live(event: &LiveEvent<'_>) -> Arc<Self> {
+        let mut json = Vec::with_capacity(ENVELOPE_BYTES + event.data.get().len());
+        serde_json::to_writer(&mut json, event)
+            .expect("a struct of strings, numbers and JSON always encodes");
         Arc::new(Self { seq: event.seq, json: SharedBytes::from(Arc::new(json.into())) })
     }
 }

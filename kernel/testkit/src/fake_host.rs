@@ -34,7 +34,7 @@ use fakes::FakeCallee;
 use guard::{Guarded, entry};
 use record::Records;
 use serde_json::Value;
-use slot::Slot;
+use slot::{Life, Slot};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::path::Path;
@@ -152,7 +152,8 @@ impl FakeHost {
         if shared.slot(instance).is_some() {
             return Err(Fault::new(INVALID, format!("`{instance}` is open already; stop it first")));
         }
-        let object = handle::host_object(&shared, instance);
+        let life = Arc::<Life>::default();
+        let object = handle::host_object(&shared, instance, &life);
         let config = serde_json::to_vec(&params).expect("open parameters always encode");
         let opened = shared
             .on_executor("`open`", move || {
@@ -163,7 +164,7 @@ impl FakeHost {
             RResult::ROk(object) => object,
             RResult::RErr(fault) => return Err(fault_from_abi(fault)),
         };
-        let slot = Arc::new(Slot { id: instance.to_owned(), object, started: OnceLock::new() });
+        let slot = Arc::new(Slot { id: instance.to_owned(), object, started: OnceLock::new(), life });
         lock(&shared.slots).insert(instance.to_owned(), Arc::clone(&slot));
         match self.start(&slot).await {
             Ok(()) => Ok(Opened::new(self.clone(), slot)),

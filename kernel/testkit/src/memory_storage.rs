@@ -79,9 +79,9 @@ impl MemoryStorage {
 
     async fn commit(self: Arc<Self>, call: Call, params: CommitParams) -> Result<CommitReply, Fault> {
         entries::check_commit(&params)?;
-        self.faults.before_commit(&call).await?;
+        let lost = self.faults.before_commit(&call).await?;
         let versions = self.lock().entry(call.caller().into()).or_default().entries.commit(params)?;
-        Ok(CommitReply { versions, durable: self.config.durable })
+        lost.map_or(Ok(CommitReply { versions, durable: self.config.durable }), Err)
     }
 
     async fn blob_put(self: Arc<Self>, call: Call, params: BlobPutParams) -> Result<BlobPutReply, Fault> {

@@ -4,7 +4,7 @@ use crate::block::{Block, Piece, ROW_TEXT_BYTES_MAX};
 use crate::head::title_of;
 use crate::keys::{self, Index};
 use crate::turn_log::{Failed, TurnLog, UNWRITTEN_BYTES_MAX};
-use crate::watcher::{Frame, Next, WATCHER_QUEUE_BYTES_MAX, WATCHER_QUEUE_MAX, Watcher};
+use crate::watcher::{Frame, LiveEvent, Next, WATCHER_QUEUE_BYTES_MAX, WATCHER_QUEUE_MAX, Watcher};
 use dispatch_sdk::contracts::event::{Delta, Event, EventBody, NOTICE, TEXT_DELTA, TOOL_OUTPUT};
 use dispatch_sdk::{Fault, fault};
 use serde_json::value::to_raw_value;
@@ -127,6 +127,20 @@ fn frame(seq: u64) -> std::sync::Arc<Frame> {
         data,
         rebased: false,
     })
+}
+
+#[test]
+fn a_live_event_is_written_as_any_other() {
+    let data = to_raw_value(&serde_json::json!({ "text": "\u{1f600}\"" })).unwrap();
+    let (seq, at, kind) = (7, 1_763_700_000_000, TEXT_DELTA.to_owned());
+    let (conversation_id, turn_id) = ("c-1".to_owned(), "t\"1".to_owned());
+    let live =
+        LiveEvent { seq, conversation_id: &conversation_id, turn_id: &turn_id, at, kind: &kind, data: &data };
+    let live = Frame::live(&live);
+    let turn_id = Some(turn_id);
+    let whole = Event { seq, seq_first: None, conversation_id, turn_id, at, kind, data, rebased: false };
+    let whole = Frame::new(&whole);
+    assert_eq!((live.seq, &live.json[..]), (whole.seq, &whole.json[..]));
 }
 
 #[test]

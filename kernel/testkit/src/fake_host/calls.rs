@@ -59,6 +59,18 @@ pub(super) enum Cause {
     Cancelled,
     Deadline,
     HostClosed,
+    /// The instance that answers it was killed.
+    Killed,
+}
+
+impl Cause {
+    /// Whether it leaves no grace: nobody is there to answer.
+    fn is_abrupt(self) -> bool {
+        match self {
+            Self::HostClosed | Self::Killed => true,
+            Self::Cancelled | Self::Deadline => false,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -122,10 +134,20 @@ impl OpenCall {
         }
     }
 
-    async fn host_closed(&self) {
+    async fn broken_off(&self) {
         loop {
             let changed = self.changed.notified();
-            if self.lock().phase == Phase::Cancelled(Cause::HostClosed) {
+            if matches!(self.lock().phase, Phase::Cancelled(cause) if cause.is_abrupt()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    async fn over(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.lock().phase == Phase::Over {
                 return;
             }
             changed.await;
@@ -152,6 +174,7 @@ impl OpenCall {
             Cause::Cancelled => Fault::new(CANCELLED, format!("`{verb}` was cancelled before it was done")),
             Cause::Deadline => Fault::new(DEADLINE, format!("`{verb}` did not answer within its budget")),
             Cause::HostClosed => Fault::new(UNAVAILABLE, "the host has been closed"),
+            Cause::Killed => Fault::new(UNAVAILABLE, format!("who answers `{verb}` was killed")),
         }
     }
 }
@@ -175,14 +198,25 @@ impl Shared {
     /// Ends every open call without grace. All are marked before any is told, so that none answers in between.
     pub(super) fn close_calls(&self) {
         let open: Vec<_> = self.calls().values().cloned().collect();
-        for call in &open {
-            let mut state = call.lock();
-            if state.phase != Phase::Over {
-                state.phase = Phase::Cancelled(Cause::HostClosed);
-            }
+        break_off(&open, Cause::HostClosed);
+    }
+
+    /// Ends what a killed instance answered, without grace, and waits for the end of what it had asked of others: they
+    /// live, and do it whole or not at all.
+    pub(super) async fn end_calls_of_killed(&self, slot: &Arc<Slot>) {
+        let open: Vec<_> = self.calls().values().cloned().collect();
+        let is = |other: &Arc<Slot>| Arc::ptr_eq(other, slot);
+        let (answered, others): (Vec<_>, Vec<_>) =
+            open.into_iter().partition(|call| matches!(&call.callee, Callee::Instance(callee) if is(callee)));
+        break_off(&answered, Cause::Killed);
+        let asked =
+            others.iter().filter(|call| matches!(&call.caller, Caller::Instance(caller) if is(caller)));
+        for call in asked {
+            self.cancel(call, Cause::Cancelled);
+            call.over().await;
         }
-        for call in open {
-            call.changed.notify_waiters();
+        for call in &answered {
+            call.over().await;
         }
     }
 
@@ -195,8 +229,10 @@ impl Shared {
     ) {
         let mut result = self.run(&call, body).await;
         let phase = std::mem::replace(&mut call.lock().phase, Phase::Over);
-        if phase == Phase::Cancelled(Cause::HostClosed) {
-            result = Err(call.fault(Cause::HostClosed));
+        if let Phase::Cancelled(cause) = phase
+            && cause.is_abrupt()
+        {
+            result = Err(call.fault(cause));
         }
         call.changed.notify_waiters();
         call.delivered().await;
@@ -229,7 +265,7 @@ impl Shared {
         let answered = tokio::select! {
             biased;
             result = &mut callee => Some(result),
-            () = call.host_closed() => None,
+            () = call.broken_off() => None,
             () = Entered::sleep(&self.timers, Duration::from_millis(self.cancel_grace_ms())) => None,
         };
         match answered {
@@ -271,6 +307,18 @@ impl Shared {
                 RResult::RErr(fault) => Err(fault_from_abi(fault)),
             }
         }))
+    }
+}
+
+fn break_off(calls: &[Arc<OpenCall>], cause: Cause) {
+    for call in calls {
+        let mut state = call.lock();
+        if state.phase != Phase::Over {
+            state.phase = Phase::Cancelled(cause);
+        }
+    }
+    for call in calls {
+        call.changed.notify_waiters();
     }
 }
 

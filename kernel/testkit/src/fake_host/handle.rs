@@ -2,6 +2,7 @@
 
 use super::calls::Caller;
 use super::route::Wishes;
+use super::slot::Life;
 use super::{LogRecord, Published, Shared};
 use crate::fake_host::calls::OpenCall;
 use dispatch_abi::abi_stable::sabi_trait::TD_Opaque;
@@ -21,17 +22,19 @@ const LOG_LEVEL_MAX: u8 = 4;
 struct Handle {
     shared: Arc<Shared>,
     instance: String,
+    life: Arc<Life>,
 }
 
-/// The host object of the instance `instance`.
-pub(super) fn host_object(shared: &Arc<Shared>, instance: &str) -> HostObj {
-    let handle = Handle { shared: Arc::clone(shared), instance: instance.to_owned() };
+/// The host object of the instance `instance`. A killed instance gets no answer from it, as a killed process gets none.
+pub(super) fn host_object(shared: &Arc<Shared>, instance: &str, life: &Arc<Life>) -> HostObj {
+    let handle = Handle { shared: Arc::clone(shared), instance: instance.to_owned(), life: Arc::clone(life) };
     Host_TO::from_ptr(RArc::new(handle), TD_Opaque)
 }
 
 impl Handle {
     /// A call that this instance answers now.
     fn own_call(&self, call_id: u64) -> Option<Arc<OpenCall>> {
+        let _alive = self.life.hold()?;
         self.shared.calls().get(&call_id).filter(|call| call.is_answered_by(&self.instance)).cloned()
     }
 }
@@ -45,6 +48,7 @@ fn to_abi<T>(result: Result<T, Fault>) -> RResult<T, dispatch_abi::Fault> {
 
 impl Host for Handle {
     fn call(&self, verb: RStr<'_>, opts: CallOpts, body: SharedBytes) -> Reply<SharedBytes> {
+        let Some(_alive) = self.life.hold() else { return std::future::pending().into_ffi() };
         let Some(slot) = self.shared.slot(&self.instance) else {
             let message =
                 format!("`{}` is not open any more, or calls before it has been opened", self.instance);
@@ -99,6 +103,7 @@ impl Host for Handle {
     }
 
     fn publish(&self, topic: RStr<'_>, data: SharedBytes) {
+        let Some(_alive) = self.life.hold() else { return };
         let data = serde_json::from_slice(&data).unwrap_or(Value::Null);
         let topic = topic.as_str().to_owned();
         self.shared.record_published(Published { instance: self.instance.clone(), topic, data });
@@ -109,6 +114,7 @@ impl Host for Handle {
     }
 
     fn sleep(&self, ms: u64) -> FfiFuture<()> {
+        let Some(_alive) = self.life.hold() else { return std::future::pending().into_ffi() };
         self.shared.clock.sleep(&self.shared.timers, ms).into_ffi()
     }
 
@@ -121,6 +127,7 @@ impl Host for Handle {
     }
 
     fn log(&self, level: u8, target: RStr<'_>, record: RStr<'_>) {
+        let Some(_alive) = self.life.hold() else { return };
         let record = serde_json::from_str(&record).unwrap_or_else(|_| record.as_str().into());
         let (instance, target) = (self.instance.clone(), target.as_str().to_owned());
         self.shared.log(LogRecord { instance, level, target, record });

@@ -118,6 +118,17 @@ impl Opened {
         }
     }
 
+    /// Ends the instance as the death of its process does: without `stop`, in the middle of whatever it does.
+    ///
+    /// It gets no answer from the host any more. Its open calls end `unavailable`; what it had asked of others is cancelled,
+    /// and has been done whole or not at all when this returns. Its id can then be opened again.
+    pub async fn kill(self) {
+        self.slot.life.end();
+        let shared = Arc::clone(self.host.shared());
+        shared.remove(&self.slot.id);
+        shared.end_calls_of_killed(&self.slot).await;
+    }
+
     fn open_stream<V>(&self, verb: &str, body: SharedBytes) -> OpenedStream<V> {
         let (reply, frames) = self.begin(verb, body, true);
         OpenedStream {

@@ -5,13 +5,33 @@ use dispatch_contracts::Fault;
 use dispatch_contracts::contract_of;
 use dispatch_contracts::fault::BROKEN;
 use dispatch_contracts::kernel::{Contributions, Started, VerbInfo};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 pub(super) struct Slot {
     pub(super) id: String,
     pub(super) object: InstanceObj,
     /// Empty until the instance has started: until then nobody can call it.
     pub(super) started: OnceLock<Started>,
+    pub(super) life: Arc<Life>,
+}
+
+/// Whether an instance has been killed; its host object asks before it does anything for it.
+#[derive(Default)]
+pub(super) struct Life {
+    killed: RwLock<bool>,
+}
+
+impl Life {
+    /// Holds the instance alive for as long as what comes back; `None` = it has been killed.
+    pub(super) fn hold(&self) -> Option<RwLockReadGuard<'_, bool>> {
+        let killed = self.killed.read().unwrap_or_else(PoisonError::into_inner);
+        (!*killed).then_some(killed)
+    }
+
+    /// What the host has been asked for is asked for whole; nothing more is after this.
+    pub(super) fn end(&self) {
+        *self.killed.write().unwrap_or_else(PoisonError::into_inner) = true;
+    }
 }
 
 impl Slot {

@@ -3,6 +3,7 @@
 mod addressing;
 mod cancelling;
 mod faults;
+mod killing;
 mod smallest;
 mod streams;
 mod toy;

@@ -23,17 +23,27 @@ impl MemoryControl {
 
     /// The next commit that is well formed writes nothing and answers `code`; several wait in line.
     pub async fn fail_next_commit(&self, code: &str) -> Result<(), Fault> {
-        self.set(SetFaultsParams { fail: Some(code.to_owned()), hold: None }).await
+        self.set(SetFaultsParams { fail: Some(code.to_owned()), ..SetFaultsParams::default() }).await
+    }
+
+    /// The next commit that is well formed is written and answers `code` all the same; it waits in the same line.
+    pub async fn lose_next_reply(&self, code: &str) -> Result<(), Fault> {
+        self.set(SetFaultsParams { lose: Some(code.to_owned()), ..SetFaultsParams::default() }).await
+    }
+
+    /// Commits that are told to fail and have not come.
+    pub async fn forget_faults(&self) -> Result<(), Fault> {
+        self.set(SetFaultsParams { forget: true, ..SetFaultsParams::default() }).await
     }
 
     /// From now on commits wait, until [`MemoryControl::release`].
     pub async fn hold(&self) -> Result<(), Fault> {
-        self.set(SetFaultsParams { fail: None, hold: Some(true) }).await
+        self.set(SetFaultsParams { hold: Some(true), ..SetFaultsParams::default() }).await
     }
 
     /// Lets held commits go on, and later ones pass.
     pub async fn release(&self) -> Result<(), Fault> {
-        self.set(SetFaultsParams { fail: None, hold: Some(false) }).await
+        self.set(SetFaultsParams { hold: Some(false), ..SetFaultsParams::default() }).await
     }
 
     /// Waits until at least `n` commits are held.
@@ -48,10 +58,12 @@ impl MemoryControl {
 
 pub(super) struct SetFaults;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct SetFaultsParams {
     fail: Option<String>,
+    lose: Option<String>,
     hold: Option<bool>,
+    forget: bool,
 }
 
 impl Verb for SetFaults {
@@ -87,9 +99,15 @@ pub(super) struct Faults {
 
 #[derive(Default)]
 struct FaultsState {
-    fail: VecDeque<String>,
+    fail: VecDeque<Failing>,
     holding: bool,
     held: usize,
+}
+
+/// What becomes of a commit.
+enum Failing {
+    Unwritten { code: String },
+    Written { code: String },
 }
 
 impl Faults {
@@ -113,16 +131,21 @@ impl Faults {
         }
     }
 
-    /// Waits while commits are held, then fails if that was asked for.
-    pub(super) async fn before_commit(&self, call: &Call) -> Result<(), Fault> {
+    /// Waits while commits are held, then fails if that was asked for; `Some` = what to answer once it is written.
+    pub(super) async fn before_commit(&self, call: &Call) -> Result<Option<Fault>, Fault> {
         let _held = Held::new(self);
         tokio::select! {
             () = self.wait(|state| !state.holding) => {}
             () = call.cancelled() => return Err(Fault::new(CANCELLED, "the held commit was cancelled")),
         }
         match self.lock().fail.pop_front() {
-            Some(code) => Err(Fault::new(&code, "the test made this commit fail; nothing was written")),
-            None => Ok(()),
+            Some(Failing::Unwritten { code }) => {
+                Err(Fault::new(&code, "the test made this commit fail; nothing was written"))
+            }
+            Some(Failing::Written { code }) => {
+                Ok(Some(Fault::new(&code, "the test lost the reply of this commit; it was written")))
+            }
+            None => Ok(None),
         }
     }
 }
@@ -150,7 +173,11 @@ impl MemoryStorage {
         params: SetFaultsParams,
     ) -> Result<Empty, Fault> {
         self.faults.change(|state| {
-            state.fail.extend(params.fail);
+            if params.forget {
+                state.fail.clear();
+            }
+            state.fail.extend(params.fail.map(|code| Failing::Unwritten { code }));
+            state.fail.extend(params.lose.map(|code| Failing::Written { code }));
             state.holding = params.hold.unwrap_or(state.holding);
         });
         Ok(Empty {})

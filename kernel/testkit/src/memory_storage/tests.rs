@@ -89,6 +89,19 @@ async fn a_commit_told_to_fail_writes_nothing_and_the_next_one_passes() {
 }
 
 #[tokio::test]
+async fn a_commit_whose_reply_is_lost_is_written_and_one_that_was_forgotten_is_answered() {
+    let storage = open().await;
+    let control = MemoryStorage::control(&storage);
+    control.lose_next_reply("io").await.expect("told");
+    let fault = storage.call(Commit, &put("k")).await.expect_err("its reply is lost");
+    let found = storage.call(Get, &GetParams { key: "k".into() }).await.expect("reads go on").entry;
+    assert_eq!((fault.code.as_str(), found.is_some()), ("io", true));
+    control.fail_next_commit("io").await.expect("told");
+    control.forget_faults().await.expect("told");
+    storage.call(Commit, &put("k")).await.expect("nothing is to fail");
+}
+
+#[tokio::test]
 async fn held_commits_wait_until_they_are_released() {
     let storage = open().await;
     let control = MemoryStorage::control(&storage);

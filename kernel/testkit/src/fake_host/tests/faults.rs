@@ -67,7 +67,7 @@ async fn a_call_out_of_a_call_that_is_not_open_or_not_its_own_is_bad() {
     let stream = toy.stream(Do, &Ask { verb: "signal.v1/wait".into(), ..ask("relay") });
     began.notified().await;
     let of_the_fake = *open_id.get().expect("it has begun");
-    let object = host_object(host.shared(), "toy");
+    let object = host_object(host.shared(), "toy", &Arc::default());
     for parent_call_id in [of_the_fake, 1_000_000] {
         let opts = CallOpts { parent_call_id, stream_id: 0, budget_ms: 0, meta: SharedBytes::default() };
         let reply = object.call("signal.v1/wait".into(), opts, SharedBytes::default()).await;
@@ -85,7 +85,7 @@ async fn a_call_out_of_a_call_that_is_not_open_or_not_its_own_is_bad() {
 #[tokio::test]
 async fn a_call_in_the_name_of_an_instance_needs_it_open() {
     let toy = toy().await;
-    let object = host_object(toy.host().shared(), "ghost");
+    let object = host_object(toy.host().shared(), "ghost", &Arc::default());
     let opts = CallOpts { parent_call_id: 0, stream_id: 0, budget_ms: 0, meta: SharedBytes::default() };
     let reply = object.call("toy.v1/do".into(), opts, SharedBytes::default()).await;
     assert!(matches!(reply, RResult::RErr(fault) if fault.code == "unavailable"));
