@@ -98,16 +98,27 @@ struct Reading<'c> {
 /// What the body gives next.
 enum Came {
     Piece(Bytes),
-    /// The end, and why it came early, if it did.
-    End(Option<String>),
+    End(BodyEnd),
+}
+
+/// The end of the body, and why it came early, if it did.
+struct BodyEnd {
+    cut: Option<String>,
+}
+
+/// What came of reading all that was there.
+struct ReadOn {
+    trouble: Result<(), Trouble>,
+    n_events: usize,
+    end: Option<BodyEnd>,
 }
 
 impl Came {
     fn of(chunk: reqwest::Result<Option<Bytes>>) -> Self {
         match chunk {
             Ok(Some(piece)) => Self::Piece(piece),
-            Ok(None) => Self::End(None),
-            Err(error) => Self::End(Some(causes(&error))),
+            Ok(None) => Self::End(BodyEnd { cut: None }),
+            Err(error) => Self::End(BodyEnd { cut: Some(causes(&error)) }),
         }
     }
 }
@@ -137,18 +148,18 @@ impl Reading<'_> {
     async fn events(mut self, mut response: Response) -> Result<StreamReply, Stop> {
         let cut = loop {
             let came = self.wait(&mut response).await?;
-            let (read, n_events, end) = self.read_on(came, &mut response).await;
+            let read = self.read_on(came, &mut response).await;
             // What came before the trouble is shown, however the network cut it.
             self.show().await?;
-            read?;
+            read.trouble?;
             if self.interpreter.is_done() {
                 tokio::spawn(timeout(AFTER_DONE_WAIT, read_out(response)));
                 return self.end(None).await;
             }
-            if let Some(cut) = end {
-                break cut;
+            if let Some(end) = read.end {
+                break end.cut;
             }
-            if n_events > 0 {
+            if read.n_events > 0 {
                 self.put_off();
             }
         };
@@ -165,36 +176,32 @@ impl Reading<'_> {
             match timeout_at(until, response.chunk()).await {
                 Ok(chunk) => return Ok(Came::of(chunk)),
                 Err(_) if until < self.deadline => self.show().await?,
-                Err(_) if self.interpreter.is_finished() => return Ok(Came::End(None)),
+                Err(_) if self.interpreter.is_finished() => return Ok(Came::End(BodyEnd { cut: None })),
                 Err(_) => return Err(stalled(self.settings, "the endpoint sent no event").into()),
             }
         }
     }
 
     /// Reads this piece and whatever else has come already, so that a flood is shown in few frames and a delta that
-    /// comes alone is not held back. Answers what went wrong, how many events there were, and the end of the body.
-    async fn read_on(
-        &mut self,
-        mut came: Came,
-        response: &mut Response,
-    ) -> (Result<(), Trouble>, usize, Option<Option<String>>) {
+    /// comes alone is not held back.
+    async fn read_on(&mut self, mut came: Came, response: &mut Response) -> ReadOn {
         let (mut n_bytes, mut n_events) = (0, 0);
         loop {
             let piece = match came {
                 Came::Piece(piece) => piece,
-                Came::End(cut) => return (Ok(()), n_events, Some(cut)),
+                Came::End(end) => return ReadOn { trouble: Ok(()), n_events, end: Some(end) },
             };
             n_bytes += piece.len();
-            let read = self.parser.push(&piece, &mut |event: &str| {
+            let trouble = self.parser.push(&piece, &mut |event: &str| {
                 n_events += 1;
                 self.interpreter.event(event, &mut self.frames)
             });
-            if read.is_err() || self.interpreter.is_done() || n_bytes >= READ_ON_BYTES_MAX {
-                return (read, n_events, None);
+            if trouble.is_err() || self.interpreter.is_done() || n_bytes >= READ_ON_BYTES_MAX {
+                return ReadOn { trouble, n_events, end: None };
             }
             came = match come_already(response).await {
                 Some(next) => next,
-                None => return (read, n_events, None),
+                None => return ReadOn { trouble, n_events, end: None },
             };
         }
     }
