@@ -49,7 +49,8 @@ fn main() -> ExitCode {
         ["accept"] => accept::run(),
         // Parts of benches that need a process to themselves.
         ["child", "floor", upstream] => floor::child(upstream),
-        ["child", "boot", home] => boot::child_boot(home),
+        ["child", "calls", mode, n] => waist::child_calls(mode, n),
+        ["child", "boot", home, place] => boot::child_boot(home, place),
         ["child", "dlopen", libraries @ ..] => boot::child_dlopen(libraries),
         ["child", "instances", n] => boot::child_instances(n),
         // Cargo's own words, when somebody says `cargo bench`.

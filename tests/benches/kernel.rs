@@ -28,10 +28,10 @@ pub(crate) struct Booted {
     _home: tempfile::TempDir,
 }
 
-/// Reads and resolves a build list; the library directory counts as a place to look in.
-pub(crate) fn plan(build: &Path) -> Result<Plan, Trouble> {
+/// Reads and resolves a build list whose libraries are in `place`.
+pub(crate) fn plan(build: &Path, place: &Path) -> Result<Plan, Trouble> {
     let build = BuildList::read(build).map_err(|problems| problems.to_string())?;
-    let found = find_extensions(&[house::bin_dir()]);
+    let found = find_extensions(&[place.to_owned()]);
     let mut plan = resolve(&build, &found.catalog, &dispatch_kernel::kernel_version())
         .map_err(|problems| problems.to_string())?;
     // Secrets of the environment are the host binary's business.
@@ -80,7 +80,7 @@ impl Booted {
         let bin = house::bin_dir();
         std::fs::write(&file, text.replace("BIN", &bin.to_string_lossy()))
             .map_err(|e| format!("cannot write {}: {e}", file.display()))?;
-        let kernel = Kernel::boot(plan(&file)?, options(dirs(home.path())?)).await;
+        let kernel = Kernel::boot(plan(&file, &bin)?, options(dirs(home.path())?)).await;
         let kernel = kernel.map_err(|e| e.to_string())?;
         let disabled = kernel.inventory().instances.into_iter().find(|i| i.state == InstanceState::Disabled);
         if let Some(instance) = disabled {
