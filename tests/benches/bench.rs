@@ -7,6 +7,7 @@ mod accept;
 mod bare;
 mod boot;
 mod client;
+mod direct;
 mod disk;
 mod dlopen;
 mod flood;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         ["history"] => history::run(),
         ["boot"] => boot::run(),
         ["bare"] => bare::run(),
+        ["direct"] => direct::run(),
         ["once"] => once::run(),
         ["idle"] => idle::run(),
         ["turns"] => turns::run(),
