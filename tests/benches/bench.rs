@@ -7,6 +7,7 @@ mod accept;
 mod bare;
 mod boot;
 mod client;
+mod direct;
 mod disk;
 mod dlopen;
 mod flood;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         ["history"] => history::run(),
         ["boot"] => boot::run(),
         ["bare"] => bare::run(),
+        ["direct"] => direct::run(),
         ["once"] => once::run(),
         ["idle"] => idle::run(),
         ["turns"] => turns::run(),
@@ -49,7 +51,8 @@ fn main() -> ExitCode {
         ["accept"] => accept::run(),
         // Parts of benches that need a process to themselves.
         ["child", "floor", upstream] => floor::child(upstream),
-        ["child", "boot", home] => boot::child_boot(home),
+        ["child", "calls", mode, n] => waist::child_calls(mode, n),
+        ["child", "boot", home, place] => boot::child_boot(home, place),
         ["child", "dlopen", libraries @ ..] => boot::child_dlopen(libraries),
         ["child", "instances", n] => boot::child_instances(n),
         // Cargo's own words, when somebody says `cargo bench`.

@@ -4,6 +4,7 @@
 
 use crate::kernel::{Booted, EchoSpawned, call, dirs, options, plan};
 use crate::process::{answer, answer_of, child, own_memory_mb};
+use crate::servers::Install;
 use crate::timing::ms;
 use crate::{Trouble, dlopen, note, say};
 use dispatch_contracts::kernel::InstanceState;
@@ -49,7 +50,11 @@ fn default_build() -> Result<(), Trouble> {
     note("boots of the default build");
     let home = tempfile::tempdir().map_err(|e| format!("cannot make a home: {e}"))?;
     let home = home.path().to_str().ok_or("a path that is not UTF-8")?;
-    let boot = || answer_of::<Boot>(&mut child(&["boot", home])?);
+    // As a user has it: no other library lies beside those that are sought.
+    let install = Install::new()?;
+    let place = install.extensions();
+    let place = place.to_str().ok_or("a path that is not UTF-8")?;
+    let boot = || answer_of::<Boot>(&mut child(&["boot", home, place])?);
     let cold = boot()?;
     let libraries: Vec<&str> = cold.libraries.iter().map(String::as_str).collect();
     let (mut boots, mut mapped) = (Vec::new(), Vec::new());
@@ -86,15 +91,15 @@ fn default_build() -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Boots the default build in `home`.
-pub(crate) fn child_boot(home: &str) -> Result<(), Trouble> {
+/// Boots the default build in `home`, its libraries from `place`.
+pub(crate) fn child_boot(home: &str, place: &str) -> Result<(), Trouble> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|e| format!("cannot start a runtime: {e}"))?;
     runtime.block_on(async {
         let dirs = dirs(Path::new(home))?;
         let rss_before_mb = own_memory_mb("VmRSS");
         let began = Instant::now();
-        let plan = plan(&house::workspace_dir().join("manifests/default.toml"))?;
+        let plan = plan(&house::workspace_dir().join("manifests/default.toml"), Path::new(place))?;
         let plan_ms = ms(began.elapsed());
         let libraries = plan.instances.iter().map(|instance| instance.library.to_string_lossy().into_owned());
         let libraries: Vec<String> = libraries.collect();

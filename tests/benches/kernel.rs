@@ -4,6 +4,7 @@
 //! It must not know what is measured.
 
 use crate::Trouble;
+use crate::servers::scratch;
 use dispatch_contracts::command::{Read, ReadParams, ReadReply};
 use dispatch_contracts::kernel::{Dirs, InstanceState};
 use dispatch_contracts::{Fault, Limits, Mode, NoFrame, Verb};
@@ -28,10 +29,10 @@ pub(crate) struct Booted {
     _home: tempfile::TempDir,
 }
 
-/// Reads and resolves a build list; the library directory counts as a place to look in.
-pub(crate) fn plan(build: &Path) -> Result<Plan, Trouble> {
+/// Reads and resolves a build list whose libraries are in `place`.
+pub(crate) fn plan(build: &Path, place: &Path) -> Result<Plan, Trouble> {
     let build = BuildList::read(build).map_err(|problems| problems.to_string())?;
-    let found = find_extensions(&[house::bin_dir()]);
+    let found = find_extensions(&[place.to_owned()]);
     let mut plan = resolve(&build, &found.catalog, &dispatch_kernel::kernel_version())
         .map_err(|problems| problems.to_string())?;
     // Secrets of the environment are the host binary's business.
@@ -75,12 +76,20 @@ pub(crate) fn options(dirs: Dirs) -> BootOptions {
 impl Booted {
     /// Boots the build list `text`, in which `BIN` is where libraries were built to.
     pub(crate) async fn new(text: &str) -> Result<Self, Trouble> {
-        let home = tempfile::tempdir().map_err(|e| format!("cannot make a home: {e}"))?;
+        Self::tuned(text, |_plan| {}).await
+    }
+
+    /// The same, with the plan changed before it is booted.
+    pub(crate) async fn tuned(text: &str, tune: impl FnOnce(&mut Plan)) -> Result<Self, Trouble> {
+        // On a disk: a store's flushes must be real.
+        let home = scratch()?;
         let file = home.path().join("build.toml");
         let bin = house::bin_dir();
         std::fs::write(&file, text.replace("BIN", &bin.to_string_lossy()))
             .map_err(|e| format!("cannot write {}: {e}", file.display()))?;
-        let kernel = Kernel::boot(plan(&file)?, options(dirs(home.path())?)).await;
+        let mut plan = plan(&file, &bin)?;
+        tune(&mut plan);
+        let kernel = Kernel::boot(plan, options(dirs(home.path())?)).await;
         let kernel = kernel.map_err(|e| e.to_string())?;
         let disabled = kernel.inventory().instances.into_iter().find(|i| i.state == InstanceState::Disabled);
         if let Some(instance) = disabled {

@@ -61,6 +61,11 @@ impl Install {
         command
     }
 
+    /// Where the libraries are.
+    pub(crate) fn extensions(&self) -> PathBuf {
+        self.dir.path().join("extensions")
+    }
+
     pub(crate) fn binary(&self) -> PathBuf {
         self.dir.path().join("dispatch")
     }

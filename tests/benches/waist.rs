@@ -51,6 +51,26 @@ fn runtime(workers: usize) -> Result<Runtime, Trouble> {
     built.map_err(|e| format!("cannot start a runtime: {e}"))
 }
 
+/// Calls and nothing else, for a profiler: `bench child calls inline 1000000`.
+pub(crate) fn child_calls(mode: &str, n: &str) -> Result<(), Trouble> {
+    let n: usize = n.parse().map_err(|_| format!("`{n}` is no number"))?;
+    let inline = mode == "inline";
+    let runtime = runtime(2)?;
+    let calls = runtime.spawn(async move {
+        let booted = Booted::new(BUILD).await?;
+        let body = json!({});
+        let samples = if inline {
+            hot(n, || call(&booted.host, EchoInline, TOY, &body)).await
+        } else {
+            hot(n, || call(&booted.host, EchoSpawned, TOY, &body)).await
+        };
+        booted.stop().await;
+        note(&format!("{n} calls, p50 {:.2} µs", samples.p50()));
+        Ok(())
+    });
+    runtime.block_on(calls).map_err(|e| format!("the calling task failed: {e}"))?
+}
+
 async fn measure(there: Handle) -> Result<(), Trouble> {
     let booted = Booted::new(BUILD).await?;
     let host = &booted.host;

@@ -22,6 +22,7 @@ pub struct Bench {
 pub const BENCHES: &[Bench] = &[
     Bench { name: "waist", summary: "calls, frames and filter points over real libraries" },
     Bench { name: "history", summary: "a history of 1 MB from the store to the provider" },
+    Bench { name: "direct", summary: "durable turns of the default build, without a transport" },
     Bench { name: "boot", summary: "loading and starting the default build, memory of an instance" },
     Bench { name: "bare", summary: "what the served host is compared with: model, floor, client, disk" },
     Bench { name: "once", summary: "`dispatch --version` and `dispatch run`, whole processes" },

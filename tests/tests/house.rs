@@ -8,6 +8,7 @@ mod house {
     mod tree;
     mod workspace;
 
+    mod benches;
     mod builds;
     mod extension_shape;
     mod files;

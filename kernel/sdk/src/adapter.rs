@@ -89,7 +89,7 @@ fn open_instance<E: Extension>(host: HostObj, config: &[u8]) -> Result<InstanceO
         calls: Mutex::default(),
     });
     let topics = Arc::new(TopicQueue::new(params.topic_queue_max));
-    let (extension, verbs) = entry(&inner, "`open`", || {
+    let (extension, verbs) = entry(&inner, "open", || {
         let extension = E::open(Host::root(Arc::clone(&inner)), Config { params })?;
         Ok((Arc::new(extension), Verbs::<E>::of()))
     })?;
@@ -145,14 +145,13 @@ impl<E: Extension> Adapter<E> {
         };
         let open = OpenCall::new(&self.inner, ctx.call_id);
         let call = Call::new(Arc::clone(&self.inner), ctx, target, Arc::clone(&open.state));
-        let what = format!("`{verb}`");
         let handler =
-            entry(&self.inner, &what, || Ok((served.handler)(Arc::clone(&self.extension), call, body)))?;
+            entry(&self.inner, verb, || Ok((served.handler)(Arc::clone(&self.extension), call, body)))?;
         let future = async move {
             let _open = open;
             handler.await
         };
-        Ok(self.drive(served.info.mode, what, future))
+        Ok(self.drive(served.info.mode, verb.to_owned(), future))
     }
 }
 
@@ -164,12 +163,12 @@ impl<E: Extension> Instance for Adapter<E> {
             let contributes = extension.start().await?;
             encode("start", &Started { verbs, contributes })
         };
-        self.drive(E::START, "`start`".to_owned(), started)
+        self.drive(E::START, "start".to_owned(), started)
     }
 
     fn stop(&self) -> Reply<()> {
         let extension = Arc::clone(&self.extension);
-        let stopped = self.drive(E::START, "`stop`".to_owned(), async move { extension.stop().await });
+        let stopped = self.drive(E::START, "stop".to_owned(), async move { extension.stop().await });
         let inner = Arc::clone(&self.inner);
         async move {
             let answer = stopped.await;
@@ -210,7 +209,7 @@ impl<E: Extension> Instance for Adapter<E> {
             }
             Ok(())
         };
-        handle.spawn(Guarded::new(Arc::clone(&self.inner), "`on_topic`".to_owned(), drain));
+        handle.spawn(Guarded::new(Arc::clone(&self.inner), "on_topic".to_owned(), drain));
     }
 }
 

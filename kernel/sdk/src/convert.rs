@@ -6,6 +6,7 @@ use dispatch_contracts::Fault;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::fmt::Display;
 
 /// Bytes to share across the boundary.
 pub fn shared(bytes: Vec<u8>) -> SharedBytes {
@@ -30,7 +31,8 @@ pub(crate) fn encode<T: Serialize>(verb: &str, value: &T) -> Result<SharedBytes,
     })
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(code: &str, what: &str, bytes: &[u8]) -> Result<T, Fault> {
+/// Reads JSON; `what` is written out only when that fails, for this is done for every call and every frame.
+pub(crate) fn decode<T: DeserializeOwned>(code: &str, what: impl Display, bytes: &[u8]) -> Result<T, Fault> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
     serde_json::from_slice(bytes).map_err(|e| Fault::new(code, format!("cannot read {what}: {e}")))
 }

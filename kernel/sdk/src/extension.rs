@@ -104,7 +104,7 @@ impl<E: Extension> Verbs<E> {
         let handler: Handler<E> = Box::new(move |extension, call, body| {
             let handler = Arc::clone(&handler);
             Box::pin(async move {
-                let params = decode(INVALID, &format!("the parameters of `{}`", V::NAME), &body)?;
+                let params = decode(INVALID, format_args!("the parameters of `{}`", V::NAME), &body)?;
                 drop(body);
                 encode(V::NAME, &handler(extension, call, params).await?)
             })

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// Runs an entry of author code; a panic becomes the fault `panicked`.
+/// Runs an entry of author code; a panic becomes the fault `panicked`. `what` names the entry, such as `start` or a verb.
 pub(crate) fn entry<T>(
     inner: &Arc<Inner>,
     what: &str,
@@ -32,7 +32,7 @@ fn panicked(inner: &Inner, what: &str, panic: Box<dyn Any + Send>) -> Fault {
     // A panic's payload may itself panic when it is dropped; it is small and rare, so it is leaked.
     std::mem::forget(panic);
     let place = crate::logging::take_panic_place();
-    let message = format!("`{}` panicked in {what}: {text}{place}", inner.instance);
+    let message = format!("`{}` panicked in `{what}`: {text}{place}", inner.instance);
     Fault::new(PANICKED, message).with_detail(serde_json::json!({ "instance": inner.instance }))
 }
 

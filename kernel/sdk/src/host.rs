@@ -56,7 +56,7 @@ impl Host {
     /// Errors: the contract's own codes, and the router's (`dispatch_contracts::fault`).
     pub async fn call<V: Verb>(&self, _verb: V, params: &V::Params) -> Result<V::Reply, Fault> {
         let reply = self.call_encoded(V::NAME, encode(V::NAME, params)?).await?;
-        decode(BROKEN, &format!("the reply of `{}`", V::NAME), &reply)
+        decode(BROKEN, format_args!("the reply of `{}`", V::NAME), &reply)
     }
 
     /// Calls a verb of a many-valued contract: `name` is what stands after `#`.
@@ -68,7 +68,7 @@ impl Host {
     ) -> Result<V::Reply, Fault> {
         let verb = format!("{}#{name}", V::NAME);
         let reply = self.call_encoded(&verb, encode(&verb, params)?).await?;
-        decode(BROKEN, &format!("the reply of `{verb}`"), &reply)
+        decode(BROKEN, format_args!("the reply of `{verb}`"), &reply)
     }
 
     /// Calls a verb by its wire name with JSON that somebody else made.

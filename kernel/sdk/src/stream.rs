@@ -43,10 +43,10 @@ impl<V: Verb> CallStream<V> {
     pub async fn next(&mut self) -> Result<Item<V::Frame, V::Reply>, Fault> {
         match self.raw.next().await? {
             Item::Frame(bytes) => {
-                Ok(Item::Frame(decode(BROKEN, &format!("a frame of `{}`", V::NAME), &bytes)?))
+                Ok(Item::Frame(decode(BROKEN, format_args!("a frame of `{}`", V::NAME), &bytes)?))
             }
             Item::End(bytes) => {
-                Ok(Item::End(decode(BROKEN, &format!("the reply of `{}`", V::NAME), &bytes)?))
+                Ok(Item::End(decode(BROKEN, format_args!("the reply of `{}`", V::NAME), &bytes)?))
             }
         }
     }
