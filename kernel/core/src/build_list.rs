@@ -19,6 +19,7 @@ use crate::nearest::nearest;
 use crate::problem::{Problem, Problems, shown};
 use crate::source::{Placed, Source};
 
+pub(crate) use config::to_json;
 pub use entry::{Entry, WORKERS_MAX};
 pub use include::{INCLUDE_DEPTH_MAX, INCLUDED_FILES_MAX};
 
