@@ -3,6 +3,7 @@
 //! It must not know what any of them does. `cargo test` alone builds no library that is a `cdylib` only, so the tests
 //! need `cargo house`, which builds the workspace first and names the directory in [`BIN_DIR_VARIABLE`].
 
+pub mod bench;
 mod cargo;
 mod mutant;
 

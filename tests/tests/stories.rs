@@ -12,6 +12,12 @@ mod faults;
 mod host;
 #[path = "stories/policy.rs"]
 mod policy;
+#[path = "stories/retries.rs"]
+mod retries;
+#[path = "stories/served.rs"]
+mod served;
+#[path = "stories/serving_turns.rs"]
+mod serving_turns;
 #[path = "stories/swap.rs"]
 mod swap;
 #[path = "stories/terminal.rs"]

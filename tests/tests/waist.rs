@@ -4,6 +4,8 @@
 
 #[path = "waist/activation.rs"]
 mod activation;
+#[path = "waist/composition.rs"]
+mod composition;
 
 use house::{bin_dir, dispatch_binary};
 use serde_json::{Value, json};

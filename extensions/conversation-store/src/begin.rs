@@ -1,9 +1,9 @@
-//! Opening a turn.
+//! Opening a turn, and starting the writer of one that was opened or adopted.
 
-use crate::conv::Turn;
+use crate::conv::{Conv, Turn};
 use crate::convs::Convs;
 use crate::faults;
-use crate::head::{Head, HeadTurn, title_of};
+use crate::head::{Begun, Head, HeadTurn, title_of};
 use crate::row::Row;
 use crate::store::{self, Batch, Known};
 use crate::turn_log::{SEQ_RESERVE, TurnLog};
@@ -26,17 +26,17 @@ pub(crate) async fn begin(host: Host, convs: Arc<Convs>, params: BeginParams) ->
         let before = store::head(&host, id).await?;
         match &before {
             None if !params.create => return Err(faults::missing(id)),
-            Some(known) if attempt > 0 && known.head.is_open(&params.turn_id) => {
+            Some(known) if attempt > 0 && known.head.is_open_by(&params.turn_id, &params.host_id) => {
                 let durable = host.call(storage::Info, &Empty {}).await?.durable;
-                return Ok(start(&host, &convs, &params, known.clone(), durable));
+                return opened(&host, &convs, &params, known.clone(), durable);
             }
             Some(known) if known.head.open_turn.is_some() => {
                 return Err(faults::turn_in_flight(id, &known.head));
             }
             Some(_) | None => {}
         }
-        match try_begin(&host, &params, before.as_ref()).await {
-            Ok((known, durable)) => return Ok(start(&host, &convs, &params, known, durable)),
+        match try_begin(&host, &convs, &params, before.as_ref()).await {
+            Ok((known, durable)) => return opened(&host, &convs, &params, known, durable),
             Err(fault) if faults::wrote_nothing(&fault) => return Err(fault),
             Err(fault) if fault.is(fault::CONFLICT) => {}
             Err(fault) => last = fault,
@@ -47,6 +47,7 @@ pub(crate) async fn begin(host: Host, convs: Arc<Convs>, params: BeginParams) ->
 
 async fn try_begin(
     host: &Host,
+    convs: &Convs,
     params: &BeginParams,
     before: Option<&Known>,
 ) -> Result<(Known, bool), Fault> {
@@ -67,43 +68,66 @@ async fn try_begin(
     head.seq_last += params.events.len() as u64;
     head.seq_reserved = head.seq_last + SEQ_RESERVE;
     head.messages += params.messages.len() as u64;
+    head.archived = false;
     head.open_turn = Some(HeadTurn {
         turn_id: params.turn_id.clone(),
         host_id: params.host_id.clone(),
         cursor,
         started_at: at,
+        begun: Some(Begun { seq_last: head.seq_last, messages: head.messages }),
     });
     let mut batch = Batch::new(&params.conversation_id, before, &head);
     for (seq, event) in (cursor + 1..).zip(&params.events) {
         batch.put_row(&Row::of(event, &params.turn_id, seq, at))?;
     }
     batch.put_messages(idx, &params.messages)?;
-    let (version, durable) = batch.commit(host).await?;
+    let (version, durable) = batch.commit(host, &convs.counts).await?;
     Ok((Known { head, version }, durable))
 }
 
-fn start(host: &Host, convs: &Arc<Convs>, params: &BeginParams, known: Known, durable: bool) -> BeginReply {
+fn opened(
+    host: &Host,
+    convs: &Arc<Convs>,
+    params: &BeginParams,
+    known: Known,
+    durable: bool,
+) -> Result<BeginReply, Fault> {
     let head = &known.head;
     let cursor = head.open_turn.as_ref().map_or(head.seq_last, |turn| turn.cursor);
     let reply = BeginReply { cursor, created_at: head.created_at, durable };
+    match start(host, convs, &params.conversation_id, &params.turn_id, known) {
+        Some(_) => Ok(reply),
+        None => Err(faults::runs_here(&params.conversation_id, &params.turn_id)),
+    }
+}
+
+/// Puts the open turn of `known` in place and starts its writer; `None` when this process runs it already.
+pub(crate) fn start(
+    host: &Host,
+    convs: &Arc<Convs>,
+    id: &str,
+    turn_id: &str,
+    known: Known,
+) -> Option<Arc<Conv>> {
     let (writer, requests) = mpsc::channel(APPENDS_WAITING_MAX);
     let wake = Arc::new(Notify::new());
     let turn = Turn {
-        turn_id: params.turn_id.clone(),
-        log: TurnLog::new(head.seq_last, head.seq_reserved),
+        turn_id: turn_id.to_owned(),
+        log: TurnLog::new(known.head.seq_last, known.head.seq_reserved),
         writer,
         wake: Arc::clone(&wake),
+        _counted: convs.counts.open_turn(),
     };
-    let conv = convs.install(&params.conversation_id, turn);
+    let conv = convs.install(id, turn)?;
     let writer = Writer {
         host: host.clone(),
         convs: Arc::clone(convs),
-        conv,
-        turn_id: params.turn_id.clone(),
+        conv: Arc::clone(&conv),
+        turn_id: turn_id.to_owned(),
         known,
         wake,
         failing: false,
     };
     tokio::spawn(writer.run(requests));
-    reply
+    Some(conv)
 }

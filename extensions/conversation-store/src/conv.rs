@@ -4,6 +4,7 @@
 //! between two events and never in the middle of one.
 
 use crate::block::Piece;
+use crate::counts::Counted;
 use crate::faults;
 use crate::row::Row;
 use crate::turn_log::{Cut, Failed, TurnLog, Urgency};
@@ -35,6 +36,7 @@ pub(crate) struct Turn {
     pub(crate) log: TurnLog,
     pub(crate) writer: mpsc::Sender<Request>,
     pub(crate) wake: Arc<Notify>,
+    pub(crate) _counted: Counted,
 }
 
 /// Where a watcher at a cursor stands.
@@ -68,11 +70,16 @@ impl Conv {
         state.turn.is_none() && state.watchers.is_empty()
     }
 
-    /// Puts the turn that was just begun in place; watchers read its first rows from the log.
-    pub(crate) fn install(&self, turn: Turn) {
+    /// Puts the turn that was just begun or adopted in place; watchers read its first rows from the log.
+    /// False when it is there already.
+    pub(crate) fn install(&self, turn: Turn) -> bool {
         let mut state = self.lock();
-        state.turn = Some(turn);
+        let is_new = state.turn_mut(&turn.turn_id).is_none();
+        if is_new {
+            state.turn = Some(turn);
+        }
         state.all_fall_behind();
+        is_new
     }
 
     /// Forgets the turn, if it is the one: it was ended or sealed by another.
@@ -160,10 +167,10 @@ impl Conv {
     }
 
     /// Rows up to `seq_last` are on disk although their commit was reported as failed: watchers read them there.
-    pub(crate) fn adopt(&self, turn_id: &str, seq_last: u64) {
+    pub(crate) fn catch_up(&self, turn_id: &str, seq_last: u64) {
         let mut state = self.lock();
         if let Some(turn) = state.turn_mut(turn_id) {
-            turn.log.adopt(seq_last);
+            turn.log.catch_up(seq_last);
         }
         state.all_fall_behind();
     }
@@ -182,10 +189,13 @@ impl Conv {
     }
 
     /// Attaches a watcher that has seen everything up to `cursor`, in one step with what is in memory.
-    pub(crate) fn attach(&self, watcher: &Watcher, cursor: u64) -> Attached {
+    ///
+    /// It has read the log up to `read_to`, which may be above its cursor: the row at the end of a block moves up when
+    /// more of the block is written, and then the block comes from memory.
+    pub(crate) fn attach(&self, watcher: &Watcher, cursor: u64, read_to: u64) -> Attached {
         let state = self.lock();
         let settled = state.turn.as_ref().map_or(state.ended_seq, |turn| turn.log.settled_seq());
-        if cursor < settled {
+        if read_to < settled {
             return Attached::Behind;
         }
         let mut frames = Vec::new();

@@ -1,6 +1,7 @@
 //! The conversations that this process runs a turn in or watches.
 
 use crate::conv::{Conv, Turn};
+use crate::counts::{Counted, Counts};
 use crate::watcher::Watcher;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Default)]
 pub(crate) struct Convs {
     open: Mutex<HashMap<String, Arc<Conv>>>,
+    pub(crate) counts: Counts,
 }
 
 impl Convs {
@@ -20,12 +22,16 @@ impl Convs {
         self.lock().values().cloned().collect()
     }
 
-    /// Puts a turn that was just begun in place.
-    pub(crate) fn install(&self, id: &str, turn: Turn) -> Arc<Conv> {
+    /// Puts a turn that was just begun or adopted in place; `None` when this process runs it already.
+    pub(crate) fn install(&self, id: &str, turn: Turn) -> Option<Arc<Conv>> {
         let mut open = self.lock();
         let conv = entry(&mut open, id);
-        conv.install(turn);
-        conv
+        conv.install(turn).then_some(conv)
+    }
+
+    /// Whether this process runs the turn.
+    pub(crate) fn runs(&self, id: &str, turn_id: &str) -> bool {
+        self.get(id).is_some_and(|conv| conv.writer(turn_id).is_some())
     }
 
     /// Registers a watcher; it is taken out when what comes back is dropped.
@@ -34,7 +40,7 @@ impl Convs {
         let mut open = self.lock();
         let conv = entry(&mut open, id);
         conv.add_watcher(Arc::clone(&watcher));
-        Watching { convs: Arc::clone(self), conv, watcher }
+        Watching { convs: Arc::clone(self), conv, watcher, _counted: self.counts.watcher() }
     }
 
     /// Forgets the conversation if nobody needs it.
@@ -60,6 +66,7 @@ pub(crate) struct Watching {
     convs: Arc<Convs>,
     pub(crate) conv: Arc<Conv>,
     pub(crate) watcher: Arc<Watcher>,
+    _counted: Counted,
 }
 
 impl Drop for Watching {

@@ -26,6 +26,57 @@ pub(crate) fn turn_in_flight(id: &str, head: &Head) -> Fault {
     Fault::new(TURN_IN_FLIGHT, message).with_detail(detail)
 }
 
+/// Refuses a cursor above every number that may have been shown: what it waits for would never come.
+pub(crate) fn check_cursor(id: &str, head: &Head, after: u64) -> Result<(), Fault> {
+    if after <= head.seq_reserved.max(head.seq_last) {
+        return Ok(());
+    }
+    let message = format!(
+        "the cursor {after} is above the last number of conversation `{id}`, {}; it is of another store: read from the beginning",
+        head.seq_last
+    );
+    Err(Fault::new(fault::INVALID, message).with_detail(serde_json::json!({ "seq_last": head.seq_last })))
+}
+
+pub(crate) fn exists(id: &str) -> Fault {
+    let message =
+        format!("cannot make conversation `{id}`: it exists; choose another id, or begin a turn in it");
+    Fault::new(fault::CONFLICT, message)
+}
+
+/// The turn to adopt is not the open one, or another host's.
+pub(crate) fn not_of(id: &str, turn_id: &str, host_id: &str, head: &Head) -> Fault {
+    let found = match head.open_turn() {
+        Some(open) => format!("turn `{}` of host `{}` is", open.turn_id, open.host_id),
+        None => "none is".to_owned(),
+    };
+    let message = format!(
+        "cannot adopt turn `{turn_id}` of host `{host_id}` in conversation `{id}`: {found} open there"
+    );
+    Fault::new(fault::CONFLICT, message)
+}
+
+/// This process runs the turn already.
+pub(crate) fn runs_here(id: &str, turn_id: &str) -> Fault {
+    let message =
+        format!("cannot adopt turn `{turn_id}` of conversation `{id}`: this process runs it already");
+    Fault::new(fault::CONFLICT, message)
+}
+
+/// How many items a page holds: 0 = as many as there may be; more than those is `invalid`.
+pub(crate) fn limit(limit: usize, limit_max: usize) -> Result<usize, Fault> {
+    match limit {
+        0 => Ok(limit_max),
+        limit if limit <= limit_max => Ok(limit),
+        limit => {
+            let message = format!(
+                "a page of {limit} is larger than {limit_max}; ask for less, or for 0 to get as many"
+            );
+            Err(Fault::new(fault::INVALID, message))
+        }
+    }
+}
+
 pub(crate) fn busy(id: &str, attempts: usize) -> Fault {
     let message = format!(
         "cannot write to conversation `{id}`: others changed it {attempts} times meanwhile; try again"

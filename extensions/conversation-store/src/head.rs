@@ -27,6 +27,8 @@ pub(crate) struct Head {
     pub(crate) messages: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) open_turn: Option<HeadTurn>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) archived: bool,
 }
 
 /// The open turn, and where it begins in the log.
@@ -38,11 +40,27 @@ pub(crate) struct HeadTurn {
     pub(crate) cursor: u64,
     /// Unix ms.
     pub(crate) started_at: u64,
+    /// What was there when it was begun or adopted; absent in heads that are older than the field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) begun: Option<Begun>,
+}
+
+/// How far a conversation was when its open turn had its input and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Begun {
+    pub(crate) seq_last: u64,
+    pub(crate) messages: u64,
 }
 
 impl Head {
-    pub(crate) fn is_open(&self, turn_id: &str) -> bool {
-        self.open_turn.as_ref().is_some_and(|turn| turn.turn_id == turn_id)
+    pub(crate) fn is_open_by(&self, turn_id: &str, host_id: &str) -> bool {
+        self.open_turn.as_ref().is_some_and(|turn| turn.turn_id == turn_id && turn.host_id == host_id)
+    }
+
+    /// Whether nothing of the open turn but its input was written: no row and no message more than it began with.
+    pub(crate) fn is_untouched(&self) -> bool {
+        let begun = self.open_turn.as_ref().and_then(|turn| turn.begun);
+        begun == Some(Begun { seq_last: self.seq_last, messages: self.messages })
     }
 
     pub(crate) fn open_turn(&self) -> Option<OpenTurn> {
@@ -61,7 +79,7 @@ impl Head {
             cwd: self.cwd.clone(),
             provider: self.provider.clone(),
             model: self.model.clone(),
-            archived: false,
+            archived: self.archived,
         }
     }
 }

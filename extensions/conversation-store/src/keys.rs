@@ -8,10 +8,6 @@ use dispatch_sdk::{Fault, fault};
 /// Most bytes of a conversation's id.
 const ID_BYTES_MAX: usize = 64;
 
-/// Where all entries by activity begin and end.
-pub(crate) const ACTIVITY_START: &str = "act/";
-pub(crate) const ACTIVITY_END: &str = "act0";
-
 /// Checks an id that came from outside: `[A-Za-z0-9_-]{1,64}`.
 pub(crate) fn check_id(id: &str) -> Result<(), Fault> {
     let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
@@ -27,7 +23,12 @@ pub(crate) fn check_id(id: &str) -> Result<(), Fault> {
 }
 
 pub(crate) fn head(id: &str) -> String {
-    format!("head/{id}")
+    format!("{HEADS_START}{id}")
+}
+
+/// The id in the key of a head.
+pub(crate) fn id_of_head(key: &str) -> Option<&str> {
+    key.strip_prefix(HEADS_START)
 }
 
 pub(crate) fn row(id: &str, seq: u64) -> String {
@@ -46,14 +47,46 @@ pub(crate) fn messages_end(id: &str) -> String {
     format!("msg/{id}0")
 }
 
-/// Latest first: the time is counted down from the end of time.
-pub(crate) fn activity(active_at: u64, id: &str) -> String {
-    format!("act/{:020}/{id}", u64::MAX - active_at)
+/// Where all heads begin and end.
+pub(crate) const HEADS_START: &str = "head/";
+pub(crate) const HEADS_END: &str = "head0";
+
+/// The two indexes by activity: conversations that are put away have one of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Index {
+    Listed,
+    Archived,
 }
 
-/// Where those less recently active than `before` begin.
-pub(crate) fn activity_before(before: u64) -> String {
-    format!("act/{:020}0", u64::MAX - before)
+impl Index {
+    pub(crate) fn of(archived: bool) -> Self {
+        if archived { Self::Archived } else { Self::Listed }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Listed => "act",
+            Self::Archived => "arc",
+        }
+    }
+
+    /// Latest first: the time is counted down from the end of time.
+    pub(crate) fn entry(self, active_at: u64, id: &str) -> String {
+        format!("{}/{:020}/{id}", self.name(), u64::MAX - active_at)
+    }
+
+    pub(crate) fn start(self) -> String {
+        format!("{}/", self.name())
+    }
+
+    pub(crate) fn end(self) -> String {
+        format!("{}0", self.name())
+    }
+
+    /// Where those less recently active than `before` begin.
+    pub(crate) fn before(self, before: u64) -> String {
+        format!("{}/{:020}0", self.name(), u64::MAX - before)
+    }
 }
 
 /// The number at the end of a row's or message's key.

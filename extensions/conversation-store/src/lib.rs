@@ -4,14 +4,20 @@
 //! on the version of the conversation's head, so that several processes may use one store.
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod begin;
 mod block;
+mod check;
 mod conv;
 mod convs;
+mod counts;
+mod edit;
 mod faults;
 mod head;
 mod history;
 mod keys;
+mod list;
+mod ops;
 mod read;
 mod row;
 mod seal;
@@ -27,8 +33,9 @@ use crate::convs::Convs;
 use crate::writer::Request;
 use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::contracts::event::TURN_ENDED;
+use dispatch_sdk::contracts::instance;
 use dispatch_sdk::contracts::verb::Empty;
-use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs, fault};
+use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, fault};
 use serde::Deserialize;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -61,13 +68,25 @@ impl Extension for ConversationStore {
     fn verbs(verbs: &mut Verbs<Self>) {
         verbs.on(contract::Get, Self::get);
         verbs.on(contract::List, Self::list);
+        verbs.on(contract::Create, Self::create);
+        verbs.on(contract::Rename, Self::rename);
+        verbs.on(contract::Archive, Self::archive);
+        verbs.on(contract::OpenTurns, Self::open_turns);
+        verbs.on(contract::Adopt, Self::adopt);
         verbs.on(contract::Begin, Self::begin);
         verbs.on(contract::Append, Self::append);
         verbs.on(contract::Live, Self::live);
         verbs.on(contract::Seal, Self::seal);
         verbs.on(contract::Messages, Self::messages);
+        verbs.on(contract::History, Self::history);
         verbs.on(contract::Events, Self::events);
         verbs.on(contract::Watch, Self::watch);
+        verbs.on(instance::Check, Self::check);
+        verbs.on(instance::Metrics, Self::metrics);
+    }
+
+    async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
+        Ok(Contributions { ops: ops::all(), ..Contributions::default() })
     }
 
     /// Writes what is only in memory; the turns stay open, for whoever runs them to end or to seal.
@@ -101,7 +120,35 @@ impl ConversationStore {
         call: Call,
         params: contract::ListParams,
     ) -> Result<contract::ListReply, Fault> {
-        read::list(&call.host(), &params).await
+        list::list(&call.host(), &params).await
+    }
+
+    async fn create(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::CreateParams,
+    ) -> Result<contract::CreateReply, Fault> {
+        edit::create(&call.host(), &self.convs.counts, params).await
+    }
+
+    async fn rename(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::RenameParams,
+    ) -> Result<contract::Conversation, Fault> {
+        edit::rename(&call.host(), &self.convs.counts, &params).await
+    }
+
+    async fn archive(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::ArchiveParams,
+    ) -> Result<contract::Conversation, Fault> {
+        edit::archive(&call.host(), &self.convs.counts, &params).await
+    }
+
+    async fn open_turns(self: Arc<Self>, call: Call, _: Empty) -> Result<contract::OpenTurnsReply, Fault> {
+        list::open_turns(&call.host()).await
     }
 
     async fn begin(
@@ -113,11 +160,22 @@ impl ConversationStore {
         check_turn_id(&params.turn_id)?;
         check_turn_id(&params.host_id)?;
         check_items(params.events.len() + params.messages.len())?;
-        // In a task of its own: a caller that goes away must not leave a turn open that nobody here knows.
-        let begun = tokio::spawn(begin::begin(self.host.clone(), Arc::clone(&self.convs), params));
-        begun
-            .await
-            .map_err(|e| Fault::new(fault::PANICKED, format!("the task that begins a turn failed: {e}")))?
+        on_its_own(begin::begin(self.host.clone(), Arc::clone(&self.convs), params)).await
+    }
+
+    async fn adopt(
+        self: Arc<Self>,
+        _call: Call,
+        params: contract::AdoptParams,
+    ) -> Result<contract::AdoptReply, Fault> {
+        keys::check_id(&params.conversation_id)?;
+        check_turn_id(&params.turn_id)?;
+        check_turn_id(&params.host_id)?;
+        if params.host_id == params.dead_host_id {
+            let message = format!("host `{}` cannot adopt a turn of its own", params.host_id);
+            return Err(Fault::new(fault::INVALID, message));
+        }
+        on_its_own(adopt::adopt(self.host.clone(), Arc::clone(&self.convs), params)).await
     }
 
     async fn append(
@@ -158,7 +216,7 @@ impl ConversationStore {
     ) -> Result<contract::SealReply, Fault> {
         let id = &params.conversation_id;
         keys::check_id(id)?;
-        let sealed = seal::seal(&call.host(), id, &params.turn_id).await?;
+        let sealed = seal::seal(&call.host(), &self.convs.counts, id, &params.turn_id).await?;
         if sealed && let Some(conv) = self.convs.get(id) {
             conv.lose(&params.turn_id);
             self.convs.release(&conv);
@@ -176,6 +234,15 @@ impl ConversationStore {
         history::load(&call.host(), &params.conversation_id).await
     }
 
+    async fn history(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::HistoryParams,
+    ) -> Result<contract::HistoryReply, Fault> {
+        keys::check_id(&params.conversation_id)?;
+        read::history(&call.host(), &params).await
+    }
+
     async fn events(
         self: Arc<Self>,
         call: Call,
@@ -189,6 +256,22 @@ impl ConversationStore {
         watch::watch(&self.convs, &call, params).await?;
         Ok(Empty {})
     }
+
+    async fn check(self: Arc<Self>, call: Call, _: Empty) -> Result<instance::CheckReply, Fault> {
+        Ok(check::check(&call.host()).await)
+    }
+
+    async fn metrics(self: Arc<Self>, _call: Call, _: Empty) -> Result<instance::MetricsReply, Fault> {
+        Ok(self.convs.counts.metrics())
+    }
+}
+
+/// Runs in a task of its own what opens a turn: a caller that goes away must not leave one open that nobody here knows.
+async fn on_its_own<T: Send + 'static>(
+    opening: impl Future<Output = Result<T, Fault>> + Send + 'static,
+) -> Result<T, Fault> {
+    let opened = tokio::spawn(opening).await;
+    opened.map_err(|e| Fault::new(fault::PANICKED, format!("the task that opens a turn failed: {e}")))?
 }
 
 fn check_turn_id(id: &str) -> Result<(), Fault> {

@@ -1,62 +1,121 @@
-//! Pages of the log and of the list of conversations.
+//! Windows of a log and of the messages. Both are ranges of numbered keys, and answer what lies on both sides.
 
+use crate::faults;
+use crate::history::Outline;
 use crate::keys;
 use crate::row::Row;
 use crate::store::{self, Pages};
 use dispatch_sdk::contracts::conversations::{
-    Conversation, EVENTS_LIMIT_MAX, EventsParams, EventsReply, LIST_LIMIT_MAX, ListParams, ListReply,
+    EVENTS_LIMIT_MAX, EventsParams, EventsReply, HISTORY_LIMIT_MAX, HistoryParams, HistoryReply,
+    PlacedMessage,
 };
 use dispatch_sdk::contracts::storage::Entry;
 use dispatch_sdk::{Fault, Host};
 use tracing::warn;
 
-/// Most bytes of rows in one page of events; one row more may tip it.
-pub(crate) const EVENTS_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most bytes of values in one window; one value more may tip it.
+pub(crate) const WINDOW_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A page of the log.
 pub(crate) async fn events(host: &Host, params: &EventsParams) -> Result<EventsReply, Fault> {
     let id = &params.conversation_id;
-    store::head_of(host, id).await?;
-    let limit = bounded(params.limit, EVENTS_LIMIT_MAX);
+    let limit = faults::limit(params.limit, EVENTS_LIMIT_MAX)?;
     let after = params.after.unwrap_or(0);
-    let (log_start, log_end) = (keys::row(id, 0), keys::rows_end(id));
-    let start = keys::row(id, after.saturating_add(1));
-    let end = params.before.map_or_else(|| log_end.clone(), |before| keys::row(id, before));
-    let reverse = params.before.is_some();
-
-    let mut page = EventsReply { events: Vec::new(), has_older: false, has_newer: false, skipped: 0 };
-    let more = fill(host, params, Pages::new(start.clone(), end.clone(), limit, reverse), &mut page).await?;
-    if reverse {
-        page.events.reverse();
-        page.has_older = more || store::any(host, log_start, start).await?;
-        page.has_newer = store::any(host, end, log_end).await?;
-    } else {
-        page.has_older = store::any(host, log_start, start).await?;
-        page.has_newer = more;
-    }
-    Ok(page)
+    faults::check_cursor(id, &store::head_of(host, id).await?.head, after)?;
+    let range = Range {
+        all: (keys::row(id, 0), keys::rows_end(id)),
+        start: keys::row(id, after.saturating_add(1)),
+        end: params.before.map_or_else(|| keys::rows_end(id), |before| keys::row(id, before)),
+        from_end: params.before.is_some(),
+    };
+    let window = range.read(host, limit, read_row).await?;
+    Ok(EventsReply {
+        events: window.items.into_iter().map(|row| row.into_event(id, after)).collect(),
+        has_older: window.has_older,
+        has_newer: window.has_newer,
+        skipped: window.skipped,
+    })
 }
 
-/// Fills the page in the order of the scan; whether there are more rows in that direction.
-async fn fill(
+/// A window of the messages, byte for byte as they were written.
+pub(crate) async fn history(host: &Host, params: &HistoryParams) -> Result<HistoryReply, Fault> {
+    let id = &params.conversation_id;
+    let limit = faults::limit(params.limit, HISTORY_LIMIT_MAX)?;
+    let head = store::head_of(host, id).await?.head;
+    let range = Range {
+        all: (keys::message(id, 0), keys::messages_end(id)),
+        start: keys::message(id, params.since.unwrap_or(0)),
+        end: params.before.map_or_else(|| keys::messages_end(id), |before| keys::message(id, before)),
+        from_end: params.since.is_none(),
+    };
+    let window = range.read(host, limit, read_message).await?;
+    Ok(HistoryReply {
+        messages: window.items,
+        has_older: window.has_older,
+        has_newer: window.has_newer,
+        messages_total: head.messages,
+        skipped: window.skipped,
+    })
+}
+
+/// Keys in `[start, end)` of all those of one kind.
+struct Range {
+    all: (String, String),
+    start: String,
+    end: String,
+    /// The last ones are wanted, not the first.
+    from_end: bool,
+}
+
+struct Window<T> {
+    /// Ascending.
+    items: Vec<T>,
+    has_older: bool,
+    has_newer: bool,
+    skipped: u64,
+}
+
+impl Range {
+    async fn read<T>(
+        self,
+        host: &Host,
+        limit: usize,
+        read: impl Fn(&Entry) -> Option<T>,
+    ) -> Result<Window<T>, Fault> {
+        let mut window = Window { items: Vec::new(), has_older: false, has_newer: false, skipped: 0 };
+        let pages = Pages::new(self.start.clone(), self.end.clone(), limit, self.from_end);
+        let more = fill(host, limit, pages, &read, &mut window).await?;
+        let (all_start, all_end) = self.all;
+        if self.from_end {
+            window.items.reverse();
+            window.has_older = more || store::any(host, all_start, self.start).await?;
+            window.has_newer = store::any(host, self.end, all_end).await?;
+        } else {
+            window.has_older = store::any(host, all_start, self.start).await?;
+            window.has_newer = more || store::any(host, self.end, all_end).await?;
+        }
+        Ok(window)
+    }
+}
+
+/// Fills the window in the order of the scan; whether there are more in that direction.
+async fn fill<T>(
     host: &Host,
-    params: &EventsParams,
+    limit: usize,
     mut pages: Pages,
-    page: &mut EventsReply,
+    read: &impl Fn(&Entry) -> Option<T>,
+    window: &mut Window<T>,
 ) -> Result<bool, Fault> {
-    let limit = bounded(params.limit, EVENTS_LIMIT_MAX);
     let mut bytes = 0;
     while let Some(entries) = pages.next(host).await? {
-        for entry in entries {
-            if page.events.len() == limit || bytes > EVENTS_BYTES_MAX {
+        for entry in &entries {
+            if window.items.len() == limit || bytes > WINDOW_BYTES_MAX {
                 return Ok(true);
             }
             bytes += entry.value.get().len();
-            match read_row(&entry) {
-                Some(row) => {
-                    page.events.push(row.into_event(&params.conversation_id, params.after.unwrap_or(0)));
-                }
-                None => page.skipped += 1,
+            match read(entry) {
+                Some(item) => window.items.push(item),
+                None => window.skipped += 1,
             }
         }
     }
@@ -72,40 +131,11 @@ pub(crate) fn read_row(entry: &Entry) -> Option<Row> {
     row
 }
 
-/// A page of conversations, latest activity first.
-///
-/// `before` is all that tells the next page where to begin, so a page does not end between two conversations of the
-/// same millisecond if it can end before them.
-pub(crate) async fn list(host: &Host, params: &ListParams) -> Result<ListReply, Fault> {
-    let limit = bounded(params.limit, LIST_LIMIT_MAX);
-    let start = params.before.map_or_else(|| keys::ACTIVITY_START.to_owned(), keys::activity_before);
-    let mut pages = Pages::new(start, keys::ACTIVITY_END.to_owned(), limit + 1, false);
-    let mut conversations: Vec<Conversation> = Vec::new();
-    while conversations.len() <= limit
-        && let Some(entries) = pages.next(host).await?
-    {
-        for entry in entries {
-            match serde_json::from_str(entry.value.get()) {
-                Ok(conversation) => conversations.push(conversation),
-                Err(error) => {
-                    warn!(key = entry.key, %error, "an entry of the list cannot be read; it is left out");
-                }
-            }
-        }
+fn read_message(entry: &Entry) -> Option<PlacedMessage> {
+    let position = keys::number_of(&entry.key)?;
+    if Outline::read(&entry.value).is_none() {
+        warn!(key = entry.key, "a message cannot be read; it is left out");
+        return None;
     }
-    let has_older = conversations.len() > limit;
-    if has_older {
-        let next_at = conversations[limit].active_at;
-        conversations.truncate(limit);
-        let whole = conversations.iter().rposition(|conversation| conversation.active_at != next_at);
-        if let Some(idx) = whole {
-            conversations.truncate(idx + 1);
-        }
-    }
-    Ok(ListReply { conversations, has_older })
-}
-
-/// 0 = as many as there may be.
-fn bounded(limit: usize, limit_max: usize) -> usize {
-    if limit == 0 { limit_max } else { limit.min(limit_max) }
+    Some(PlacedMessage { position, message: entry.value.clone() })
 }

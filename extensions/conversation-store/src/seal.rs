@@ -1,5 +1,6 @@
 //! Ending the open turn of a dead host: a fold over its rows, then one commit.
 
+use crate::counts::Counts;
 use crate::faults;
 use crate::history::{UNKNOWN_OUTCOME, unknown_result};
 use crate::keys;
@@ -25,7 +26,7 @@ const PARTIAL_BYTES_MAX: usize = 128 * 1024;
 const HOST_DIED: &str = "host_died";
 
 /// Seals the turn; `false` = it is not open.
-pub(crate) async fn seal(host: &Host, id: &str, turn_id: &str) -> Result<bool, Fault> {
+pub(crate) async fn seal(host: &Host, counts: &Counts, id: &str, turn_id: &str) -> Result<bool, Fault> {
     for _ in 0..CONFLICT_RETRIES_MAX {
         let known = store::head_of(host, id).await?;
         let Some(turn) = known.head.open_turn.as_ref().filter(|turn| turn.turn_id == turn_id) else {
@@ -34,7 +35,7 @@ pub(crate) async fn seal(host: &Host, id: &str, turn_id: &str) -> Result<bool, F
         let ledger = read_turn(host, id, turn.cursor).await?;
         let ended_at = ledger.last.as_ref().map_or(turn.started_at, |row| row.at);
         let duration_ms = ended_at.saturating_sub(turn.started_at);
-        match try_seal(host, id, turn_id, &known, ledger, duration_ms).await {
+        match try_seal(host, counts, id, &known, ledger.end(duration_ms)).await {
             Ok(()) => return Ok(true),
             Err(fault) if fault.is(fault::CONFLICT) => {}
             Err(fault) => return Err(fault),
@@ -57,16 +58,9 @@ async fn read_turn(host: &Host, id: &str, cursor: u64) -> Result<Ledger, Fault> 
     Ok(ledger)
 }
 
-async fn try_seal(
-    host: &Host,
-    id: &str,
-    turn_id: &str,
-    known: &Known,
-    ledger: Ledger,
-    duration_ms: u64,
-) -> Result<(), Fault> {
+async fn try_seal(host: &Host, counts: &Counts, id: &str, known: &Known, end: End) -> Result<(), Fault> {
     let at = host.now_ms();
-    let end = ledger.end(duration_ms);
+    let turn_id = known.head.open_turn.as_ref().map_or("", |turn| turn.turn_id.as_str());
     let mut head = known.head.clone();
     let idx = head.messages;
     let first = head.seq_reserved.max(head.seq_last) + 1;
@@ -88,7 +82,7 @@ async fn try_seal(
         batch.put_row(&Row::of(event, turn_id, seq, at))?;
     }
     batch.put_messages(idx, &end.messages)?;
-    batch.commit(host).await?;
+    batch.commit(host, counts).await?;
     Ok(())
 }
 

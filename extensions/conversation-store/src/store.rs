@@ -1,9 +1,10 @@
 //! The store as this extension uses it: heads, pages of rows, and commits conditional on a head.
 //! It must not know turns or watchers.
 
+use crate::counts::Counts;
 use crate::faults;
 use crate::head::Head;
-use crate::keys;
+use crate::keys::{self, Index};
 use crate::row::{Row, checked};
 use dispatch_sdk::contracts::storage::{self, Commit, CommitParams, Entry, Put, Require, ScanParams};
 use dispatch_sdk::{Fault, Host};
@@ -20,8 +21,12 @@ pub(crate) struct Known {
 pub(crate) async fn head(host: &Host, id: &str) -> Result<Option<Known>, Fault> {
     let params = storage::GetParams { key: keys::head(id) };
     let Some(entry) = host.call(storage::Get, &params).await?.entry else { return Ok(None) };
-    let head = serde_json::from_str(entry.value.get()).map_err(|e| faults::unreadable_head(id, &e))?;
-    Ok(Some(Known { head, version: entry.version }))
+    Ok(Some(Known { head: read_head(&entry, id)?, version: entry.version }))
+}
+
+/// Reads the head in an entry.
+pub(crate) fn read_head(entry: &Entry, id: &str) -> Result<Head, Fault> {
+    serde_json::from_str(entry.value.get()).map_err(|e| faults::unreadable_head(id, &e))
 }
 
 /// Reads a head that must be there.
@@ -77,8 +82,9 @@ impl<'a> Batch<'a> {
         let mut commit = CommitParams::default();
         commit.require.push(Require { key: keys::head(id), version: before.map(|known| known.version) });
         commit.put.push(Put { key: keys::head(id), value: raw(to_raw_value(head)) });
-        let activity = keys::activity(head.active_at, id);
-        if let Some(old) = before.map(|known| keys::activity(known.head.active_at, id))
+        let activity_of = |head: &Head| Index::of(head.archived).entry(head.active_at, id);
+        let activity = activity_of(head);
+        if let Some(old) = before.map(|known| activity_of(&known.head))
             && old != activity
         {
             commit.delete.push(old);
@@ -106,8 +112,10 @@ impl<'a> Batch<'a> {
     }
 
     /// Commits; answers the head's new version and whether it survives a power cut.
-    pub(crate) async fn commit(self, host: &Host) -> Result<(u64, bool), Fault> {
-        let reply = host.call(Commit, &self.commit).await?;
+    pub(crate) async fn commit(self, host: &Host, counts: &Counts) -> Result<(u64, bool), Fault> {
+        let reply = host.call(Commit, &self.commit).await;
+        counts.committed(reply.as_ref().err());
+        let reply = reply?;
         let Some(version) = reply.versions.first() else {
             let message = "the store committed and named no versions; it breaks `storage.v1`";
             return Err(Fault::new(dispatch_sdk::fault::BROKEN, message));

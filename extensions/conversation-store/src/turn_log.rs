@@ -219,7 +219,7 @@ impl TurnLog {
 
     /// Rows up to `seq_last` turned out to be on disk: an unsure commit that went through after all. Their numbers were
     /// given when it was cut.
-    pub(crate) fn adopt(&mut self, seq_last: u64) {
+    pub(crate) fn catch_up(&mut self, seq_last: u64) {
         self.settled_seq = self.settled_seq.max(seq_last);
     }
 

@@ -4,6 +4,7 @@
 
 use crate::conv::Attached;
 use crate::convs::{Convs, Watching};
+use crate::faults;
 use crate::keys;
 use crate::read::read_row;
 use crate::store::{self, Pages};
@@ -28,7 +29,8 @@ const READ_RETRY_AFTER: Duration = Duration::from_millis(500);
 /// Emits every event after the cursor, until the call is cancelled.
 pub(crate) async fn watch(convs: &Arc<Convs>, call: &Call, params: WatchParams) -> Result<(), Fault> {
     keys::check_id(&params.conversation_id)?;
-    store::head_of(&call.host(), &params.conversation_id).await?;
+    let head = store::head_of(&call.host(), &params.conversation_id).await?.head;
+    faults::check_cursor(&params.conversation_id, &head, params.after)?;
     let reader = Reader {
         call,
         watching: convs.watch(&params.conversation_id),
@@ -71,14 +73,19 @@ impl Reader<'_> {
     /// Emits what is on disk, then what is in memory; afterwards frames are queued for this watcher.
     async fn catch_up(&mut self) -> Result<(), Fault> {
         loop {
-            match self.watching.conv.read_to() {
-                Some(seq) => self.emit_log(Some(seq)).await?,
+            let read_to = match self.watching.conv.read_to() {
+                Some(seq) => {
+                    self.emit_log(Some(seq)).await?;
+                    seq.max(self.cursor)
+                }
                 None => {
                     self.look().await?;
                     self.emit_log(None).await?;
+                    self.cursor
                 }
-            }
-            if let Attached::With(frames) = self.watching.conv.attach(&self.watching.watcher, self.cursor) {
+            };
+            let Watching { conv, watcher, .. } = &self.watching;
+            if let Attached::With(frames) = conv.attach(watcher, self.cursor, read_to) {
                 for frame in frames {
                     self.call.emit_raw(frame.json.clone()).await?;
                     self.cursor = frame.seq;

@@ -175,7 +175,7 @@ impl Writer {
             batch.put_row(row)?;
         }
         batch.put_messages(first, messages)?;
-        let (version, durable) = batch.commit(&self.host).await?;
+        let (version, durable) = batch.commit(&self.host, &self.convs.counts).await?;
 
         let seq_last = head.seq_last;
         self.known = Known { head, version };
@@ -185,15 +185,19 @@ impl Writer {
         Ok(AppendReply { seq_last, durable })
     }
 
-    /// The head is not what this writer wrote last: either a commit reported as failed went through, or the turn is lost.
+    /// The head is not what this writer wrote last: a commit reported as failed went through, or somebody renamed the
+    /// conversation or put it away, which the next commit keeps; or the turn is lost.
     async fn read_head_again(&mut self) -> Result<(), Fault> {
         let known = store::head_of(&self.host, self.conv.id()).await?;
-        if !known.head.is_open(&self.turn_id) {
-            warn!(conversation_id = self.conv.id(), "the open turn was ended by another host");
+        let host_id = self.known.head.open_turn.as_ref().map_or("", |turn| turn.host_id.as_str());
+        if !known.head.is_open_by(&self.turn_id, host_id) {
+            warn!(conversation_id = self.conv.id(), "the open turn was ended or adopted by another host");
             self.conv.lose(&self.turn_id);
             return Err(self.not_open());
         }
-        self.conv.adopt(&self.turn_id, known.head.seq_last);
+        if known.head.seq_last != self.known.head.seq_last {
+            self.conv.catch_up(&self.turn_id, known.head.seq_last);
+        }
         self.known = known;
         Ok(())
     }

@@ -6,12 +6,16 @@
 
 mod asking;
 mod committing;
+mod counting;
 mod ending;
 mod explaining;
+mod gates;
+mod models;
 mod ops;
 mod provider_choice;
 mod request;
 mod running;
+mod serving;
 mod starting;
 mod stopping;
 mod turn_table;
@@ -21,8 +25,10 @@ mod watching;
 mod tests;
 
 use asking::Allowed;
-use dispatch_sdk::contracts::{Empty, turn, turns};
+use counting::Counts;
+use dispatch_sdk::contracts::{Empty, instance, turn, turns};
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, export};
+use gates::{Gates, Settings};
 use std::sync::Arc;
 use turn_table::TurnTable;
 
@@ -34,17 +40,20 @@ struct Orchestrator {
     host: Host,
     turns: Arc<TurnTable>,
     allowed: Allowed,
+    gates: Arc<Gates>,
+    counts: Arc<Counts>,
 }
-
-/// It has nothing to set; a key that is not there is an error.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoConfig {}
 
 impl Extension for Orchestrator {
     fn open(host: Host, config: Config) -> Result<Self, Fault> {
-        let NoConfig {} = config.parse()?;
-        Ok(Self { host, turns: Arc::default(), allowed: Allowed::default() })
+        let settings = config.parse::<Settings>()?.checked()?;
+        Ok(Self {
+            host,
+            turns: Arc::new(TurnTable::new(settings.turns_max())),
+            allowed: Allowed::default(),
+            gates: Arc::new(Gates::new(&settings)),
+            counts: Arc::default(),
+        })
     }
 
     fn verbs(verbs: &mut Verbs<Self>) {
@@ -52,6 +61,10 @@ impl Extension for Orchestrator {
         verbs.on(turns::Stop, Self::stop_turn);
         verbs.on(turns::Watch, Self::watch);
         verbs.on(turns::Explain, Self::explain);
+        verbs.on(turns::Models, Self::models);
+        verbs.on(instance::Serve, Self::serve);
+        verbs.on(instance::Drain, Self::drain);
+        verbs.on(instance::Metrics, Self::metrics);
         verbs.on(turn::Commit, Self::commit);
         verbs.on(turn::Ask, Self::ask);
         verbs.on(turn::Steering, Self::steering);

@@ -2,15 +2,16 @@
 
 use dispatch_sdk::contracts::Verb;
 use dispatch_sdk::contracts::conversations::{STALE, TURN_IN_FLIGHT};
+use dispatch_sdk::contracts::event::Event;
 use dispatch_sdk::contracts::fault::{INVALID, NOT_FOUND, OVERLOADED, TOO_LARGE, UNAVAILABLE};
 use dispatch_sdk::contracts::op::{Intent, OpExample, OpSpec, SurfaceHints};
-use dispatch_sdk::contracts::turns::{Explain, NO_PROVIDER, Start, Stop, Watch};
+use dispatch_sdk::contracts::turns::{Explain, Models, NO_PROVIDER, Start, Stop, Watch};
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-/// `turns.start`, `turns.stop`, `turns.watch`, `turns.explain`.
+/// `turns.start`, `turns.stop`, `turns.watch`, `turns.explain`, `models.list`.
 pub(crate) fn all() -> Vec<OpSpec> {
-    vec![start(), stop(), watch(), explain()]
+    vec![start(), stop(), watch(), explain(), models()]
 }
 
 fn start() -> OpSpec {
@@ -37,7 +38,7 @@ fn start() -> OpSpec {
                 }),
             ),
         ],
-        surface: surface("POST", "turns", "send"),
+        surface: SurfaceHints { http_status: 202, ..surface("POST", "turns", "send") },
         ..op::<Start>("turns.start", "Starts a turn; the input is durable before the answer.", Intent::Write)
     }
 }
@@ -63,6 +64,7 @@ fn watch() -> OpSpec {
     OpSpec {
         idempotent: true,
         stream: true,
+        frame_schema: schemars::schema_for!(Event).to_value(),
         error_codes: codes(&[INVALID, NOT_FOUND, STALE]),
         examples: vec![example(
             "What came after number 17.",
@@ -98,6 +100,28 @@ fn explain() -> OpSpec {
         ..op::<Explain>(
             "turns.explain",
             "Tells what happened in a turn, step by step: timings, retries, tools, and what filters changed.",
+            Intent::Read,
+        )
+    }
+}
+
+fn models() -> OpSpec {
+    OpSpec {
+        idempotent: true,
+        error_codes: codes(&[INVALID, NOT_FOUND]),
+        examples: vec![
+            example("Of every provider.", json!({})),
+            example("Of one.", json!({ "provider": "openrouter" })),
+        ],
+        surface: SurfaceHints {
+            http_method: "GET".to_owned(),
+            http_path: "/v1/models".to_owned(),
+            http_status: 0,
+            cli_words: vec!["models".to_owned()],
+        },
+        ..op::<Models>(
+            "models.list",
+            "Lists the providers of the build and the models they offer.",
             Intent::Read,
         )
     }

@@ -1,12 +1,10 @@
 //! Which provider a turn runs with: named, the conversation's last, or the only one there is. Never a fake by itself.
 
 use dispatch_sdk::Fault;
-use dispatch_sdk::contracts::kernel::{InstanceInfo, InstanceState};
+use dispatch_sdk::contracts::kernel::ProvidersReply;
 use dispatch_sdk::contracts::provider::ProviderSpec;
 use dispatch_sdk::contracts::turns::NO_PROVIDER;
 use serde_json::json;
-
-const CONTRACT: &str = "provider.v1";
 
 /// What stands to choose from.
 pub(crate) struct Providers<'a> {
@@ -16,13 +14,10 @@ pub(crate) struct Providers<'a> {
 }
 
 impl<'a> Providers<'a> {
-    pub(crate) fn of(instances: &'a [InstanceInfo]) -> Self {
-        let active = instances.iter().filter(|instance| instance.state == InstanceState::Active);
-        let disabled = instances.iter().filter(|instance| {
-            instance.state == InstanceState::Disabled && instance.provides.iter().any(|c| c == CONTRACT)
-        });
+    pub(crate) fn of(reply: &'a ProvidersReply) -> Self {
+        let disabled = reply.disabled.iter();
         Self {
-            specs: active.flat_map(|instance| &instance.contributes.providers).collect(),
+            specs: reply.providers.iter().collect(),
             disabled: disabled.map(|instance| (instance.id.as_str(), instance.reason.as_str())).collect(),
         }
     }

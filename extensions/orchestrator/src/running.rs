@@ -1,8 +1,10 @@
 //! A turn's task: history and prompt in, frames forwarded in order, and one terminal state whatever happens.
 
+use crate::counting::Counts;
 use crate::ending;
+use crate::gates::Gates;
 use crate::starting::event;
-use crate::turn_table::{Place, Turn};
+use crate::turn_table::{Place, StopWish, Turn};
 use dispatch_sdk::contracts::conversations::{Live, LiveParams, Messages, MessagesParams};
 use dispatch_sdk::contracts::event::{EventBody, NOTICE, TurnEnded};
 use dispatch_sdk::contracts::fault::{NO_SERVICE, OVERLOADED, PANICKED, UNAVAILABLE};
@@ -43,26 +45,55 @@ pub(crate) enum Outcome {
     Broke(Fault),
 }
 
-/// Runs a turn; when this returns its end is written and its place is free. `host` makes root calls with the turn's meta.
-pub(crate) async fn run_to_its_end(host: Host, place: Place, plan: RunPlan) {
+/// Runs a turn when it is its time; when this returns its end is written and its place is free.
+///
+/// `host` makes root calls with the turn's meta. A turn that still waits when the host goes down stays open in its log:
+/// the next host that serves runs it.
+pub(crate) async fn run_to_its_end(
+    host: Host,
+    gates: Arc<Gates>,
+    counts: Arc<Counts>,
+    place: Place,
+    plan: RunPlan,
+) {
     let turn = Arc::clone(&place.turn);
-    // A task of its own, so that a panic is an outcome like any other.
-    let task = tokio::spawn({
-        let (host, turn) = (host.clone(), Arc::clone(&turn));
-        async move { run(&host, &turn, plan).await }
-    });
-    let outcome = task.await.unwrap_or_else(|e| {
-        Outcome::Broke(Fault::new(PANICKED, format!("the task of the turn broke off: {e}")))
-    });
+    let admitted = tokio::select! {
+        biased;
+        wish = turn.stop_wished() => match wish {
+            StopWish::Cancel => None,
+            StopWish::Interrupt => return,
+        },
+        permit = gates.run() => match permit {
+            Some(permit) => Some(permit),
+            None => return,
+        },
+    };
+    let outcome = if admitted.is_some() {
+        // A task of its own, so that a panic is an outcome like any other.
+        let task = tokio::spawn({
+            let (host, turn) = (host.clone(), Arc::clone(&turn));
+            async move { run(&host, &gates, &turn, plan).await }
+        });
+        task.await.unwrap_or_else(|e| {
+            Outcome::Broke(Fault::new(PANICKED, format!("the task of the turn broke off: {e}")))
+        })
+    } else {
+        Outcome::StoppedBefore
+    };
+    counts.ended(&outcome);
     ending::make_sure(&host, &turn, outcome).await;
     drop(place);
 }
 
-async fn run(host: &Host, turn: &Turn, plan: RunPlan) -> Outcome {
+async fn run(host: &Host, gates: &Gates, turn: &Turn, plan: RunPlan) -> Outcome {
+    let preparing = async {
+        let _starting = gates.start().await;
+        prepare(host, turn, plan).await
+    };
     let prepared = tokio::select! {
         biased;
-        () = turn.stop_wished() => return Outcome::StoppedBefore,
-        prepared = prepare(host, turn, plan) => prepared,
+        _ = turn.stop_wished() => return Outcome::StoppedBefore,
+        prepared = preparing => prepared,
     };
     match prepared {
         Ok(params) => forward(host, turn, host.stream(Run, &params)).await,

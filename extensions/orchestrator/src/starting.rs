@@ -9,7 +9,7 @@ use dispatch_sdk::contracts::conversations::{
 };
 use dispatch_sdk::contracts::event::{EventBody, INPUT, TURN_STARTED, TurnStarted};
 use dispatch_sdk::contracts::fault::{IO, PANICKED};
-use dispatch_sdk::contracts::kernel::{HostAlive, HostAliveParams, Inventory};
+use dispatch_sdk::contracts::kernel::{HostAlive, HostAliveParams};
 use dispatch_sdk::contracts::message::Message;
 use dispatch_sdk::contracts::turns::{StartParams, StartReply};
 use dispatch_sdk::contracts::{Empty, kernel};
@@ -17,6 +17,7 @@ use dispatch_sdk::{Call, Fault, Host, Meta};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// A turn that is about to be opened.
 struct Opening {
@@ -35,8 +36,8 @@ impl Orchestrator {
             Some(id) => Some(call.host().call(Get, &GetParams { conversation_id: id.clone() }).await?),
             None => None,
         };
-        let inventory = call.host().call(Inventory, &Empty {}).await?;
-        let opening = self.opening(&call, params, before.as_ref(), &inventory)?;
+        let providers = call.host().call(kernel::Providers, &Empty {}).await?;
+        let opening = self.opening(&call, params, before.as_ref(), &providers)?;
         // From here on the client may leave: what is opened is also run.
         let opened = self.host.runtime()?.spawn(async move { self.open_and_run(opening).await });
         opened.await.map_err(|e| Fault::new(PANICKED, format!("starting the turn broke off: {e}")))?
@@ -47,10 +48,10 @@ impl Orchestrator {
         call: &Call,
         params: StartParams,
         before: Option<&Conversation>,
-        inventory: &kernel::InventoryReply,
+        providers: &kernel::ProvidersReply,
     ) -> Result<Opening, Fault> {
         let last = before.map(|c| c.provider.as_str()).filter(|name| !name.is_empty());
-        let provider = Providers::of(&inventory.instances).choose(params.provider.as_deref(), last)?;
+        let provider = Providers::of(providers).choose(params.provider.as_deref(), last)?;
         let last_model = before.filter(|c| c.provider == provider).map(|c| c.model.clone());
         let model = params.model.or(last_model).unwrap_or_default();
         let last_cwd = before.map(|c| c.cwd.clone()).filter(|cwd| !cwd.is_empty());
@@ -71,7 +72,7 @@ impl Orchestrator {
             conversation_id,
             create: before.is_none(),
             turn_id,
-            host_id: inventory.host_id.clone(),
+            host_id: providers.host_id.clone(),
             cwd,
             provider,
             model,
@@ -85,7 +86,10 @@ impl Orchestrator {
     async fn open_and_run(self: Arc<Self>, opening: Opening) -> Result<StartReply, Fault> {
         let Opening { begin, place } = opening;
         let host = self.host.with_meta(&place.turn.meta);
+        let opening = self.gates.open().await;
         let begun = self.begin(&host, &begin).await?;
+        drop(opening);
+        self.counts.accepted.fetch_add(1, Ordering::Relaxed);
         let reply = StartReply {
             conversation_id: begin.conversation_id,
             turn_id: begin.turn_id,
@@ -98,8 +102,14 @@ impl Orchestrator {
             cwd: begin.cwd,
             conversation_made_at: begun.created_at,
         };
-        tokio::spawn(crate::running::run_to_its_end(host, place, plan));
+        self.run_in_background(host, place, plan);
         Ok(reply)
+    }
+
+    /// Runs an opened turn as a task of this instance's runtime, in which the caller must be.
+    pub(crate) fn run_in_background(&self, host: Host, place: Place, plan: RunPlan) {
+        let (gates, counts) = (Arc::clone(&self.gates), Arc::clone(&self.counts));
+        tokio::spawn(crate::running::run_to_its_end(host, gates, counts, place, plan));
     }
 
     /// Opens the turn; a turn that nobody runs any more is sealed out of the way, once.
@@ -120,7 +130,7 @@ impl Orchestrator {
     }
 
     /// Whether an open turn still has its task. In doubt it has.
-    async fn runs_somewhere(&self, host: &Host, own_host_id: &str, open: &OpenTurn) -> bool {
+    pub(crate) async fn runs_somewhere(&self, host: &Host, own_host_id: &str, open: &OpenTurn) -> bool {
         if open.host_id == own_host_id {
             // Ours without a task: its end could not be written when it came, for instance on a full disk.
             return self.turns.get(&open.turn_id).is_some();

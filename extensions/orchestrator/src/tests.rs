@@ -3,7 +3,9 @@
 mod asking;
 mod ending;
 mod explaining;
+mod models;
 mod ops;
+mod queueing;
 mod starting;
 mod stopping;
 mod watching;

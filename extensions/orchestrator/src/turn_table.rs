@@ -8,8 +8,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// Most turns running at a time.
-pub(crate) const TURNS_MAX: usize = 1024;
 const RETRY_AFTER_MS: u64 = 1_000;
 
 /// How somebody wants a turn to end before it is done.
@@ -68,10 +66,12 @@ impl Turn {
         });
     }
 
-    /// Waits until somebody wants it to end.
-    pub(crate) async fn stop_wished(&self) {
+    /// Waits until somebody wants it to end, and answers how.
+    pub(crate) async fn stop_wished(&self) -> StopWish {
+        let mut wish = self.stop_wish.subscribe();
+        let given = wish.wait_for(Option::is_some).await;
         // The sender is a field of `self`, so the channel cannot close while this is awaited.
-        let _ = self.stop_wish.subscribe().wait_for(Option::is_some).await;
+        given.ok().and_then(|wish| *wish).unwrap_or(StopWish::Interrupt)
     }
 
     /// Waits until it has ended and left the table.
@@ -85,9 +85,9 @@ impl Turn {
     }
 }
 
-/// Every turn that runs here, by its id.
-#[derive(Default)]
+/// Every turn that runs here or waits to, by its id.
 pub(crate) struct TurnTable {
+    turns_max: usize,
     state: Mutex<State>,
 }
 
@@ -98,16 +98,21 @@ struct State {
 }
 
 impl TurnTable {
+    /// A table for at most `turns_max` turns.
+    pub(crate) fn new(turns_max: usize) -> Self {
+        Self { turns_max, state: Mutex::default() }
+    }
+
     /// Enters a turn; it stays until the place is dropped.
     ///
-    /// Errors: `unavailable` once the host goes down, `overloaded` above [`TURNS_MAX`].
+    /// Errors: `unavailable` once the host goes down, `overloaded` when the table is full.
     pub(crate) fn enter(self: &Arc<Self>, turn: Turn) -> Result<Place, Fault> {
         let mut state = self.lock();
         if state.closed {
             return Err(Fault::new(UNAVAILABLE, "no turn can be started: the host is going down"));
         }
-        if state.running.len() >= TURNS_MAX {
-            let message = format!("{TURNS_MAX} turns are running already; try again later");
+        if state.running.len() >= self.turns_max {
+            let message = format!("{} turns run or wait already; try again later", self.turns_max);
             let detail = serde_json::json!({ "retry_after_ms": RETRY_AFTER_MS });
             return Err(Fault::new(OVERLOADED, message).with_detail(detail));
         }
@@ -123,6 +128,11 @@ impl TurnTable {
     /// The turn of a conversation.
     pub(crate) fn of_conversation(&self, conversation_id: &str) -> Option<Arc<Turn>> {
         self.lock().running.values().find(|turn| turn.conversation_id == conversation_id).cloned()
+    }
+
+    /// Turns that run or wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().running.len()
     }
 
     /// Lets nothing in any more, and answers what is still running.

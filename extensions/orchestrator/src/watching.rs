@@ -6,7 +6,7 @@ use dispatch_sdk::contracts::conversations::{self, Events, EventsParams, Get, Ge
 use dispatch_sdk::contracts::event::TURN_ENDED;
 use dispatch_sdk::contracts::fault::BROKEN;
 use dispatch_sdk::contracts::turns::{WatchParams, WatchReply};
-use dispatch_sdk::{Call, Fault, Item};
+use dispatch_sdk::{Call, Fault, Item, SharedBytes};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,9 +29,8 @@ impl Orchestrator {
             Some(turn_id) => last_seq_if_over(&call, &params.conversation_id, turn_id).await?,
             None => None,
         };
-        let mut cursor = params.after;
-        if last_seq.is_some_and(|last| last <= cursor) {
-            return Ok(WatchReply { cursor });
+        if last_seq.is_some_and(|last| last <= params.after) {
+            return Ok(WatchReply { cursor: params.after });
         }
         let asked = conversations::WatchParams {
             conversation_id: params.conversation_id.clone(),
@@ -39,19 +38,32 @@ impl Orchestrator {
         };
         let body = serde_json::to_vec(&asked).expect("a struct of strings and numbers always encodes");
         let mut stream = call.host().stream_raw(conversations::Watch::NAME, body);
+        let mut last: Option<SharedBytes> = None;
         loop {
-            let Item::Frame(frame) = stream.next().await? else { return Ok(WatchReply { cursor }) };
-            let event: Peek<'_> = serde_json::from_slice(&frame).map_err(|e| {
-                Fault::new(BROKEN, format!("cannot read an event of the conversation's log: {e}"))
-            })?;
-            cursor = event.seq;
-            let ends = until.is_some() && event.kind == TURN_ENDED && event.turn_id.as_deref() == until;
+            let Item::Frame(frame) = stream.next().await? else {
+                return Ok(WatchReply { cursor: cursor_at(last.as_ref(), params.after)? });
+            };
             call.emit_raw(frame.clone()).await?;
-            if ends || last_seq.is_some_and(|last| last <= cursor) {
-                return Ok(WatchReply { cursor });
+            if until.is_some() {
+                let event = peek(&frame)?;
+                let ends = event.kind == TURN_ENDED && event.turn_id.as_deref() == until;
+                if ends || last_seq.is_some_and(|last| last <= event.seq) {
+                    return Ok(WatchReply { cursor: event.seq });
+                }
             }
+            last = Some(frame);
         }
     }
+}
+
+/// The number of the last event shown. Most watchers end with their client, and nobody ever asks.
+fn cursor_at(last: Option<&SharedBytes>, before: u64) -> Result<u64, Fault> {
+    last.map_or(Ok(before), |frame| Ok(peek(frame)?.seq))
+}
+
+fn peek(frame: &[u8]) -> Result<Peek<'_>, Fault> {
+    serde_json::from_slice(frame)
+        .map_err(|e| Fault::new(BROKEN, format!("cannot read an event of the conversation's log: {e}")))
 }
 
 /// The number of the newest row if the turn is not open any more: nothing of it can come after that.

@@ -2,7 +2,7 @@
 
 use crate::history::{History, ToolResult};
 use crate::tools::{Purpose, call};
-use crate::wish::{Wish, read};
+use crate::wish::{Wish, read_all};
 use crate::{Step, ToolCall};
 use dispatch_sdk::contracts::message::ToolStatus;
 use dispatch_sdk::contracts::provider::ToolOffer;
@@ -20,21 +20,34 @@ const ABILITIES: &str = "I recognise a few simple requests and make real tool ca
     - `read Cargo.toml` shows a file\n\
     - `list the files in src` lists a directory\n\
     - run `echo hello` runs a command\n\
+    - change `old` to `new` in `notes.txt` edits a file\n\
+    - `then` between two of these does one after the other\n\
     - `what did I ask before?` repeats what you said\n\
     For real answers, add a provider to the build and give it an endpoint and a key.";
 
-/// Decides on one step.
+/// Decides on one step: the next thing that is wished, or the report when all is done or one of them was not.
 pub(crate) fn step(history: &History, tools: &[ToolOffer]) -> Step {
-    if !history.results.is_empty() {
-        return say(history.results.iter().map(report).collect::<Vec<_>>().join("\n\n"));
+    let wishes = read_all(&history.last);
+    let went_well = |result: &ToolResult| result.status == ToolStatus::Ok && !result.is_error;
+    let next = wishes.get(history.results.len()).filter(|_| history.results.iter().all(went_well));
+    match next {
+        Some(wish) => grant(wish, history, tools),
+        None => say(history.results.iter().map(report).collect::<Vec<_>>().join("\n\n")),
     }
-    match read(&history.last) {
-        Wish::Read { path } => use_tool(Purpose::Read, &path, &format!("read `{path}`"), tools),
+}
+
+fn grant(wish: &Wish, history: &History, tools: &[ToolOffer]) -> Step {
+    match wish {
+        Wish::Read { path } => use_tool(Purpose::Read, &[path], &format!("read `{path}`"), tools),
         Wish::List { path } => {
-            let command = format!("ls -la -- {}", shell_quoted(&path));
-            use_tool(Purpose::Run, &command, &format!("list `{path}`"), tools)
+            let command = format!("ls -la -- {}", shell_quoted(path));
+            use_tool(Purpose::Run, &[&command], &format!("list `{path}`"), tools)
         }
-        Wish::Run { command } => use_tool(Purpose::Run, &command, &format!("run `{command}`"), tools),
+        Wish::Run { command } => use_tool(Purpose::Run, &[command], &format!("run `{command}`"), tools),
+        Wish::Change { path, old, new } => {
+            let wish = format!("change `{old}` to `{new}` in `{path}`");
+            use_tool(Purpose::Change, &[path, old, new], &wish, tools)
+        }
         Wish::Recall => say(recall(&history.earlier)),
         Wish::Unclear { missing } => say(format!(
             "{WHO} I see that you mean a {missing}, but not which one: put it in backticks.\n\n{ABILITIES}"
@@ -47,9 +60,9 @@ fn say(text: String) -> Step {
     Step { text, call: None }
 }
 
-fn use_tool(purpose: Purpose, value: &str, wish: &str, tools: &[ToolOffer]) -> Step {
+fn use_tool(purpose: Purpose, values: &[&str], wish: &str, tools: &[ToolOffer]) -> Step {
     let tool_name = purpose.tool_name();
-    match call(purpose, value, tools) {
+    match call(purpose, values, tools) {
         Some(tool_call) => {
             let ToolCall { name, args_text } = &tool_call;
             let text = format!("{WHO} You want me to {wish}, so I call `{name}` with `{args_text}`.");

@@ -9,6 +9,8 @@ pub(crate) enum Wish {
     List { path: String },
     /// Run this command line.
     Run { command: String },
+    /// Put `new` where `old` stands in this file.
+    Change { path: String, old: String, new: String },
     /// Say what was said before.
     Recall,
     /// A file or a command is meant, but not said which.
@@ -20,6 +22,9 @@ pub(crate) enum Wish {
 const READ: [&str; 8] = ["read", "show", "cat", "open", "print", "display", "view", "contents"];
 const LIST: [&str; 6] = ["list", "ls", "directory", "folder", "dir", "files"];
 const RUN: [&str; 3] = ["run", "execute", "exec"];
+const CHANGE: [&str; 3] = ["change", "replace", "edit"];
+/// Most things that are done for one request.
+pub(crate) const WISHES_MAX: usize = 8;
 const RECALL: [&str; 9] = [
     "did i ",
     "have i ",
@@ -34,8 +39,32 @@ const RECALL: [&str; 9] = [
 /// A command line does not begin with one of these; a sentence does.
 const ARTICLES: [&str; 8] = ["the", "a", "an", "my", "this", "that", "it", "all"];
 
+/// Reads what the user wants done, one after another: parts are joined by `then`.
+pub(crate) fn read_all(text: &str) -> Vec<Wish> {
+    let wishes: Vec<Wish> = parts(text).into_iter().take(WISHES_MAX).map(read).collect();
+    // A sentence that only has the word in it is one wish.
+    if wishes.iter().any(|wish| matches!(wish, Wish::Other | Wish::Recall)) {
+        vec![read(text)]
+    } else {
+        wishes
+    }
+}
+
+/// The text between `then`s that stand outside backticks.
+fn parts(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    let outside = |at: usize, text: &str| text[..at].matches('`').count().is_multiple_of(2);
+    while let Some((at, word)) = rest.match_indices(" then ").find(|(at, _)| outside(*at, rest)) {
+        parts.push(&rest[..at]);
+        rest = &rest[at + word.len()..];
+    }
+    parts.push(rest);
+    parts
+}
+
 /// Reads a wish out of what the user said.
-pub(crate) fn read(text: &str) -> Wish {
+fn read(text: &str) -> Wish {
     let lower = text.to_lowercase();
     if RECALL.iter().any(|words| lower.contains(words)) {
         return Wish::Recall;
@@ -50,6 +79,11 @@ pub(crate) fn read(text: &str) -> Wish {
             None => Wish::Unclear { missing: "command" },
         };
     }
+    if first_of(&CHANGE).is_some()
+        && let Some((old, new, path)) = change(text)
+    {
+        return Wish::Change { path, old, new };
+    }
     if list.is_some() {
         return Wish::List { path: path(text).unwrap_or_else(|| ".".to_owned()) };
     }
@@ -62,6 +96,17 @@ pub(crate) fn read(text: &str) -> Wish {
 
 fn asks_what(lower: &str) -> bool {
     ["what is in", "what's in", "what does"].iter().any(|words| lower.contains(words))
+}
+
+/// Three texts in backticks: what stands there, what shall, and the file.
+fn change(text: &str) -> Option<(String, String, String)> {
+    let inside: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
+    match inside[..] {
+        [old, new, path] if !old.is_empty() && !path.trim().is_empty() => {
+            Some((old.to_owned(), new.to_owned(), path.trim().to_owned()))
+        }
+        _ => None,
+    }
 }
 
 /// What is quoted, else what follows the verb unless it reads like a sentence.

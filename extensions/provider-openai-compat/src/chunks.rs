@@ -2,17 +2,19 @@
 //!
 //! Source: <https://platform.openai.com/docs/api-reference/chat-streaming>, and what other servers were seen to send.
 
+mod plain;
 mod tool_calls;
 mod usage;
 
 use crate::trouble::{Trouble, error_object};
 use dispatch_sdk::contracts::provider::{FaultClass, Finish, StreamFrame, StreamReply, Usage};
+use plain::Plain;
 use serde_json::Value;
 use std::collections::HashSet;
 use tool_calls::ToolCalls;
 
-/// A frame takes no further delta once it has so many bytes.
-const MERGED_BYTES_MAX: usize = 64 * 1024;
+/// A frame takes no further delta that would make it longer than this, in bytes.
+pub(crate) const JOINED_BYTES_MAX: usize = 16 * 1024;
 const DONE: &str = "[DONE]";
 
 /// What is known of the answer so far.
@@ -44,17 +46,12 @@ impl Interpreter {
         self.finish.is_some()
     }
 
-    /// Whether a tool call is under way: nothing of it is shown before its end.
-    pub(crate) fn is_calling(&self) -> bool {
-        !self.calls.is_empty()
-    }
-
     /// Whether the server has said that nothing more comes.
     pub(crate) fn is_done(&self) -> bool {
         self.done
     }
 
-    /// Reads the data of one event; a delta that continues the last of `frames` is merged into it.
+    /// Reads the data of one event; a delta that continues the last of `frames` is joined to it.
     pub(crate) fn event(&mut self, data: &str, frames: &mut Vec<StreamFrame>) -> Result<(), Trouble> {
         let data = data.trim();
         if data.is_empty() || self.done {
@@ -62,6 +59,10 @@ impl Interpreter {
         }
         if data == DONE {
             self.done = true;
+            return Ok(());
+        }
+        if let Some(plain) = plain::read(data) {
+            self.plain(&plain, frames);
             return Ok(());
         }
         match serde_json::from_str::<Value>(data) {
@@ -115,13 +116,24 @@ impl Interpreter {
         Ok((calls, StreamReply { finish, usage: self.usage, model: self.model }))
     }
 
+    /// The same as [`Self::chunk`] for what floods are made of.
+    fn plain(&mut self, plain: &Plain<'_>, frames: &mut Vec<StreamFrame>) {
+        self.answered_by(&plain.model);
+        self.show(Kind::Reasoning, &plain.reasoning, frames);
+        self.show(Kind::Text, &plain.content, frames);
+    }
+
+    fn answered_by(&mut self, model: &str) {
+        if !model.is_empty() && self.model != model {
+            model.clone_into(&mut self.model);
+        }
+    }
+
     fn chunk(&mut self, chunk: &Value, frames: &mut Vec<StreamFrame>) -> Result<(), Trouble> {
         if let Some(error) = error_object(chunk) {
             return Err(Trouble::in_stream(error));
         }
-        if let Some(model) = chunk["model"].as_str().filter(|model| !model.is_empty()) {
-            model.clone_into(&mut self.model);
-        }
+        self.answered_by(chunk["model"].as_str().unwrap_or(""));
         self.count(chunk);
         let choices = chunk["choices"].as_array().map_or(&[][..], Vec::as_slice);
         // One answer is asked for; a server that sends further ones is read as if it had not.
@@ -138,7 +150,7 @@ impl Interpreter {
         let reasoning = [&delta["reasoning_content"], &delta["reasoning"]];
         // Some send both fields with the same text.
         if let Some(text) = reasoning.into_iter().find_map(|field| field.as_str().filter(|t| !t.is_empty())) {
-            self.show(StreamFrame::ReasoningDelta { text: text.to_owned() }, frames);
+            self.show(Kind::Reasoning, text, frames);
         }
         self.content(&delta["content"], frames);
         self.content(&delta["refusal"], frames);
@@ -160,38 +172,52 @@ impl Interpreter {
     /// `content` as a string, or as a list of parts: texts and, at some servers, lists of thoughts.
     fn content(&mut self, content: &Value, frames: &mut Vec<StreamFrame>) {
         match content {
-            Value::String(text) => self.show(StreamFrame::TextDelta { text: text.clone() }, frames),
+            Value::String(text) => self.show(Kind::Text, text, frames),
             Value::Array(parts) => {
                 for part in parts {
-                    let text = text_of(&part["thinking"]);
-                    self.show(StreamFrame::ReasoningDelta { text }, frames);
-                    self.show(StreamFrame::TextDelta { text: text_of(&part["text"]) }, frames);
+                    self.show(Kind::Reasoning, &text_of(&part["thinking"]), frames);
+                    self.show(Kind::Text, &text_of(&part["text"]), frames);
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {}
         }
     }
 
-    fn show(&mut self, frame: StreamFrame, frames: &mut Vec<StreamFrame>) {
-        use StreamFrame::{ReasoningDelta, TextDelta};
-        if matches!(&frame, TextDelta { text } | ReasoningDelta { text } if text.is_empty()) {
+    fn show(&mut self, kind: Kind, delta: &str, frames: &mut Vec<StreamFrame>) {
+        if delta.is_empty() {
             return;
         }
         self.has_output = true;
-        match (frames.last_mut(), &frame) {
-            (Some(TextDelta { text }), TextDelta { text: more })
-            | (Some(ReasoningDelta { text }), ReasoningDelta { text: more })
-                if text.len() < MERGED_BYTES_MAX =>
-            {
-                text.push_str(more);
-            }
-            _ => frames.push(frame),
+        let last = match (frames.last_mut(), kind) {
+            (Some(StreamFrame::TextDelta { text }), Kind::Text)
+            | (Some(StreamFrame::ReasoningDelta { text }), Kind::Reasoning) => Some(text),
+            _ => None,
+        };
+        match last.filter(|text| text.len() + delta.len() <= JOINED_BYTES_MAX) {
+            Some(text) => text.push_str(delta),
+            None => frames.push(kind.frame(delta.to_owned())),
         }
     }
 
     fn count(&mut self, holder: &Value) {
         let found = [&holder["usage"], &holder["x_groq"]["usage"]].into_iter().find_map(usage::read);
         self.usage = found.or(self.usage);
+    }
+}
+
+/// What a delta is a piece of.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Text,
+    Reasoning,
+}
+
+impl Kind {
+    fn frame(self, text: String) -> StreamFrame {
+        match self {
+            Self::Text => StreamFrame::TextDelta { text },
+            Self::Reasoning => StreamFrame::ReasoningDelta { text },
+        }
     }
 }
 

@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// The longest `idle_timeout_ms`: the router ends a silent stream after 120 s, and this extension knows the reason better.
-const IDLE_TIMEOUT_MS_MAX: u64 = 115_000;
+/// The longest `idle_timeout_ms`. It may go beyond the router's own limit of silence, because a stream that waits for its
+/// endpoint shows signs of life.
+const IDLE_TIMEOUT_MS_MAX: u64 = 15 * 60_000;
 /// The longest `connect_timeout_ms`.
 const CONNECT_TIMEOUT_MS_MAX: u64 = 60_000;
 
@@ -40,7 +41,8 @@ impl Default for Written {
             model: String::new(),
             headers: BTreeMap::new(),
             connect_timeout_ms: 10_000,
-            idle_timeout_ms: 100_000,
+            // Some models think for two minutes before their first token.
+            idle_timeout_ms: 180_000,
             output_tokens_field: OutputTokensField::MaxTokens,
             send_usage_option: true,
             send_reasoning: false,
@@ -130,13 +132,20 @@ impl Settings {
 
     /// Whether the key crosses a network that others can read.
     pub(crate) fn sends_secrets_in_clear_text(&self) -> bool {
-        let is_far = |url: &Url| {
-            let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-            url.scheme() == "http"
-                && host != "localhost"
-                && !host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        };
-        !self.headers.is_empty() && self.base_url.as_ref().is_some_and(is_far)
+        let is_plain = |url: &Url| url.scheme() == "http";
+        !self.headers.is_empty() && !self.is_local() && self.base_url.as_ref().is_some_and(is_plain)
+    }
+
+    /// Whether the endpoint is on this machine; servers here mostly want no key.
+    pub(crate) fn is_local(&self) -> bool {
+        self.host().is_some_and(|host| {
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        })
+    }
+
+    /// The endpoint's name or address, without brackets.
+    pub(crate) fn host(&self) -> Option<&str> {
+        Some(self.base_url.as_ref()?.host_str()?.trim_matches(['[', ']']))
     }
 
     /// The address of `path` at the endpoint.
@@ -171,7 +180,8 @@ impl Settings {
         )
     }
 
-    fn base_url_hint(&self) -> String {
+    /// What to do when no endpoint is configured.
+    pub(crate) fn base_url_hint(&self) -> String {
         let (instance, base_url) = (&self.instance, self.variable("BASE_URL"));
         let api_key = self.variable("API_KEY");
         format!(

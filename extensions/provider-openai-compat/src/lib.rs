@@ -1,6 +1,7 @@
 //! Speaks the Chat Completions wire to any compatible endpoint. It must not know conversations, turns or tools.
 #![forbid(unsafe_code)]
 
+mod check;
 mod chunks;
 mod config;
 mod endpoint;
@@ -13,6 +14,7 @@ mod trouble;
 
 use config::Settings;
 use dispatch_sdk::contracts::Empty;
+use dispatch_sdk::contracts::instance::{Check, CheckReply};
 use dispatch_sdk::contracts::provider::{Models, ModelsReply, Stream, StreamParams, StreamReply};
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, fault};
 use endpoint::Endpoint;
@@ -35,6 +37,7 @@ impl Extension for OpenAiCompat {
     fn verbs(verbs: &mut Verbs<Self>) {
         verbs.on(Stream, Self::stream);
         verbs.on(Models, Self::models);
+        verbs.on(Check, Self::check);
     }
 
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
@@ -67,6 +70,10 @@ impl OpenAiCompat {
     async fn models(self: Arc<Self>, call: Call, _params: Empty) -> Result<ModelsReply, Fault> {
         let reply = models::models(&self.settings, &self.endpoint, call.host().now_ms()).await;
         reply.map_err(|trouble| trouble.into_fault(&self.settings.secrets))
+    }
+
+    async fn check(self: Arc<Self>, _call: Call, _params: Empty) -> Result<CheckReply, Fault> {
+        Ok(check::check(&self.settings).await)
     }
 }
 

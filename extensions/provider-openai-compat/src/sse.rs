@@ -3,10 +3,13 @@
 //! Only `data` is read: `event`, `id`, `retry` and comments are dropped. Bytes that are not UTF-8 become U+FFFD.
 //! Source: <https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream>.
 
+use memchr::memchr2;
+
 /// Longest line, and most data of one event, in bytes.
 pub(crate) const LINE_BYTES_MAX: usize = 1 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+const DATA_FIELD: &[u8] = b"data:";
 
 /// A line or an event is longer than [`LINE_BYTES_MAX`].
 #[derive(Debug, PartialEq, Eq)]
@@ -26,15 +29,28 @@ pub(crate) struct SseParser {
 }
 
 impl SseParser {
-    /// Takes the next bytes and appends the data of each event that they complete.
-    pub(crate) fn push(&mut self, mut bytes: &[u8], events: &mut Vec<String>) -> Result<(), TooLong> {
+    /// Takes the next bytes and hands on the data of each event that they complete; the first error ends it.
+    pub(crate) fn push<E: From<TooLong>>(
+        &mut self,
+        mut bytes: &[u8],
+        on_event: &mut impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
         if self.after_cr && !bytes.is_empty() {
             self.after_cr = false;
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
         }
-        while let Some(end) = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        loop {
+            while self.line.is_empty()
+                && self.data.is_empty()
+                && let Some((data, rest)) = whole_event(bytes)
+            {
+                self.begun = true;
+                on_event(&String::from_utf8_lossy(data))?;
+                bytes = rest;
+            }
+            let Some(end) = memchr2(b'\n', b'\r', bytes) else { break };
             self.extend_line(&bytes[..end])?;
-            self.end_line(events)?;
+            self.end_line(on_event)?;
             let is_cr = bytes[end] == b'\r';
             bytes = &bytes[end + 1..];
             match bytes.first() {
@@ -43,16 +59,20 @@ impl SseParser {
                 Some(_) => {}
             }
         }
-        self.extend_line(bytes)
+        Ok(self.extend_line(bytes)?)
     }
 
     /// What was left without an end when the bytes ended: the specification drops it, servers rely on it.
     pub(crate) fn finish(mut self) -> Result<Vec<String>, TooLong> {
         let mut events = Vec::new();
+        let mut keep = |event: &str| {
+            events.push(event.to_owned());
+            Ok(())
+        };
         if !self.line.is_empty() {
-            self.end_line(&mut events)?;
+            self.end_line::<TooLong>(&mut keep)?;
         }
-        self.end_event(&mut events);
+        self.end_event(&mut keep)?;
         Ok(events)
     }
 
@@ -64,7 +84,10 @@ impl SseParser {
         Ok(())
     }
 
-    fn end_line(&mut self, events: &mut Vec<String>) -> Result<(), TooLong> {
+    fn end_line<E: From<TooLong>>(
+        &mut self,
+        on_event: &mut impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut line = std::mem::take(&mut self.line);
         let text = match line.strip_prefix(BYTE_ORDER_MARK) {
             Some(rest) if !self.begun => rest,
@@ -72,10 +95,10 @@ impl SseParser {
         };
         self.begun = true;
         if text.is_empty() {
-            self.end_event(events);
+            self.end_event(on_event)?;
         } else if let Some(data) = data_of(text) {
             if self.data.len() + data.len() >= LINE_BYTES_MAX {
-                return Err(TooLong);
+                return Err(TooLong.into());
             }
             self.data.extend_from_slice(data);
             self.data.push(b'\n');
@@ -86,12 +109,23 @@ impl SseParser {
         Ok(())
     }
 
-    fn end_event(&mut self, events: &mut Vec<String>) {
-        if let Some(data) = self.data.strip_suffix(b"\n") {
-            events.push(String::from_utf8_lossy(data).into_owned());
-            self.data.clear();
-        }
+    fn end_event<E>(&mut self, on_event: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+        let Some(data) = self.data.strip_suffix(b"\n") else { return Ok(()) };
+        let taken = on_event(&String::from_utf8_lossy(data));
+        self.data.clear();
+        taken
     }
+}
+
+/// The data of an event of one line that lies at the beginning of `bytes`, and what follows it: no byte is copied.
+fn whole_event(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let value = bytes.strip_prefix(DATA_FIELD)?;
+    let value = value.strip_prefix(b" ").unwrap_or(value);
+    let end = memchr2(b'\n', b'\r', value)?;
+    let (data, rest) = value.split_at(end);
+    let rest = rest.strip_prefix(b"\n\n").or_else(|| rest.strip_prefix(b"\r\n\r\n"))?;
+    // One that is nearly too long goes the long way, where the bound is kept.
+    (data.len() < LINE_BYTES_MAX / 2).then_some((data, rest))
 }
 
 /// The value of a `data` line; one space after the colon is not part of it.

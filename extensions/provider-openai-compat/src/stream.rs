@@ -4,12 +4,15 @@ use crate::chunks::Interpreter;
 use crate::config::Settings;
 use crate::endpoint::{Endpoint, causes, media_type, send, stalled, whole_body};
 use crate::request;
-use crate::sse::{LINE_BYTES_MAX, SseParser, TooLong};
+use crate::sse::SseParser;
 use crate::trouble::Trouble;
+use bytes::Bytes;
 use dispatch_sdk::contracts::provider::{FaultClass, StreamFrame, StreamParams, StreamReply};
 use dispatch_sdk::{Call, Fault};
 use reqwest::Response;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use std::future::Future;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -19,6 +22,10 @@ const AFTER_FINISH_WAIT: Duration = Duration::from_millis(1_000);
 const AFTER_DONE_WAIT: Duration = Duration::from_millis(1_000);
 /// The longest answer of a server that does not stream, in bytes.
 const PLAIN_BODY_BYTES_MAX: usize = 4 << 20;
+/// Bytes of the body that are read before what they say is shown, at most; the last piece may go beyond it.
+const READ_ON_BYTES_MAX: usize = 64 * 1024;
+/// Well within the router's own limit of silence, which is 120 s for a stream.
+const SIGN_EVERY: Duration = Duration::from_secs(30);
 
 /// Why a stream ended early.
 pub(crate) enum Stop {
@@ -53,11 +60,13 @@ pub(crate) async fn stream(
         .header(CONTENT_TYPE, "application/json")
         .header(ACCEPT, "text/event-stream")
         .body(body.json);
-    let response = send(request, settings, deadline, host.now_ms()).await?;
+    let response = send(request, settings, deadline, host.now_ms());
+    let response = alive(settings, call, response).await??;
     let id_seed = host.new_id().rsplit('-').next().unwrap_or_default().to_owned();
     let reading = Reading {
         settings,
         call,
+        parser: SseParser::default(),
         interpreter: Interpreter::new(id_seed, body.ids_taken),
         frames: Vec::new(),
         deadline,
@@ -77,27 +86,48 @@ pub(crate) async fn stream(
 struct Reading<'c> {
     settings: &'c Settings,
     call: &'c Call,
+    parser: SseParser,
     interpreter: Interpreter,
-    /// What the last read gave and is not shown yet.
+    /// What was read and is not shown yet.
     frames: Vec<StreamFrame>,
-    /// When silence becomes a fault; comments do not put it off, because they carry no frame.
+    /// When silence becomes a fault; comments do not put it off, because they say nothing of the model.
     deadline: Instant,
     shown_at: Instant,
+}
+
+/// What the body gives next.
+enum Came {
+    Piece(Bytes),
+    /// The end, and why it came early, if it did.
+    End(Option<String>),
+}
+
+impl Came {
+    fn of(chunk: reqwest::Result<Option<Bytes>>) -> Self {
+        match chunk {
+            Ok(Some(piece)) => Self::Piece(piece),
+            Ok(None) => Self::End(None),
+            Err(error) => Self::End(Some(causes(&error))),
+        }
+    }
 }
 
 impl Reading<'_> {
     /// A server that was asked to stream and does not.
     async fn plain(mut self, response: Response) -> Result<StreamReply, Stop> {
-        let body = whole_body(response, PLAIN_BODY_BYTES_MAX, self.settings, self.deadline).await?;
+        let body = whole_body(response, PLAIN_BODY_BYTES_MAX, self.settings, self.deadline);
+        let body = alive(self.settings, self.call, body).await??;
         if matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) {
             self.interpreter.event(&String::from_utf8_lossy(&body), &mut self.frames)?;
             return self.end(None).await;
         }
         // A stream under a wrong name.
-        let mut parser = SseParser::default();
         let mut events = Vec::new();
-        parser.push(&body, &mut events).map_err(too_long)?;
-        events.extend(parser.finish().map_err(too_long)?);
+        self.parser.push::<Trouble>(&body, &mut |event: &str| {
+            events.push(event.to_owned());
+            Ok(())
+        })?;
+        events.extend(std::mem::take(&mut self.parser).finish().map_err(Trouble::from)?);
         for event in events {
             self.interpreter.last_event(&event, &mut self.frames)?;
         }
@@ -105,35 +135,68 @@ impl Reading<'_> {
     }
 
     async fn events(mut self, mut response: Response) -> Result<StreamReply, Stop> {
-        let mut parser = SseParser::default();
-        let mut events = Vec::new();
         let cut = loop {
-            let piece = match timeout_at(self.deadline, response.chunk()).await {
-                Ok(Ok(Some(piece))) => piece,
-                Ok(Ok(None)) => break None,
-                Ok(Err(error)) => break Some(causes(&error)),
-                Err(_) if self.interpreter.is_finished() => break None,
-                Err(_) => return Err(stalled(self.settings, "the endpoint sent no event").into()),
-            };
-            let parsed = parser.push(&piece, &mut events).map_err(too_long);
-            let n_events = events.len();
-            let read =
-                events.drain(..).try_for_each(|event| self.interpreter.event(&event, &mut self.frames));
+            let came = self.wait(&mut response).await?;
+            let (read, n_events, end) = self.read_on(came, &mut response).await;
             // What came before the trouble is shown, however the network cut it.
             self.show().await?;
-            read.and(parsed)?;
+            read?;
             if self.interpreter.is_done() {
                 tokio::spawn(timeout(AFTER_DONE_WAIT, read_out(response)));
                 return self.end(None).await;
+            }
+            if let Some(cut) = end {
+                break cut;
             }
             if n_events > 0 {
                 self.put_off();
             }
         };
-        for event in parser.finish().map_err(too_long)? {
+        for event in std::mem::take(&mut self.parser).finish().map_err(Trouble::from)? {
             self.interpreter.last_event(&event, &mut self.frames)?;
         }
         self.end(cut.as_deref()).await
+    }
+
+    /// Waits for the next piece of the body, and tells the router meanwhile that it does.
+    async fn wait(&mut self, response: &mut Response) -> Result<Came, Stop> {
+        loop {
+            let until = self.deadline.min(self.shown_at + sign_every(self.settings));
+            match timeout_at(until, response.chunk()).await {
+                Ok(chunk) => return Ok(Came::of(chunk)),
+                Err(_) if until < self.deadline => self.show().await?,
+                Err(_) if self.interpreter.is_finished() => return Ok(Came::End(None)),
+                Err(_) => return Err(stalled(self.settings, "the endpoint sent no event").into()),
+            }
+        }
+    }
+
+    /// Reads this piece and whatever else has come already, so that a flood is shown in few frames and a delta that
+    /// comes alone is not held back. Answers what went wrong, how many events there were, and the end of the body.
+    async fn read_on(
+        &mut self,
+        mut came: Came,
+        response: &mut Response,
+    ) -> (Result<(), Trouble>, usize, Option<Option<String>>) {
+        let (mut n_bytes, mut n_events) = (0, 0);
+        loop {
+            let piece = match came {
+                Came::Piece(piece) => piece,
+                Came::End(cut) => return (Ok(()), n_events, Some(cut)),
+            };
+            n_bytes += piece.len();
+            let read = self.parser.push(&piece, &mut |event: &str| {
+                n_events += 1;
+                self.interpreter.event(event, &mut self.frames)
+            });
+            if read.is_err() || self.interpreter.is_done() || n_bytes >= READ_ON_BYTES_MAX {
+                return (read, n_events, None);
+            }
+            came = match come_already(response).await {
+                Some(next) => next,
+                None => return (read, n_events, None),
+            };
+        }
     }
 
     /// Moves the end of patience: far while the model speaks, near once it has finished.
@@ -145,11 +208,10 @@ impl Reading<'_> {
         };
     }
 
+    /// Shows what was read; a sign of life if nothing was shown for a while, because a call is shown at its end alone.
     async fn show(&mut self) -> Result<(), Stop> {
-        // Nothing of a call is shown before its end: an empty delta tells the router that the model still works.
-        let is_quiet = || self.shown_at.elapsed() > quiet_max(self.settings);
-        if self.frames.is_empty() && self.interpreter.is_calling() && is_quiet() {
-            self.frames.push(StreamFrame::TextDelta { text: String::new() });
+        if self.frames.is_empty() && self.shown_at.elapsed() >= sign_every(self.settings) {
+            self.frames.push(sign_of_life());
         }
         for frame in self.frames.drain(..) {
             self.call.emit(&frame).await.map_err(Stop::Caller)?;
@@ -168,14 +230,42 @@ impl Reading<'_> {
     }
 }
 
-/// How long a call's arguments may come without a frame: well within the router's own limit of silence.
-fn quiet_max(settings: &Settings) -> Duration {
-    settings.idle_timeout * 3 / 10
+/// The next piece if it is here already. The client's own task, which takes the socket's bytes apart, has one turn first.
+async fn come_already(response: &mut Response) -> Option<Came> {
+    let mut has_yielded = false;
+    let yielded = std::future::poll_fn(|cx| match std::mem::replace(&mut has_yielded, true) {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    tokio::select! {
+        biased;
+        chunk = response.chunk() => Some(Came::of(chunk)),
+        () = yielded => None,
+    }
 }
 
-fn too_long(_: TooLong) -> Trouble {
-    let why = format!("the stream holds a line or an event of more than {LINE_BYTES_MAX} bytes");
-    Trouble::new(FaultClass::Garbled, why)
+/// Awaits `work` and tells the router meanwhile that this call lives; `work` has a deadline of its own.
+async fn alive<T>(settings: &Settings, call: &Call, work: impl Future<Output = T>) -> Result<T, Stop> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        match timeout(sign_every(settings), &mut work).await {
+            Ok(done) => return Ok(done),
+            Err(_) => call.emit(&sign_of_life()).await.map_err(Stop::Caller)?,
+        }
+    }
+}
+
+/// A frame that says nothing: the router ends a call that shows nothing for too long, and nobody else sees it.
+fn sign_of_life() -> StreamFrame {
+    StreamFrame::TextDelta { text: String::new() }
+}
+
+/// How long nothing is shown at most.
+fn sign_every(settings: &Settings) -> Duration {
+    SIGN_EVERY.min(settings.idle_timeout * 3 / 10)
 }
 
 async fn read_out(mut response: Response) {

@@ -11,6 +11,7 @@ use dispatch_testkit::{FakeHost, Opened};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+mod checks;
 mod faults;
 mod raw_server;
 mod turns;
@@ -127,7 +128,7 @@ async fn a_wrong_configuration_names_its_key_and_shows_no_secret() {
         (json!({ "base_url": "https://me:hush-hush@example.com" }), "`base_url` holds a user or a password"),
         (json!({ "api_key": "hush\nhush" }), "`api_key` holds a character"),
         (json!({ "headers": { "x y": "hush-hush" } }), "`headers.x y` is no name of a header"),
-        (json!({ "idle_timeout_ms": 120_000 }), "`idle_timeout_ms` is 120000; it must be from 1 to 115000"),
+        (json!({ "idle_timeout_ms": 900_001 }), "`idle_timeout_ms` is 900001; it must be from 1 to 900000"),
         (json!({ "connect_timeout_ms": 0 }), "`connect_timeout_ms` is 0"),
         (json!({ "output_tokens_field": "tokens" }), "unknown variant `tokens`"),
     ];

@@ -3,6 +3,7 @@
 mod retry_after;
 
 use crate::secrets::Secrets;
+use crate::sse::{LINE_BYTES_MAX, TooLong};
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::provider::{FaultClass, ProviderFault};
 use serde_json::Value;
@@ -91,6 +92,13 @@ impl Trouble {
             message = format!("{message}; {hint}");
         }
         Fault::new(class.code(), message).with_detail(detail)
+    }
+}
+
+impl From<TooLong> for Trouble {
+    fn from(_: TooLong) -> Self {
+        let why = format!("the stream holds a line or an event of more than {LINE_BYTES_MAX} bytes");
+        Self::new(FaultClass::Garbled, why)
     }
 }
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod blobs;
+mod checking;
 mod checkpoint;
 mod door;
 mod entries;
@@ -21,7 +22,7 @@ mod writer;
 mod tests;
 
 use dispatch_sdk::contracts::storage::{self, BlobPart, CommitReply, GetReply, InfoReply, ScanReply};
-use dispatch_sdk::contracts::{Empty, Mode};
+use dispatch_sdk::contracts::{Empty, Mode, instance};
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, fault};
 use settings::Settings;
 use std::sync::{Arc, OnceLock};
@@ -50,6 +51,8 @@ impl Extension for StorageSqlite {
         verbs.on(storage::BlobPut, Self::blob_put);
         verbs.on(storage::BlobGet, Self::blob_get);
         verbs.on(storage::Info, Self::info);
+        verbs.on(instance::Check, Self::check);
+        verbs.on(instance::Metrics, Self::metrics);
     }
 
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {

@@ -9,7 +9,8 @@ use crate::trouble::corrupt;
 use crate::writer::{Work, Writer};
 use dispatch_sdk::contracts::storage::{CommitParams, Entry, ScanParams, ScanReply};
 use dispatch_sdk::{Fault, fault};
-use std::path::PathBuf;
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tracing::info;
 
@@ -39,6 +40,23 @@ impl Store {
             Ok(())
         })
         .await
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Transactions written since it was opened.
+    pub(crate) fn n_transactions(&self) -> u64 {
+        self.writer.n_transactions()
+    }
+
+    /// Asks the file something, beside all callers' keys.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.readers.read(move |connection| Ok(look(connection)?)).await
     }
 
     pub(crate) async fn get(&self, namespace: &str, key: String) -> Result<Option<Entry>, Fault> {

@@ -1,5 +1,6 @@
 //! The extension as its callers meet it, over files in temporary directories.
 
+mod checking;
 mod conformance;
 mod damage;
 mod full;

@@ -12,7 +12,7 @@ use dispatch_sdk::{Fault, fault};
 use rusqlite::Connection;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -61,6 +61,7 @@ pub(crate) struct Writer {
     path: PathBuf,
     queue: Mutex<Option<SyncSender<Job>>>,
     bytes_waiting: Arc<AtomicUsize>,
+    n_transactions: Arc<AtomicU64>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -68,18 +69,25 @@ impl Writer {
     pub(crate) fn start(path: PathBuf, connection: Connection) -> Result<Self, Fault> {
         let (queue, jobs) = sync_channel(WRITE_QUEUE_MAX);
         let bytes_waiting = Arc::new(AtomicUsize::new(0));
+        let n_transactions = Arc::new(AtomicU64::new(0));
         let work = Loop {
             path: path.clone(),
             connection,
             checkpoints: Checkpoints::default(),
             log_uncut: false,
             bytes_waiting: Arc::clone(&bytes_waiting),
+            n_transactions: Arc::clone(&n_transactions),
         };
         let thread =
             thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || work.run(&jobs)).map_err(
                 |error| Fault::new(fault::UNAVAILABLE, format!("cannot start the writer's thread: {error}")),
             )?;
-        Ok(Self { path, queue: Mutex::new(Some(queue)), bytes_waiting, thread: Mutex::new(Some(thread)) })
+        let (queue, thread) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
+        Ok(Self { path, queue, bytes_waiting, n_transactions, thread })
+    }
+
+    pub(crate) fn n_transactions(&self) -> u64 {
+        self.n_transactions.load(Ordering::Relaxed)
     }
 
     /// Queues `work` and waits until it is on the disk; the versions of a commit's puts are the answer.
@@ -139,6 +147,7 @@ struct Loop {
     /// The disk was too full even to cut the log.
     log_uncut: bool,
     bytes_waiting: Arc<AtomicUsize>,
+    n_transactions: Arc<AtomicU64>,
 }
 
 impl Loop {
@@ -146,6 +155,7 @@ impl Loop {
         let mut first = jobs.recv().ok();
         while let Some(job) = first {
             let group = self.group(job, jobs);
+            self.n_transactions.fetch_add(1, Ordering::Relaxed);
             let tight = write(&mut self.connection, &self.path, group);
             first = jobs.try_recv().ok();
             let carried = match (tight, self.log_uncut) {

@@ -22,6 +22,12 @@ pub const EVENTS_LIMIT_MAX: usize = 1000;
 /// Most conversations in one page.
 pub const LIST_LIMIT_MAX: usize = 200;
 
+/// What an id looks like, as JSON Schema reads it.
+const ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
+/// What a title looks like: something visible, and no control characters.
+const TITLE_PATTERN: &str =
+    r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+
 /// A conversation as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Conversation {
@@ -77,6 +83,7 @@ impl Verb for Get {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GetParams {
     /// The conversation.
+    #[schemars(regex(pattern = ID_PATTERN))]
     pub conversation_id: String,
 }
 
@@ -95,8 +102,9 @@ impl Verb for List {
 /// Which page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListParams {
-    /// Most conversations, up to [`LIST_LIMIT_MAX`]; 0 = that.
+    /// Most conversations, up to [`LIST_LIMIT_MAX`]; 0 = that, and more is `invalid`.
     #[serde(default)]
+    #[schemars(range(max = LIST_LIMIT_MAX))]
     pub limit: usize,
     /// Only those less recently active than this, unix ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,6 +112,7 @@ pub struct ListParams {
     /// With `before`: of those active at that very moment, only those that come after this one. The last `active_at`
     /// and `id` of a page are where the next one begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = ID_PATTERN))]
     pub before_id: Option<String>,
     /// Those that are put away, instead of the others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -137,18 +146,23 @@ impl Verb for Create {
 pub struct CreateParams {
     /// `[A-Za-z0-9_-]{1,64}`; absent = a new UUIDv7.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = ID_PATTERN))]
     pub conversation_id: Option<String>,
     /// Absent = from the first input. At most [`TITLE_CHARS_MAX`] characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = TITLE_CHARS_MAX), regex(pattern = TITLE_PATTERN))]
     pub title: Option<String>,
     /// Absolute working directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096), regex(pattern = "^/"))]
     pub cwd: Option<String>,
     /// Provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
     pub provider: Option<String>,
     /// Model; needs `provider`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
     pub model: Option<String>,
 }
 
@@ -178,8 +192,10 @@ impl Verb for Rename {
 #[serde(deny_unknown_fields)]
 pub struct RenameParams {
     /// The conversation.
+    #[schemars(regex(pattern = ID_PATTERN))]
     pub conversation_id: String,
     /// Not blank, at most [`TITLE_CHARS_MAX`] characters, no control characters.
+    #[schemars(length(max = TITLE_CHARS_MAX), regex(pattern = TITLE_PATTERN))]
     pub title: String,
 }
 
@@ -203,6 +219,7 @@ impl Verb for Archive {
 #[serde(deny_unknown_fields)]
 pub struct ArchiveParams {
     /// The conversation.
+    #[schemars(regex(pattern = ID_PATTERN))]
     pub conversation_id: String,
     /// False brings it back.
     #[serde(default = "yes")]
@@ -287,6 +304,7 @@ pub const HISTORY_LIMIT_MAX: usize = 500;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryParams {
     /// The conversation.
+    #[schemars(regex(pattern = ID_PATTERN))]
     pub conversation_id: String,
     /// First position, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -294,8 +312,9 @@ pub struct HistoryParams {
     /// Position after the last; absent = the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
-    /// Most messages, up to [`HISTORY_LIMIT_MAX`]; 0 = that.
+    /// Most messages, up to [`HISTORY_LIMIT_MAX`]; 0 = that, and more is `invalid`.
     #[serde(default)]
+    #[schemars(range(max = HISTORY_LIMIT_MAX))]
     pub limit: usize,
 }
 
@@ -513,15 +532,17 @@ impl Verb for Events {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventsParams {
     /// The conversation.
+    #[schemars(regex(pattern = ID_PATTERN))]
     pub conversation_id: String,
-    /// Cursor; absent = from the beginning.
+    /// Cursor; absent = from the beginning. One above every number that was given is `invalid` (detail `{seq_last}`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
     /// Upper end; absent = up to the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
-    /// Most rows, up to [`EVENTS_LIMIT_MAX`]; 0 = that.
+    /// Most rows, up to [`EVENTS_LIMIT_MAX`]; 0 = that, and more is `invalid`.
     #[serde(default)]
+    #[schemars(range(max = EVENTS_LIMIT_MAX))]
     pub limit: usize,
 }
 
@@ -556,7 +577,7 @@ impl Verb for Watch {
 pub struct WatchParams {
     /// The conversation.
     pub conversation_id: String,
-    /// Cursor; 0 = from the beginning.
+    /// Cursor; 0 = from the beginning. One above every number that was given is `invalid` (detail `{seq_last}`).
     #[serde(default)]
     pub after: u64,
 }

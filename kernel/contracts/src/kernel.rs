@@ -223,6 +223,39 @@ pub struct ExtensionInfo {
     pub provides: Vec<String>,
 }
 
+/// `kernel.v1/providers`: the providers of the build, and nothing else of the inventory: every turn asks.
+pub struct Providers;
+
+impl Verb for Providers {
+    type Params = Empty;
+    type Reply = ProvidersReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "kernel.v1/providers";
+    const MODE: Mode = Mode::Inline;
+    const LIMITS: Limits = Limits::short(1_000);
+}
+
+/// Who can run a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvidersReply {
+    /// Id of this host process.
+    pub host_id: String,
+    /// Of active instances, in order of activation.
+    pub providers: Vec<ProviderSpec>,
+    /// Instances that would bring some and do not run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disabled: Vec<DisabledInstance>,
+}
+
+/// An instance that does not run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisabledInstance {
+    /// Instance id.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// `kernel.v1/trusted`: whether what lies in a directory may act: be read as configuration or as instructions.
 ///
 /// A person said so with `dispatch trust`, of this directory or of one above it.

@@ -4,6 +4,8 @@
 
 #[path = "dev/abi_fixtures.rs"]
 mod abi_fixtures;
+#[path = "dev/bench.rs"]
+mod bench;
 #[path = "dev/build.rs"]
 mod build;
 #[path = "dev/demo.rs"]
@@ -23,6 +25,7 @@ usage: cargo demo                 build the workspace and show one turn, offline
        cargo house a_name         … those whose name holds `a_name`
        cargo house -p house       … those of one package
        cargo house mutants [NAME…]  plant each bug of `tests/mutants` and see its test fail (takes minutes)
+       cargo house bench [NAME…] [--json FILE]  build in release and measure; a goal that is missed fails nothing
        dev abi-fixtures           build the ABI fixtures alone, after the workspace (`cargo house` does both)";
 
 fn main() -> ExitCode {
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
             let args: Vec<String> = args.collect();
             match args.split_first() {
                 Some((first, names)) if first == "mutants" => mutants::run(names),
+                Some((first, names)) if first == "bench" => bench::run(names),
                 _ => house_run::run(args),
             }
         }

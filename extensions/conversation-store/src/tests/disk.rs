@@ -66,6 +66,10 @@ impl Disk {
         self.entries.lock().unwrap().insert(key.to_owned(), (value.to_owned(), version));
     }
 
+    pub(super) fn value(&self, key: &str) -> Option<String> {
+        self.entries.lock().unwrap().get(key).map(|(value, _)| value.clone())
+    }
+
     pub(super) fn keys(&self, prefix: &str) -> Vec<String> {
         self.entries.lock().unwrap().keys().filter(|key| key.starts_with(prefix)).cloned().collect()
     }

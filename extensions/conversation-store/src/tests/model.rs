@@ -174,7 +174,7 @@ impl World {
                 log.fail(&cut, Failed::Unsure, &conflict);
                 log.resume(0, show);
             });
-            self.log.adopt(self.seq_last);
+            self.log.catch_up(self.seq_last);
             self.fall_behind();
             return;
         }

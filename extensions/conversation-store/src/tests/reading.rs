@@ -1,34 +1,9 @@
-//! Pages of the log and of the list, and rows that cannot be read.
+//! Windows of the log and of the messages, and rows that cannot be read.
 
 use super::rig::{CONV, Rig, body, called, message};
-use crate::read::EVENTS_BYTES_MAX;
+use crate::read::WINDOW_BYTES_MAX;
 use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::fault;
-
-async fn listed(rig: &Rig, limit: usize, before: Option<u64>) -> (Vec<(String, u64)>, bool) {
-    let reply = rig
-        .store
-        .call(contract::List, &contract::ListParams { limit, before, ..Default::default() })
-        .await
-        .unwrap();
-    (reply.conversations.into_iter().map(|found| (found.id, found.active_at)).collect(), reply.has_older)
-}
-
-async fn begin_in(rig: &Rig, id: &str) {
-    let params = contract::BeginParams {
-        conversation_id: id.to_owned(),
-        create: true,
-        turn_id: "t".to_owned(),
-        host_id: "h".to_owned(),
-        cwd: String::new(),
-        provider: String::new(),
-        model: String::new(),
-        title: id.to_owned(),
-        events: Vec::new(),
-        messages: Vec::new(),
-    };
-    rig.store.call(contract::Begin, &params).await.unwrap();
-}
 
 #[tokio::test]
 async fn a_window_of_the_log_says_what_lies_on_both_sides() {
@@ -74,42 +49,6 @@ async fn rows_that_cannot_be_read_are_left_out_and_counted() {
 }
 
 #[tokio::test]
-async fn conversations_are_listed_by_activity_and_each_once() {
-    let rig = Rig::with_manual_clock().await;
-    for id in ["a", "b", "c", "d"] {
-        begin_in(&rig, id).await;
-        rig.host.advance_ms(10);
-    }
-    let params = contract::AppendParams {
-        conversation_id: "a".to_owned(),
-        turn_id: "t".to_owned(),
-        events: vec![called("x")],
-        messages: Vec::new(),
-        end_turn: false,
-    };
-    rig.store.call(contract::Append, &params).await.unwrap();
-    let start = rig.host.now_ms() - 40;
-    let at = |id: &str, ms: u64| (id.to_owned(), start + ms);
-    assert_eq!(listed(&rig, 2, None).await, (vec![at("a", 40), at("d", 30)], true));
-    assert_eq!(listed(&rig, 2, Some(start + 30)).await, (vec![at("c", 20), at("b", 10)], false));
-    assert_eq!(rig.disk.keys("act/").len(), 4);
-}
-
-#[tokio::test]
-async fn a_page_of_the_list_does_not_cut_through_a_millisecond() {
-    let rig = Rig::with_manual_clock().await;
-    for id in ["a", "b"] {
-        begin_in(&rig, id).await;
-    }
-    rig.host.advance_ms(5);
-    begin_in(&rig, "c").await;
-    let now = rig.host.now_ms();
-    assert_eq!(listed(&rig, 2, None).await, (vec![("c".to_owned(), now)], true));
-    let rest = vec![("a".to_owned(), now - 5), ("b".to_owned(), now - 5)];
-    assert_eq!(listed(&rig, 2, Some(now)).await, (rest, false));
-}
-
-#[tokio::test]
 async fn a_page_of_large_rows_ends_early_and_says_that_there_are_more() {
     let rig = Rig::new().await;
     rig.begin("t").await.unwrap();
@@ -118,7 +57,7 @@ async fn a_page_of_large_rows_ends_early_and_says_that_there_are_more() {
         rig.append("t", vec![body("notice", serde_json::json!({ "message": large }))]).await.unwrap();
     }
     let page = rig.page(None, None, 0).await;
-    assert_eq!((page.events.len(), page.has_newer), (2 + EVENTS_BYTES_MAX / large.len() + 1, true));
+    assert_eq!((page.events.len(), page.has_newer), (2 + WINDOW_BYTES_MAX / large.len() + 1, true));
     let rest = rig.page(page.events.last().map(|event| event.seq), None, 0).await;
     assert_eq!((rest.events.last().unwrap().seq, rest.has_newer), (8, false));
 }
@@ -140,5 +79,78 @@ async fn a_history_larger_than_one_page_of_the_store_is_read_whole() {
     assert_eq!(rig.log().await.len(), 2 + 12 + 1);
     let mut watched = rig.watch(0);
     assert_eq!(watched.up_to(15).await.len(), 15);
-    assert_eq!(listed(&rig, 0, None).await.0.len(), 1);
+}
+
+#[tokio::test]
+async fn a_window_of_the_messages_says_what_lies_on_both_sides() {
+    let rig = Rig::new().await;
+    rig.begin("t").await.unwrap();
+    let said: Vec<_> = (1..10).map(|n| message("assistant", &n.to_string())).collect();
+    rig.append_with("t", Vec::new(), said).await.unwrap();
+    let window = async |since, before, limit| {
+        let page = rig.window(since, before, limit).await.unwrap();
+        assert_eq!((page.messages_total, page.skipped), (10, 0));
+        let positions = page.messages.iter().map(|message| message.position).collect::<Vec<_>>();
+        (positions, page.has_older, page.has_newer)
+    };
+    assert_eq!(window(None, None, 0).await, ((0..10).collect(), false, false));
+    assert_eq!(window(None, None, 3).await, (vec![7, 8, 9], true, false));
+    assert_eq!(window(None, Some(7), 3).await, (vec![4, 5, 6], true, true));
+    assert_eq!(window(None, Some(2), 3).await, (vec![0, 1], false, true));
+    assert_eq!(window(None, Some(0), 3).await, (vec![], false, true));
+    assert_eq!(window(Some(0), None, 3).await, (vec![0, 1, 2], false, true));
+    assert_eq!(window(Some(8), None, 3).await, (vec![8, 9], true, false));
+    assert_eq!(window(Some(2), Some(4), 3).await, (vec![2, 3], true, true));
+    assert_eq!(window(Some(10), None, 3).await, (vec![], true, false));
+    assert_eq!(window(Some(u64::MAX), None, 3).await, (vec![], true, false));
+    let page = rig.window(Some(3), None, 1).await.unwrap();
+    assert_eq!(page.messages[0].message.get(), message("assistant", "3").get(), "byte for byte");
+    let missing = contract::HistoryParams { conversation_id: "x".to_owned(), ..Default::default() };
+    assert!(rig.store.call(contract::History, &missing).await.unwrap_err().is(fault::NOT_FOUND));
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_is_left_out_and_its_position_stays_its_own() {
+    let rig = Rig::new().await;
+    rig.begin("t").await.unwrap();
+    rig.append_with("t", Vec::new(), vec![message("assistant", "1"), message("user", "2")]).await.unwrap();
+    rig.disk.put(&crate::keys::message(CONV, 1), r#""not a message""#);
+    let page = rig.window(None, None, 0).await.unwrap();
+    let positions: Vec<u64> = page.messages.iter().map(|message| message.position).collect();
+    assert_eq!((positions, page.skipped, page.messages_total), (vec![0, 2], 1, 3));
+}
+
+#[tokio::test]
+async fn a_window_of_large_messages_ends_early_on_the_side_that_it_grows_to() {
+    let rig = Rig::new().await;
+    rig.begin("t").await.unwrap();
+    let large = "x".repeat(900 * 1024);
+    for _ in 0..7 {
+        rig.append_with("t", Vec::new(), vec![message("user", &large)]).await.unwrap();
+    }
+    let last = rig.window(None, None, 0).await.unwrap();
+    let n = WINDOW_BYTES_MAX / large.len() + 1;
+    assert_eq!((last.messages.len(), last.has_older, last.has_newer), (n, true, false));
+    assert_eq!(last.messages.last().unwrap().position, 7);
+    let first = rig.window(Some(1), None, 0).await.unwrap();
+    assert_eq!((first.messages.len(), first.has_older, first.has_newer), (n, true, true));
+    assert_eq!(first.messages[0].position, 1);
+}
+
+#[tokio::test]
+async fn a_page_larger_than_its_bound_is_refused_everywhere() {
+    let rig = Rig::new().await;
+    rig.begin("t").await.unwrap();
+    let of_log =
+        |limit| contract::EventsParams { conversation_id: CONV.to_owned(), after: None, before: None, limit };
+    let of_list = |limit| contract::ListParams { limit, ..Default::default() };
+    let refused = [
+        rig.store.call(contract::Events, &of_log(contract::EVENTS_LIMIT_MAX + 1)).await.unwrap_err(),
+        rig.store.call(contract::List, &of_list(contract::LIST_LIMIT_MAX + 1)).await.unwrap_err(),
+        rig.window(None, None, contract::HISTORY_LIMIT_MAX + 1).await.unwrap_err(),
+    ];
+    assert!(refused.iter().all(|fault| fault.is(fault::INVALID)), "{refused:?}");
+    rig.store.call(contract::Events, &of_log(contract::EVENTS_LIMIT_MAX)).await.unwrap();
+    rig.store.call(contract::List, &of_list(contract::LIST_LIMIT_MAX)).await.unwrap();
+    rig.window(None, None, contract::HISTORY_LIMIT_MAX).await.unwrap();
 }

@@ -125,6 +125,46 @@ impl Rig {
         self.store.call(contract::Events, &params).await.unwrap()
     }
 
+    pub(super) async fn window(
+        &self,
+        since: Option<u64>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<contract::HistoryReply, Fault> {
+        let params = contract::HistoryParams { conversation_id: CONV.to_owned(), since, before, limit };
+        self.store.call(contract::History, &params).await
+    }
+
+    pub(super) async fn rename(&self, title: &str) -> Result<contract::Conversation, Fault> {
+        let params = contract::RenameParams { conversation_id: CONV.to_owned(), title: title.to_owned() };
+        self.store.call(contract::Rename, &params).await
+    }
+
+    pub(super) async fn archive(&self, archived: bool) -> Result<contract::Conversation, Fault> {
+        let params = contract::ArchiveParams { conversation_id: CONV.to_owned(), archived };
+        self.store.call(contract::Archive, &params).await
+    }
+
+    /// Takes a turn over from `host-1`, which begins all turns here.
+    pub(super) async fn adopt(&self, turn_id: &str, host_id: &str) -> Result<bool, Fault> {
+        self.adopt_from(turn_id, "host-1", host_id).await
+    }
+
+    pub(super) async fn adopt_from(
+        &self,
+        turn_id: &str,
+        dead_host_id: &str,
+        host_id: &str,
+    ) -> Result<bool, Fault> {
+        let params = contract::AdoptParams {
+            conversation_id: CONV.to_owned(),
+            turn_id: turn_id.to_owned(),
+            dead_host_id: dead_host_id.to_owned(),
+            host_id: host_id.to_owned(),
+        };
+        Ok(self.store.call(contract::Adopt, &params).await?.adopted)
+    }
+
     /// The log on disk as `(seq, what)`.
     pub(super) async fn log(&self) -> Vec<(u64, String)> {
         self.page(None, None, 0).await.events.iter().map(seen).collect()

@@ -2,7 +2,7 @@
 
 use crate::block::{Block, Piece, ROW_TEXT_BYTES_MAX};
 use crate::head::title_of;
-use crate::keys;
+use crate::keys::{self, Index};
 use crate::turn_log::{Failed, TurnLog, UNWRITTEN_BYTES_MAX};
 use crate::watcher::{Frame, Next, WATCHER_QUEUE_BYTES_MAX, WATCHER_QUEUE_MAX, Watcher};
 use dispatch_sdk::contracts::event::{Delta, Event, EventBody, NOTICE, TEXT_DELTA, TOOL_OUTPUT};
@@ -57,11 +57,12 @@ fn keys_sort_as_their_numbers_and_later_activity_sorts_first() {
     assert!(keys::row("c", 9) < keys::row("c", 10));
     assert!(keys::row("c", u64::MAX) < keys::rows_end("c"));
     assert!(keys::rows_end("c") < keys::row("c1", 0) || keys::row("c1", u64::MAX) < keys::row("c", 0));
-    assert!(keys::activity(2, "a") < keys::activity(1, "a"));
-    assert!(
-        keys::activity(2, "zz") < keys::activity_before(2)
-            && keys::activity_before(2) < keys::activity(1, "a")
-    );
+    for index in [Index::Listed, Index::Archived] {
+        assert!(index.start() < index.entry(u64::MAX, "-") && index.entry(0, "zz") < index.end());
+        assert!(index.entry(2, "a") < index.entry(1, "a"));
+        assert!(index.entry(2, "zz") < index.before(2) && index.before(2) < index.entry(1, "a"));
+    }
+    assert!(Index::Listed.end() <= Index::Archived.start(), "neither holds entries of the other");
 }
 
 #[test]

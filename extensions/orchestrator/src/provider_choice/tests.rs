@@ -1,16 +1,16 @@
 //! The whole matrix of choices.
 
 use super::Providers;
-use dispatch_sdk::contracts::kernel::InstanceInfo;
+use dispatch_sdk::contracts::kernel::ProvidersReply;
 use serde_json::{Value, json};
 
-fn instances(providers: Value) -> Vec<InstanceInfo> {
-    let instances = json!([
-        { "id": "p", "from": "p", "version": "1", "state": "active", "contributes": { "providers": providers } },
-        { "id": "lost", "from": "p", "version": "1", "state": "disabled", "reason": "its library is missing",
-          "provides": ["provider.v1"] },
-    ]);
-    serde_json::from_value(instances).expect("instances")
+fn reply(providers: Value) -> ProvidersReply {
+    let reply = json!({
+        "host_id": "h",
+        "providers": providers,
+        "disabled": [{ "id": "lost", "reason": "its library is missing" }],
+    });
+    serde_json::from_value(reply).expect("providers")
 }
 
 #[test]
@@ -58,8 +58,8 @@ fn a_provider_is_chosen_by_name_then_by_the_last_turn_then_if_it_is_the_only_one
         ),
     ];
     for (providers, named, last, expected) in cases {
-        let instances = instances(providers.clone());
-        let chosen = Providers::of(&instances).choose(named, last);
+        let reply = reply(providers.clone());
+        let chosen = Providers::of(&reply).choose(named, last);
         let chosen = chosen.as_deref().map_err(|fault| fault.message.as_str());
         assert_eq!(chosen, expected, "{providers} named {named:?} last {last:?}");
     }
@@ -67,8 +67,8 @@ fn a_provider_is_chosen_by_name_then_by_the_last_turn_then_if_it_is_the_only_one
 
 #[test]
 fn a_refusal_lists_every_provider_with_its_reason() {
-    let instances = instances(json!([{ "name": "keyless", "ready": false, "reason": "`KEY` is not set" }]));
-    let fault = Providers::of(&instances).choose(None, None).expect_err("none is ready");
+    let reply = reply(json!([{ "name": "keyless", "ready": false, "reason": "`KEY` is not set" }]));
+    let fault = Providers::of(&reply).choose(None, None).expect_err("none is ready");
     let providers = json!([
         { "name": "keyless", "ready": false, "reason": "`KEY` is not set" },
         { "name": "lost", "ready": false, "reason": "its library is missing" },

@@ -23,8 +23,10 @@ fn every_example_of_an_op_is_valid_and_a_wrong_key_is_not() {
 fn every_op_is_in_the_manifest_and_names_a_verb_of_this_extension() {
     for op in ops::all() {
         assert!(MANIFEST.contains(&format!("\"{}\"", op.id)), "{}", op.id);
-        assert_eq!(op.verb, op.id.replace("turns.", "turns.v1/"));
+        let (noun, verb) = op.id.split_once('.').expect("`<noun>.<verb>`");
+        assert_eq!(op.verb, format!("turns.v1/{}", if noun == "turns" { verb } else { noun }));
         assert_eq!(op.stream, op.id == "turns.watch");
-        assert!(op.surface.http_path.starts_with("/v1/conversations/{conversation_id}/"));
+        let below_conversations = op.surface.http_path.starts_with("/v1/conversations/{conversation_id}/");
+        assert_eq!(below_conversations, noun == "turns", "{}", op.surface.http_path);
     }
 }

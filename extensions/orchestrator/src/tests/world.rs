@@ -58,6 +58,10 @@ impl World {
     }
 
     pub(super) async fn over(host: FakeHost) -> Self {
+        Self::configured(host, json!({})).await
+    }
+
+    pub(super) async fn configured(host: FakeHost, config: Value) -> Self {
         let world =
             Self { host, state: Arc::default(), changed: watch::Sender::new(0), opened: Arc::default() };
         world.providers(json!([{ "name": "one", "ready": true }]));
@@ -68,7 +72,7 @@ impl World {
             Ok(json!({ "stopping": true }))
         });
         world.turns(|turn, _| async move { turn.end("completed", "stop").await });
-        let ext = world.host.open::<Orchestrator>("orchestrator", json!({})).await.expect("it opens");
+        let ext = world.host.open::<Orchestrator>("orchestrator", config).await.expect("it opens");
         assert!(world.opened.set(ext).is_ok(), "opened once");
         world
     }
@@ -78,13 +82,8 @@ impl World {
     }
 
     pub(super) fn providers(&self, providers: Value) {
-        let instance = json!({
-            "id": "p", "from": "p", "version": "1", "state": "active", "provides": ["provider.v1"],
-            "contributes": { "providers": providers },
-        });
-        self.host.on("kernel.v1/inventory", move |_| {
-            Ok(json!({ "kernel": "1", "host_id": HOST_ID, "services": {}, "instances": [instance] }))
-        });
+        self.host
+            .on("kernel.v1/providers", move |_| Ok(json!({ "host_id": HOST_ID, "providers": providers })));
     }
 
     /// What each `turn.v1/run` does from now on.

@@ -1,6 +1,6 @@
 //! What is recognised in a request, as a table.
 
-use super::{Wish, read};
+use super::{WISHES_MAX, Wish, read, read_all};
 
 fn file(path: &str) -> Wish {
     Wish::Read { path: path.into() }
@@ -55,4 +55,18 @@ fn plain_words_are_understood() {
     for (text, wish) in cases {
         assert_eq!(read(text), wish, "{text}");
     }
+}
+
+#[test]
+fn what_is_joined_by_then_is_done_one_after_another() {
+    let change = Wish::Change { path: "a b.txt".into(), old: "x then y".into(), new: String::new() };
+    let text = "read `a b.txt`, then change `x then y` to `` in `a b.txt` then run `cat 'a b.txt'`";
+    assert_eq!(read_all(text), [file("a b.txt"), change, run("cat 'a b.txt'")]);
+    assert_eq!(
+        read_all("first read it then tell me a joke"),
+        [Wish::Other].map(|_| read("first read it then tell me a joke"))
+    );
+    assert_eq!(read_all("hello"), [Wish::Other]);
+    let many = ["run `ls`"; WISHES_MAX + 3].join(" then ");
+    assert_eq!(read_all(&many).len(), WISHES_MAX);
 }

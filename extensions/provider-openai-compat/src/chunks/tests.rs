@@ -17,12 +17,8 @@ fn read(pieces: &[&[u8]]) -> Answer {
     let mut interpreter = Interpreter::new("seed".into(), ["taken".to_owned()].into());
     let mut shown = Vec::new();
     for piece in pieces {
-        let mut events = Vec::new();
-        parser.push(piece, &mut events).expect("short lines");
         let mut frames = Vec::new();
-        for event in events {
-            interpreter.event(&event, &mut frames)?;
-        }
+        parser.push(piece, &mut |event: &str| interpreter.event(event, &mut frames))?;
         shown.extend(frames);
     }
     for event in parser.finish().expect("short lines") {
@@ -227,18 +223,84 @@ fn calls_and_their_arguments_are_bounded() {
 }
 
 #[test]
-fn deltas_of_one_read_are_one_frame_up_to_a_bound() {
+fn deltas_of_one_read_are_joined_in_their_order_up_to_a_bound() {
     let mut interpreter = Interpreter::new(String::new(), Default::default());
     let mut frames = Vec::new();
-    for content in ["a", "b", "c"] {
-        let chunk = delta(json!({ "content": content })).to_string();
-        interpreter.event(&chunk, &mut frames).expect("a chunk");
+    let piece = |n: usize| format!("{n} {}", "é\n".repeat(n % 40));
+    let mut expected: Vec<StreamFrame> = Vec::new();
+    for n in 0..2_000 {
+        // Reasoning and text take turns now and then.
+        let (field, frame) = match n / 500 % 2 {
+            0 => ("reasoning", StreamFrame::ReasoningDelta { text: piece(n) }),
+            _ => ("content", text(&piece(n))),
+        };
+        interpreter.event(&delta(json!({ field: piece(n) })).to_string(), &mut frames).expect("a chunk");
+        expected.push(frame);
     }
-    assert_eq!(frames, [text("abc")]);
-    let chunk = delta(json!({ "content": "x".repeat(super::MERGED_BYTES_MAX) })).to_string();
-    interpreter.event(&chunk, &mut frames).expect("a chunk");
-    interpreter.event(&chunk, &mut frames).expect("a chunk");
-    assert_eq!(frames.len(), 2);
+    let bytes = |frame: &StreamFrame| match frame {
+        StreamFrame::TextDelta { text } | StreamFrame::ReasoningDelta { text } => text.len(),
+        other => panic!("unexpected {other:?}"),
+    };
+    assert!(frames.iter().all(|frame| bytes(frame) <= super::JOINED_BYTES_MAX));
+    assert!(frames.len() < 16, "{} frames", frames.len());
+    // Too long to be shown whole.
+    assert!(joined(frames) == joined(expected), "text was lost, or is in another order");
+
+    // A delta beyond the bound is not cut.
+    let mut frames = vec![text("a")];
+    let long = "x".repeat(super::JOINED_BYTES_MAX + 1);
+    interpreter.event(&delta(json!({ "content": long })).to_string(), &mut frames).expect("a chunk");
+    assert_eq!(frames, [text("a"), text(&long)]);
+}
+
+#[test]
+fn what_is_read_without_a_tree_is_what_the_tree_says() {
+    let odd = [
+        r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#,
+        r#"{"id":"x","model":"m","choices":[{"delta":{"role":"assistant","content":"\u00e9\n\"q\" \ud83d\ude00"}}],"usage":null}"#,
+        r#"{"choices":[{"delta":{"reasoning_content":"","reasoning":"r","content":null},"finish_reason":null}]}"#,
+        r#"{"choices":[{"delta":{"reasoning_content":"a","reasoning":"b","content":"c","refusal":null,"tool_calls":[]}}]}"#,
+        r#"{"choices":[{"delta":{"content":"a","refusal":"no"}}]}"#,
+        r#"{"choices":[{"delta":{"content":[{"text":"a"}]}}]}"#,
+        r#"{"choices":[{"delta":{"content":7,"reasoning":{"text":"r"}}}]}"#,
+        r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}"#,
+        r#"{"choices":[{"delta":{"content":"a"},"finish_reason":""}]}"#,
+        r#"{"choices":[{"delta":{"content":"a"},"finish_reason":7}]}"#,
+        r#"{"choices":[{"delta":{"content":"a"}},{"index":0,"delta":{"content":"b"}}]}"#,
+        r#"{"choices":[{"index":1,"delta":{"content":"a"}}]}"#,
+        r#"{"choices":[{"index":"0","delta":{"content":"a"}}]}"#,
+        r#"{"choices":[{"index":-1,"delta":{"content":"a"}}]}"#,
+        r#"{"choices":[{"message":{"content":"a"}}]}"#,
+        r#"{"choices":[{"delta":null,"message":{"content":"a"}}]}"#,
+        r#"{"choices":[{"delta":{"content":"a"},"usage":{"prompt_tokens":1,"completion_tokens":2}}]}"#,
+        r#"{"choices":[{"delta":{"content":"a"}}],"x_groq":{"usage":{"prompt_tokens":1}}}"#,
+        r#"{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":1}}"#,
+        r#"{"choices":[{"delta":{"content":"a"}}],"error":{"message":"m"}}"#,
+        r#"{"choices":[{"delta":{"content":"a"}}],"error":false}"#,
+        r#"{"object":"error","message":"m","choices":[{"delta":{"content":"a"}}]}"#,
+        r#"{"choices":[{"delta":{"content":"a","content":"b"}}]}"#,
+        r#"{"choices":[{"delta":{"content":"a","tool_calls":[{"index":0,"id":"i","function":{"name":"n"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"content":"a","function_call":{"name":"n"}}}]}"#,
+        r#"{"choices":[]}"#,
+        r#"{"choices":null}"#,
+        r#"{"model":7,"choices":[{"delta":{"content":"a"}}]}"#,
+        r#"["error","m",[[0,["a"]]]]"#,
+    ];
+    let read = |data: &str, tree: bool| {
+        let mut interpreter = Interpreter::new(String::new(), Default::default());
+        let mut frames = Vec::new();
+        let read = match tree {
+            true => interpreter.chunk(&serde_json::from_str(data).expect("JSON"), &mut frames),
+            false => interpreter.event(data, &mut frames),
+        };
+        (frames, read, format!("{interpreter:?}"))
+    };
+    let mut n_plain = 0;
+    for data in odd {
+        n_plain += usize::from(super::plain::read(data).is_some());
+        assert_eq!(read(data, false), read(data, true), "{data}");
+    }
+    assert_eq!(n_plain, 5, "the others need the tree");
 }
 
 #[test]

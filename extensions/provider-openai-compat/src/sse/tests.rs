@@ -2,11 +2,19 @@
 
 use super::{LINE_BYTES_MAX, SseParser, TooLong};
 
+/// What a parser hands on of these bytes.
+fn push(parser: &mut SseParser, bytes: &[u8], events: &mut Vec<String>) -> Result<(), TooLong> {
+    parser.push(bytes, &mut |event: &str| {
+        events.push(event.to_owned());
+        Ok(())
+    })
+}
+
 fn events_of(pieces: &[&[u8]]) -> Vec<String> {
     let mut parser = SseParser::default();
     let mut events = Vec::new();
     for piece in pieces {
-        parser.push(piece, &mut events).expect("short lines");
+        push(&mut parser, piece, &mut events).expect("short lines");
     }
     events.extend(parser.finish().expect("short lines"));
     events
@@ -53,7 +61,7 @@ fn a_line_without_end_is_refused_at_the_bound_and_not_kept() {
     let piece = [b'x'; 64 * 1024];
     let mut n_bytes = 0;
     let refused = loop {
-        match parser.push(&piece, &mut events) {
+        match push(&mut parser, &piece, &mut events) {
             Ok(()) => n_bytes += piece.len(),
             Err(refused) => break refused,
         }
@@ -67,6 +75,6 @@ fn an_event_of_endless_short_lines_is_refused_at_the_bound() {
     let mut parser = SseParser::default();
     let mut events = Vec::new();
     let line = b"data: 0123456789\n".repeat(1024);
-    let refused = (0..LINE_BYTES_MAX / 1024).find_map(|_| parser.push(&line, &mut events).err());
+    let refused = (0..LINE_BYTES_MAX / 1024).find_map(|_| push(&mut parser, &line, &mut events).err());
     assert_eq!((refused, events), (Some(TooLong), vec![]));
 }

@@ -16,10 +16,10 @@ fn http_error(status: u16, retry_after: RetryAfter) -> Vec<Action> {
 async fn every_http_error_has_its_class_and_its_wait() {
     let cases = [
         (429, RetryAfter::Seconds(3), FaultClass::RateLimited, Some(3_000)),
-        (429, RetryAfter::Seconds(u64::MAX), FaultClass::RateLimited, Some(3_600_000)),
+        (429, RetryAfter::Seconds(u64::MAX), FaultClass::RateLimited, Some(604_800_000)),
         (429, RetryAfter::Text("later".into()), FaultClass::RateLimited, None),
         (429, RetryAfter::DateInSeconds(-60 * 60 * 24 * 365 * 40), FaultClass::RateLimited, Some(0)),
-        (429, RetryAfter::DateInSeconds(1_000_000_000), FaultClass::RateLimited, Some(3_600_000)),
+        (429, RetryAfter::DateInSeconds(1_000_000_000), FaultClass::RateLimited, Some(604_800_000)),
         (503, RetryAfter::Seconds(1), FaultClass::ProviderOverloaded, Some(1_000)),
         (529, RetryAfter::Seconds(1), FaultClass::ProviderOverloaded, Some(1_000)),
         (500, RetryAfter::Seconds(1), FaultClass::ServerError, Some(1_000)),

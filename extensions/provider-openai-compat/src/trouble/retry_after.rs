@@ -2,8 +2,9 @@
 
 use std::time::UNIX_EPOCH;
 
-/// The longest wait an endpoint may ask for, in ms; a longer one is cut to it.
-pub(crate) const RETRY_AFTER_MS_MAX: u64 = 60 * 60 * 1000;
+/// The longest wait an endpoint may ask for, in ms; a longer one is cut to it. It is longer than anybody waits, so that what
+/// was cut is not mistaken for a wait that can be kept.
+pub(crate) const RETRY_AFTER_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Reads `retry-after-ms` (milliseconds), else `retry-after` (seconds or an HTTP date), into ms from now on.
 ///

@@ -4,14 +4,16 @@ use super::contributions::check;
 use super::ports::{RouterPorts, ms_since};
 use super::{Own, RecordState, Shared, ops};
 use crate::host_lock;
+use crate::manifest::ContributionKind;
 use crate::router::{Endpoint, NativeCall, NativeService, shared};
 use crate::turn::{Progress, StopSignal, TurnTools, run_turn};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{
-    Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions, ExtensionsReply, Health, HostAlive,
-    HostAliveReply, HostInfo, HostInfoReply, InstanceInfo, Inventory, KERNEL_INSTANCE, PointFilters, Started,
-    Trusted, TrustedParams, TrustedReply, Update, UpdateParams, VerbInfo,
+    DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions, ExtensionsReply,
+    Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply, InstanceInfo, Inventory, KERNEL_INSTANCE,
+    PointFilters, Providers, ProvidersReply, Started, Trusted, TrustedParams, TrustedReply, Update,
+    UpdateParams, VerbInfo,
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
 use dispatch_contracts::{Empty, Fault, Verb, turn};
@@ -48,6 +50,7 @@ impl NativeService for KernelService {
         vec![
             info::<Inventory>(),
             info::<Extensions>(),
+            info::<Providers>(),
             info::<Trusted>(),
             info::<Update>(),
             info::<HostInfo>(),
@@ -67,6 +70,7 @@ impl NativeService for KernelService {
         Box::pin(async move {
             match call.verb() {
                 Inventory::NAME => encode(&shared.inventory()),
+                Providers::NAME => encode(&providers(&shared)),
                 Extensions::NAME => encode(&extensions(&shared)),
                 Trusted::NAME => encode(&trusted(&shared, decode::<Trusted>(&body)?).await?),
                 Health::NAME => encode(&shared.health()),
@@ -120,6 +124,25 @@ fn extensions(shared: &Shared) -> ExtensionsReply {
         provides: info.provides,
     };
     ExtensionsReply { extensions: shared.inventory().instances.into_iter().map(short).collect() }
+}
+
+fn providers(shared: &Shared) -> ProvidersReply {
+    let mut reply =
+        ProvidersReply { host_id: shared.host_id.clone(), providers: Vec::new(), disabled: Vec::new() };
+    for record in shared.records().iter() {
+        match &record.state {
+            RecordState::Active => reply.providers.extend_from_slice(&record.contributes.providers),
+            RecordState::Disabled(reason)
+                if !record.planned.contributes.of(ContributionKind::Provider).is_empty() =>
+            {
+                reply
+                    .disabled
+                    .push(DisabledInstance { id: record.planned.id.clone(), reason: reason.clone() });
+            }
+            RecordState::Disabled(_) => {}
+        }
+    }
+    reply
 }
 
 /// A question to files: asked on a thread that may block.

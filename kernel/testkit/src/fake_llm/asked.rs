@@ -38,6 +38,12 @@ impl Asked<'_> {
         Some(text_of(&message["content"]))
     }
 
+    /// The text of the first message of a role.
+    pub(super) fn first(&self, role: &str) -> Option<String> {
+        let message = self.messages().iter().find(|m| m["role"] == role)?;
+        Some(text_of(&message["content"]))
+    }
+
     /// The text of every tool result, in order.
     pub(super) fn tool_results(&self) -> Vec<String> {
         let results = self.messages().iter().filter(|m| m["role"] == "tool");

@@ -4,10 +4,12 @@ use serde_json::Value;
 
 use super::asked::Asked;
 
-const NAMES: &str = "last_user, last_tool_result, tool_result:<idx>, system, model, tool_names, n_messages";
+const NAMES: &str =
+    "first_user, last_user, last_tool_result, tool_result:<idx>, system, model, tool_names, n_messages";
 
 /// One place a template can take its text from.
 enum Source {
+    FirstUser,
     LastUser,
     LastToolResult,
     ToolResult(usize),
@@ -20,6 +22,7 @@ enum Source {
 impl Source {
     fn parse(name: &str) -> Result<Self, String> {
         match name.trim() {
+            "first_user" => Ok(Self::FirstUser),
             "last_user" => Ok(Self::LastUser),
             "last_tool_result" => Ok(Self::LastToolResult),
             "system" => Ok(Self::System),
@@ -36,6 +39,7 @@ impl Source {
 
     fn read(&self, asked: &Asked) -> Option<String> {
         match self {
+            Self::FirstUser => asked.first("user"),
             Self::LastUser => asked.last("user"),
             Self::LastToolResult => asked.last("tool"),
             Self::ToolResult(idx) => asked.tool_results().into_iter().nth(*idx),

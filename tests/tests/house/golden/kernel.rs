@@ -123,6 +123,21 @@ pub(super) fn samples() -> Vec<Golden> {
     vec![
         golden::<Inventory>(vec![Empty {}], vec![inventory()], vec![]),
         golden::<Extensions>(vec![Empty {}], vec![ExtensionsReply { extensions: extensions() }], vec![]),
+        golden::<Providers>(
+            vec![Empty {}],
+            vec![
+                ProvidersReply {
+                    host_id: HOST.to_owned(),
+                    providers: vec![provider_spec()],
+                    disabled: vec![DisabledInstance {
+                        id: "local".to_owned(),
+                        reason: "it did not start".to_owned(),
+                    }],
+                },
+                ProvidersReply { host_id: HOST.to_owned(), providers: vec![], disabled: vec![] },
+            ],
+            vec![],
+        ),
         golden::<Trusted>(
             vec![TrustedParams { dir: CWD.to_owned() }],
             vec![TrustedReply { trusted: true }],

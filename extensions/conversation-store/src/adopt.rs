@@ -1,0 +1,101 @@
+//! Taking over the open turn of a dead host that had not begun.
+//!
+//! It must not know whether a host is dead: whoever asks does.
+
+use crate::begin::start;
+use crate::convs::Convs;
+use crate::faults;
+use crate::head::Begun;
+use crate::row::Row;
+use crate::store::{self, Batch, Known};
+use crate::turn_log::SEQ_RESERVE;
+use crate::writer::CONFLICT_RETRIES_MAX;
+use dispatch_sdk::contracts::conversations::{AdoptParams, AdoptReply};
+use dispatch_sdk::contracts::event::NOTICE;
+use dispatch_sdk::{Fault, Host, fault};
+use serde_json::json;
+use serde_json::value::to_raw_value;
+use std::sync::Arc;
+
+/// Code of the notice that stands in the log where a turn was adopted.
+pub(crate) const TURN_ADOPTED: &str = "turn_adopted";
+
+/// Takes the turn over in one commit, and starts its writer.
+///
+/// Of several hosts that try at once the first to commit wins: each commit requires the head with the dead host in it.
+/// A commit of which nobody knows whether it was written is looked up by reading the head again.
+pub(crate) async fn adopt(host: Host, convs: Arc<Convs>, params: AdoptParams) -> Result<AdoptReply, Fault> {
+    let AdoptParams { conversation_id: id, turn_id, dead_host_id, host_id } = &params;
+    if convs.runs(id, turn_id) {
+        return Err(faults::runs_here(id, turn_id));
+    }
+    let mut last = faults::busy(id, CONFLICT_RETRIES_MAX);
+    let mut unsure = false;
+    for _ in 0..CONFLICT_RETRIES_MAX {
+        let before = store::head_of(&host, id).await?;
+        if unsure && before.head.is_open_by(turn_id, host_id) {
+            return installed(&host, &convs, &params, before);
+        }
+        if !before.head.is_open_by(turn_id, dead_host_id) {
+            return Err(faults::not_of(id, turn_id, dead_host_id, &before.head));
+        }
+        if !before.head.is_untouched() {
+            return Ok(AdoptReply { adopted: false, created_at: before.head.created_at });
+        }
+        match try_adopt(&host, &convs, &params, &before).await {
+            Ok(known) => return installed(&host, &convs, &params, known),
+            Err(fault) if faults::wrote_nothing(&fault) => return Err(fault),
+            Err(fault) if fault.is(fault::CONFLICT) => {}
+            Err(fault) => {
+                unsure = true;
+                last = fault;
+            }
+        }
+    }
+    Err(last)
+}
+
+/// One row goes with it: it says what happened, and it covers every number under which the dead host may have shown
+/// text that it did not write, so that a client takes that text back before the turn says it again.
+async fn try_adopt(host: &Host, convs: &Convs, params: &AdoptParams, before: &Known) -> Result<Known, Fault> {
+    let at = host.now_ms();
+    let mut head = before.head.clone();
+    let seq_first = head.seq_last + 1;
+    head.active_at = at;
+    head.seq_last = head.seq_reserved.max(seq_first);
+    head.seq_reserved = head.seq_last + SEQ_RESERVE;
+    let begun = Begun { seq_last: head.seq_last, messages: head.messages };
+    if let Some(turn) = &mut head.open_turn {
+        turn.host_id.clone_from(&params.host_id);
+        turn.begun = Some(begun);
+    }
+    let said = json!({
+        "code": TURN_ADOPTED,
+        "message": "the host that was to run this turn ended before the turn began; another host runs it now",
+    });
+    let row = Row {
+        seq: head.seq_last,
+        seq_first,
+        turn_id: params.turn_id.clone(),
+        at,
+        kind: NOTICE.to_owned(),
+        data: to_raw_value(&said).expect("an object of strings always encodes"),
+    };
+    let mut batch = Batch::new(&params.conversation_id, Some(before), &head);
+    batch.put_row(&row)?;
+    let (version, _) = batch.commit(host, &convs.counts).await?;
+    Ok(Known { head, version })
+}
+
+fn installed(
+    host: &Host,
+    convs: &Arc<Convs>,
+    params: &AdoptParams,
+    known: Known,
+) -> Result<AdoptReply, Fault> {
+    let created_at = known.head.created_at;
+    match start(host, convs, &params.conversation_id, &params.turn_id, known) {
+        Some(_) => Ok(AdoptReply { adopted: true, created_at }),
+        None => Err(faults::runs_here(&params.conversation_id, &params.turn_id)),
+    }
+}

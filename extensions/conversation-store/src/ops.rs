@@ -1,0 +1,167 @@
+//! The ops that this extension contributes; their schemas are those of the contract's types.
+
+use dispatch_sdk::contracts::Verb;
+use dispatch_sdk::contracts::conversations::{Archive, Create, Events, Get, History, List, Rename};
+use dispatch_sdk::contracts::fault::{CONFLICT, INVALID, IO, NOT_FOUND, OVERLOADED, TOO_LARGE, UNAVAILABLE};
+use dispatch_sdk::contracts::op::{Intent, OpExample, OpSpec, SurfaceHints};
+use dispatch_sdk::contracts::storage::{CORRUPT, NO_SPACE};
+use schemars::JsonSchema;
+use serde_json::{Value, json};
+
+/// What any read of the store may answer.
+const READ_CODES: [&str; 4] = [INVALID, UNAVAILABLE, IO, CORRUPT];
+/// What any write may answer beyond that.
+const WRITE_CODES: [&str; 4] = [CONFLICT, OVERLOADED, NO_SPACE, TOO_LARGE];
+
+const ID: &str = "0197a5c0-0000-7000-8000-000000000001";
+
+pub(crate) fn all() -> Vec<OpSpec> {
+    vec![create(), list(), get(), rename(), archive(), messages(), events()]
+}
+
+fn create() -> OpSpec {
+    OpSpec {
+        error_codes: codes(&[&READ_CODES, &WRITE_CODES]),
+        examples: vec![
+            example("An empty conversation under a new id.", json!({})),
+            example(
+                "One with a title, under an id of the client's, and what its first turn starts from.",
+                json!({
+                    "conversation_id": "release-notes",
+                    "title": "Release notes",
+                    "cwd": "/srv/me/project",
+                    "provider": "openrouter",
+                    "model": "some/model",
+                }),
+            ),
+        ],
+        surface: SurfaceHints { http_status: 201, ..surface("conversations.create", "POST", "") },
+        ..op::<Create>(
+            "conversations.create",
+            "Makes an empty conversation; it is durable before the answer.",
+            Intent::Write,
+        )
+    }
+}
+
+fn list() -> OpSpec {
+    OpSpec {
+        error_codes: codes(&[&READ_CODES]),
+        examples: vec![
+            example("The twenty that were active last.", json!({ "limit": 20 })),
+            example(
+                "The next page, after the last one of the page before.",
+                json!({ "limit": 20, "before": 1_763_700_000_900_u64, "before_id": ID }),
+            ),
+            example("Those that are put away.", json!({ "archived": true })),
+        ],
+        surface: surface("conversations.list", "GET", ""),
+        ..op::<List>("conversations.list", "Lists conversations, latest activity first.", Intent::Read)
+    }
+}
+
+fn get() -> OpSpec {
+    OpSpec {
+        error_codes: codes(&[&READ_CODES, &[NOT_FOUND]]),
+        examples: vec![example("One conversation.", json!({ "conversation_id": ID }))],
+        surface: surface("conversations.get", "GET", "/{conversation_id}"),
+        ..op::<Get>(
+            "conversations.get",
+            "Shows a conversation and the turn that is open in it.",
+            Intent::Read,
+        )
+    }
+}
+
+fn rename() -> OpSpec {
+    OpSpec {
+        idempotent: true,
+        error_codes: codes(&[&READ_CODES, &WRITE_CODES, &[NOT_FOUND]]),
+        examples: vec![example("A new title.", json!({ "conversation_id": ID, "title": "Release notes" }))],
+        surface: surface("conversations.rename", "PATCH", "/{conversation_id}"),
+        ..op::<Rename>("conversations.rename", "Sets the title of a conversation.", Intent::Write)
+    }
+}
+
+fn archive() -> OpSpec {
+    OpSpec {
+        idempotent: true,
+        error_codes: codes(&[&READ_CODES, &WRITE_CODES, &[NOT_FOUND]]),
+        examples: vec![
+            example("Puts it away.", json!({ "conversation_id": ID })),
+            example("Brings it back.", json!({ "conversation_id": ID, "archived": false })),
+        ],
+        surface: surface("conversations.archive", "POST", "/{conversation_id}/archive"),
+        ..op::<Archive>(
+            "conversations.archive",
+            "Puts a conversation away, or brings it back; nothing is deleted.",
+            Intent::Write,
+        )
+    }
+}
+
+fn messages() -> OpSpec {
+    OpSpec {
+        error_codes: codes(&[&READ_CODES, &[NOT_FOUND]]),
+        examples: vec![
+            example("The last fifty.", json!({ "conversation_id": ID, "limit": 50 })),
+            example(
+                "The fifty before position 200.",
+                json!({ "conversation_id": ID, "before": 200, "limit": 50 }),
+            ),
+            example("From the beginning on.", json!({ "conversation_id": ID, "since": 0 })),
+        ],
+        surface: surface("messages.list", "GET", "/{conversation_id}/messages"),
+        ..op::<History>("messages.list", "Shows messages of a conversation as they are kept.", Intent::Read)
+    }
+}
+
+fn events() -> OpSpec {
+    OpSpec {
+        error_codes: codes(&[&READ_CODES, &[NOT_FOUND]]),
+        examples: vec![
+            example("What came after number 17.", json!({ "conversation_id": ID, "after": 17 })),
+            example("The hundred before it.", json!({ "conversation_id": ID, "before": 18, "limit": 100 })),
+        ],
+        surface: surface("events.list", "GET", "/{conversation_id}/log"),
+        ..op::<Events>("events.list", "Shows a page of a conversation's log.", Intent::Read)
+    }
+}
+
+fn op<V>(id: &str, summary: &str, intent: Intent) -> OpSpec
+where
+    V: Verb<Params: JsonSchema, Reply: JsonSchema>,
+{
+    OpSpec {
+        id: id.to_owned(),
+        summary: summary.to_owned(),
+        verb: V::NAME.to_owned(),
+        input_schema: schemars::schema_for!(V::Params).to_value(),
+        output_schema: schemars::schema_for!(V::Reply).to_value(),
+        intent,
+        idempotent: intent == Intent::Read,
+        stream: false,
+        frame_schema: Value::Null,
+        examples: Vec::new(),
+        error_codes: Vec::new(),
+        surface: SurfaceHints::default(),
+    }
+}
+
+/// On the command line an op is said as its id reads.
+fn surface(id: &str, method: &str, path: &str) -> SurfaceHints {
+    SurfaceHints {
+        http_method: method.to_owned(),
+        http_path: format!("/v1/conversations{path}"),
+        http_status: 0,
+        cli_words: id.split('.').map(str::to_owned).collect(),
+    }
+}
+
+fn example(summary: &str, input: Value) -> OpExample {
+    OpExample { summary: summary.to_owned(), input }
+}
+
+fn codes(lists: &[&[&str]]) -> Vec<String> {
+    lists.concat().into_iter().map(str::to_owned).collect()
+}
