@@ -6,7 +6,11 @@ use dispatch_kernel::BuildList;
 use std::path::{Path, PathBuf};
 
 /// The lists that the binary carries, so that it works from anywhere.
-const BUILT_IN: &[(&str, &str)] = &[("default", include_str!("../../manifests/default.toml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("default", include_str!("../../manifests/default.toml")),
+    ("minimal", include_str!("../../manifests/minimal.toml")),
+    ("server", include_str!("../../manifests/server.toml")),
+];
 
 /// The list used without `--build`.
 const DEFAULT: &str = "default";

@@ -122,7 +122,9 @@ fn config() -> Command {
 
 fn trust() -> Command {
     Command::new("trust")
-        .about("Trusts a directory: its .dispatch/config.toml and its instruction files are read from then on")
+        .about(
+            "Trusts a directory: its .dispatch/config.toml and its instruction files are read from then on",
+        )
         .arg(Arg::new("dir").value_name("DIR").help("The directory; everything below it is trusted too"))
         .arg(
             Arg::new("force")

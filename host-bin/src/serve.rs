@@ -101,7 +101,8 @@ async fn begin(kernel: &Kernel, host: &Attached, order: &ServeOrder) -> Result<u
         return Err(Refusal::config(nothing_listens(kernel)));
     }
     if order.json {
-        let entry = |(instance, address): &(String, String)| json!({ "instance": instance, "address": address });
+        let entry =
+            |(instance, address): &(String, String)| json!({ "instance": instance, "address": address });
         let listening: Vec<_> = listening.iter().map(entry).collect();
         let mut stdout = std::io::stdout().lock();
         let line = format!("{}\n", json!({ "listening": listening }));

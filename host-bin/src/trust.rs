@@ -110,24 +110,18 @@ impl Trust for TrustFile {
 }
 
 fn stamp(meta: &fs::Metadata) -> Stamp {
-    (
-        meta.dev(),
-        meta.ino(),
-        meta.size(),
-        meta.mtime(),
-        meta.mtime_nsec(),
-        meta.ctime(),
-        meta.ctime_nsec(),
-    )
+    (meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec())
 }
 
 fn read(path: &Path) -> Result<BTreeSet<PathBuf>, String> {
     let file = File::open(path).map_err(|e| e.to_string())?;
     let meta = file.metadata().map_err(|e| e.to_string())?;
     if !meta.is_file() || meta.uid() != rustix::process::geteuid().as_raw() || meta.mode() & 0o022 != 0 {
-        return Err("it must be a file of this user that nobody else may write; `chmod 600` it after looking \
+        return Err(
+            "it must be a file of this user that nobody else may write; `chmod 600` it after looking \
                     at what it lists"
-            .to_owned());
+                .to_owned(),
+        );
     }
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;

@@ -41,7 +41,11 @@ fn add(trust: &TrustFile, dir: &Path, force: bool, home: Option<&Path>) -> Resul
     }
     let home = home.and_then(|home| fs::canonicalize(home).ok());
     if let Some(reason) = too_much(&real, home.as_deref()).filter(|reason| !force || !reason.with_force) {
-        let way = if reason.with_force { "name a directory in it, or add `--force`" } else { "name a directory in it" };
+        let way = if reason.with_force {
+            "name a directory in it, or add `--force`"
+        } else {
+            "name a directory in it"
+        };
         return Err(cannot(format!("{}; {way}", reason.what)));
     }
     trust.change(|dirs| drop(dirs.insert(real.clone()))).map_err(Refusal::failed)?;

@@ -24,7 +24,9 @@ pub(super) async fn drain(kernel: &Kernel, host: &Attached, deadline_ms: u64) {
             let Ok((instance, drained)) = answer else { continue };
             match drained {
                 Ok(reply) if reply.unfinished == 0 => tracing::info!(instance, "drained"),
-                Ok(reply) => tracing::warn!(instance, unfinished = reply.unfinished, "did not finish in time"),
+                Ok(reply) => {
+                    tracing::warn!(instance, unfinished = reply.unfinished, "did not finish in time")
+                }
                 Err(fault) => tracing::warn!(instance, %fault, "cannot drain"),
             }
         }

@@ -145,11 +145,8 @@ mod tests {
         let after = plan(
             "policy = { exec = \"allow\" }\n[[extension]]\nid = \"two\"\n[[extension]]\nid = \"one\"\nworkers = 2\n",
         );
-        let expected = [
-            "the new instance `two`",
-            "what the build says of the instance `one`",
-            "the policy for tools",
-        ];
+        let expected =
+            ["the new instance `two`", "what the build says of the instance `one`", "the policy for tools"];
         assert_eq!(needs_restart(&before, &after), expected);
         assert_eq!(needs_restart(&after, &before)[0], "leaving out the instance `two`");
     }

@@ -116,7 +116,8 @@ fn of_many_that_change_it_at_once_nobody_is_lost() {
 #[test]
 fn the_list_is_bounded() {
     let Place { trust, _temp, .. } = place();
-    let all = |dirs: &mut BTreeSet<PathBuf>| dirs.extend((0..=DIRS_MAX).map(|n| PathBuf::from(format!("/{n}"))));
+    let all =
+        |dirs: &mut BTreeSet<PathBuf>| dirs.extend((0..=DIRS_MAX).map(|n| PathBuf::from(format!("/{n}"))));
     assert!(trust.change(all).unwrap_err().contains("at most"));
     assert!(trust.dirs().unwrap().is_empty());
 }

@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn every_value_has_its_instance_its_keys_and_its_line() {
         let text = "[a]\nx = 1\n\n[a.b]\ny = [1, { z = 2 }]\nnone = {}\n[c-d]\nk = { env = \"K\" }\n";
-        let line = |instance: &str, keys: &str, value, line| (instance.to_owned(), keys.to_owned(), value, line);
+        let line =
+            |instance: &str, keys: &str, value, line| (instance.to_owned(), keys.to_owned(), value, line);
         let expected = vec![
             line("a", "b.none", json!({}), 6),
             line("a", "b.y", json!([1, { "z": 2 }]), 5),
