@@ -48,7 +48,7 @@ fn add(trust: &TrustFile, dir: &Path, force: bool, home: Option<&Path>) -> Resul
         };
         return Err(cannot(format!("{}; {way}", reason.what)));
     }
-    trust.change(|dirs| drop(dirs.insert(real.clone()))).map_err(Refusal::failed)?;
+    trust.change(|dirs| _ = dirs.insert(real.clone())).map_err(Refusal::failed)?;
     out(&format!("trusted: {}\n", real.display()))
 }
 

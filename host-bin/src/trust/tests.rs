@@ -26,7 +26,7 @@ fn place() -> Place {
 fn a_directory_is_trusted_with_what_lies_below_it_and_nothing_beside_it() {
     let Place { root, trust, _temp } = place();
     assert!(!trust.trusts(&root.join("good")), "nobody said anything yet");
-    trust.change(|dirs| drop(dirs.insert(root.join("good")))).unwrap();
+    trust.change(|dirs| _ = dirs.insert(root.join("good"))).unwrap();
     assert!(trust.trusts(&root.join("good")) && trust.trusts(&root.join("good/inner")));
     fs::create_dir(root.join("good2")).unwrap();
     for other in ["bad", "good2", "good/missing", "", "data", "good/../bad"] {
@@ -40,7 +40,7 @@ fn a_directory_is_trusted_with_what_lies_below_it_and_nothing_beside_it() {
 #[test]
 fn links_lend_no_trust_in_either_direction() {
     let Place { root, trust, _temp } = place();
-    trust.change(|dirs| drop(dirs.insert(root.join("good")))).unwrap();
+    trust.change(|dirs| _ = dirs.insert(root.join("good"))).unwrap();
     symlink(root.join("bad"), root.join("good/out")).unwrap();
     assert!(!trust.trusts(&root.join("good/out")), "a link out of a trusted directory");
     symlink(root.join("good"), root.join("bad/in")).unwrap();
@@ -56,7 +56,7 @@ fn links_lend_no_trust_in_either_direction() {
 fn git_lends_no_trust() {
     let Place { root, trust, _temp } = place();
     fs::create_dir_all(root.join("good/.git/worktrees/x")).unwrap();
-    trust.change(|dirs| drop(dirs.insert(root.join("good")))).unwrap();
+    trust.change(|dirs| _ = dirs.insert(root.join("good"))).unwrap();
     // A worktree of a trusted repository, as git itself writes it, and one that only says so.
     let git_dir = root.join("good/.git/worktrees/x");
     fs::write(root.join("bad/.git"), format!("gitdir: {}\n", git_dir.display())).unwrap();
@@ -71,7 +71,7 @@ fn git_lends_no_trust() {
 fn a_change_counts_at_once_in_whoever_asks() {
     let Place { root, trust, _temp } = place();
     let other = TrustFile { path: trust.path.clone(), own: trust.own.clone(), seen: Mutex::default() };
-    other.change(|dirs| drop(dirs.insert(root.join("good")))).unwrap();
+    other.change(|dirs| _ = dirs.insert(root.join("good"))).unwrap();
     assert!(trust.trusts(&root.join("good")));
     other.change(BTreeSet::clear).unwrap();
     assert!(!trust.trusts(&root.join("good")));
@@ -80,7 +80,7 @@ fn a_change_counts_at_once_in_whoever_asks() {
 #[test]
 fn a_file_that_others_may_write_or_that_is_damaged_trusts_nothing_and_is_not_overwritten() {
     let Place { root, trust, _temp } = place();
-    trust.change(|dirs| drop(dirs.insert(root.join("good")))).unwrap();
+    trust.change(|dirs| _ = dirs.insert(root.join("good"))).unwrap();
     assert_eq!(fs::metadata(trust.path()).unwrap().mode() & 0o777, 0o600);
     fs::set_permissions(trust.path(), fs::Permissions::from_mode(0o620)).unwrap();
     assert!(!trust.trusts(&root.join("good")));
@@ -90,7 +90,7 @@ fn a_file_that_others_may_write_or_that_is_damaged_trusts_nothing_and_is_not_ove
     for damaged in ["", "{}", "{\"directories\": [1]}", "{\"directories\": [\"relative\"]}", deep.as_str()] {
         fs::write(trust.path(), damaged).unwrap();
         assert!(!trust.trusts(&root.join("good")));
-        let refused = trust.change(|dirs| drop(dirs.insert(root.join("bad")))).unwrap_err();
+        let refused = trust.change(|dirs| _ = dirs.insert(root.join("bad"))).unwrap_err();
         assert!(refused.contains("damaged"), "{refused}");
         assert_eq!(fs::read_to_string(trust.path()).unwrap(), damaged);
     }
@@ -105,7 +105,7 @@ fn of_many_that_change_it_at_once_nobody_is_lost() {
             let (trust, dir) = (Arc::clone(&trust), root.join(format!("d{n}")));
             std::thread::spawn(move || {
                 let own = TrustFile { path: trust.path.clone(), own: PathBuf::new(), seen: Mutex::default() };
-                own.change(|dirs| drop(dirs.insert(dir))).unwrap();
+                own.change(|dirs| _ = dirs.insert(dir)).unwrap();
             })
         })
         .collect();
