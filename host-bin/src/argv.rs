@@ -1,7 +1,9 @@
 //! The command line: the host's own options wherever they stand before `--`, and the word that says what to do.
 
+use crate::commands::own_commands;
 use crate::exit::Refusal;
-use clap::{Arg, ArgAction, Command, error::ErrorKind};
+use clap::ArgMatches;
+use clap::error::ErrorKind;
 use dispatch_kernel::GraphFormat;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -33,7 +35,32 @@ pub(crate) enum Request {
     ExtList { json: bool },
     ExtGraph(GraphFormat),
     BuildCheck(PathBuf),
+    Serve(ServeOrder),
+    ConfigExplain { key: Option<String>, json: bool },
+    Trust(TrustOrder),
+    Doctor { json: bool },
+    Completions { shell: String },
+    Man,
     Command { name: String, argv: Vec<String> },
+}
+
+/// `serve`, as the command line says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServeOrder {
+    /// `--listen`, several times; empty = as configured.
+    pub(crate) listen: Vec<String>,
+    /// How long running work may take to end.
+    pub(crate) drain_ms: u64,
+    /// One JSON line instead of text.
+    pub(crate) json: bool,
+}
+
+/// `trust`, as the command line says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum TrustOrder {
+    Trust { dir: PathBuf, force: bool },
+    Revoke(PathBuf),
+    List { json: bool },
 }
 
 /// A command line that was understood.
@@ -111,46 +138,6 @@ fn take_host_options(words: Vec<String>) -> Result<(HostOptions, Vec<String>), R
     Ok((options, rest))
 }
 
-/// The commands that the host owns. Everything else is looked for among the extensions' commands.
-pub(crate) fn own_commands() -> Command {
-    let format =
-        Arg::new("format").long("format").value_parser(["text", "dot", "mermaid"]).default_value("text");
-    Command::new("dispatch")
-        .version(dispatch_kernel::KERNEL_VERSION)
-        .about("An agent host: a small kernel, and extensions loaded at run time.")
-        .disable_help_subcommand(true)
-        .disable_help_flag(true)
-        .subcommand_required(true)
-        .allow_external_subcommands(true)
-        .subcommand(
-            Command::new("ext")
-                .about("Shows the extensions of a build")
-                .subcommand_required(true)
-                .subcommand(
-                    Command::new("list")
-                        .about("Lists every extension that was found, and which of them the build uses")
-                        .arg(
-                            Arg::new("json")
-                                .long("json")
-                                .action(ArgAction::SetTrue)
-                                .help("One JSON document"),
-                        ),
-                )
-                .subcommand(
-                    Command::new("graph")
-                        .about("Prints the resolved build: who provides, requires and contributes what")
-                        .arg(format.help("How to print it")),
-                ),
-        )
-        .subcommand(
-            Command::new("build").about("Works on build lists").subcommand_required(true).subcommand(
-                Command::new("check")
-                    .about("Resolves a build list and prints every problem with its place")
-                    .arg(Arg::new("file").required(true).value_name("FILE|NAME").help("The build list")),
-            ),
-        )
-}
-
 fn request(rest: Vec<String>) -> Result<Request, Refusal> {
     let first = rest.first().map(String::as_str);
     match first {
@@ -159,12 +146,13 @@ fn request(rest: Vec<String>) -> Result<Request, Refusal> {
         Some("--") => {
             return Err(Refusal::usage("`--` stands before the command; write `dispatch run -- …`"));
         }
-        Some("ext" | "build" | "--version" | "-V") => {}
+        Some("--version" | "-V") => {}
         Some(option) if option.starts_with('-') => {
             return Err(Refusal::usage(format!(
                 "`{option}` is no option of the host; `dispatch --help` lists them"
             )));
         }
+        Some(name) if own_commands().find_subcommand(name).is_some() => {}
         Some(name) => {
             let argv = rest[1..].to_vec();
             return Ok(Request::Command { name: name.to_owned(), argv });
@@ -172,10 +160,14 @@ fn request(rest: Vec<String>) -> Result<Request, Refusal> {
     }
     let words = std::iter::once("dispatch".to_owned()).chain(rest);
     let matches = own_commands().try_get_matches_from(words).map_err(from_clap)?;
-    let path = |m: &clap::ArgMatches, name: &str| m.get_one::<String>(name).cloned().unwrap_or_default();
     match matches.subcommand() {
+        Some(("serve", m)) => Ok(Request::Serve(ServeOrder {
+            listen: m.get_many::<String>("listen").into_iter().flatten().cloned().collect(),
+            drain_ms: m.get_one::<u64>("drain-ms").copied().expect("it has a default"),
+            json: m.get_flag("json"),
+        })),
         Some(("ext", m)) => match m.subcommand() {
-            Some(("graph", m)) => Ok(Request::ExtGraph(match path(m, "format").as_str() {
+            Some(("graph", m)) => Ok(Request::ExtGraph(match word(m, "format").as_str() {
                 "dot" => GraphFormat::Dot,
                 "mermaid" => GraphFormat::Mermaid,
                 _ => GraphFormat::Text,
@@ -184,11 +176,41 @@ fn request(rest: Vec<String>) -> Result<Request, Refusal> {
             None => Err(Refusal::usage("`dispatch ext` needs `list` or `graph`")),
         },
         Some(("build", m)) => match m.subcommand() {
-            Some((_, m)) => Ok(Request::BuildCheck(PathBuf::from(path(m, "file")))),
+            Some((_, m)) => Ok(Request::BuildCheck(PathBuf::from(word(m, "file")))),
             None => Err(Refusal::usage("`dispatch build` needs `check`")),
         },
+        Some(("config", m)) => match m.subcommand() {
+            Some((_, m)) => Ok(Request::ConfigExplain {
+                key: m.get_one::<String>("key").cloned(),
+                json: m.get_flag("json"),
+            }),
+            None => Err(Refusal::usage("`dispatch config` needs `explain`")),
+        },
+        Some(("trust", m)) => trust(m).map(Request::Trust),
+        Some(("doctor", m)) => Ok(Request::Doctor { json: m.get_flag("json") }),
+        Some(("completions", m)) => Ok(Request::Completions { shell: word(m, "shell") }),
+        Some(("man", _)) => Ok(Request::Man),
         _ => Err(Refusal::usage("no command; `dispatch --help` lists them")),
     }
+}
+
+fn trust(m: &ArgMatches) -> Result<TrustOrder, Refusal> {
+    if m.get_flag("list") {
+        return Ok(TrustOrder::List { json: m.get_flag("json") });
+    }
+    if let Some(dir) = m.get_one::<String>("revoke") {
+        return Ok(TrustOrder::Revoke(PathBuf::from(dir)));
+    }
+    match m.get_one::<String>("dir") {
+        Some(dir) => Ok(TrustOrder::Trust { dir: PathBuf::from(dir), force: m.get_flag("force") }),
+        None => Err(Refusal::usage(
+            "`dispatch trust` needs a directory, or `--list`, or `--revoke DIR`; `dispatch trust .` trusts this one",
+        )),
+    }
+}
+
+fn word(m: &ArgMatches, name: &str) -> String {
+    m.get_one::<String>(name).cloned().unwrap_or_default()
 }
 
 fn from_clap(error: clap::Error) -> Refusal {
@@ -234,5 +256,30 @@ mod tests {
         assert_eq!(request(words("ext graph --format dot")).unwrap(), Request::ExtGraph(GraphFormat::Dot));
         assert_eq!(request(words("--frob")).unwrap_err().code, crate::exit::USAGE);
         assert_eq!(request(words("ext frob")).unwrap_err().code, crate::exit::USAGE);
+    }
+
+    #[test]
+    fn serving_has_its_defaults_and_its_bounds() {
+        let order = |listen: &[&str], drain_ms, json| {
+            let listen = listen.iter().map(|&address| address.to_owned()).collect();
+            Request::Serve(ServeOrder { listen, drain_ms, json })
+        };
+        assert_eq!(request(words("serve")).unwrap(), order(&[], 10_000, false));
+        let line = "serve --listen 127.0.0.1:0 --listen unix:/x --drain-ms 5 --json";
+        assert_eq!(request(words(line)).unwrap(), order(&["127.0.0.1:0", "unix:/x"], 5, true));
+        for wrong in ["serve --drain-ms soon", "serve --drain-ms 999999999999", "serve now"] {
+            assert_eq!(request(words(wrong)).unwrap_err().code, crate::exit::USAGE, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn trusting_needs_one_thing_to_do() {
+        let trust = TrustOrder::Trust { dir: PathBuf::from("."), force: false };
+        assert_eq!(request(words("trust .")).unwrap(), Request::Trust(trust));
+        let revoke = Request::Trust(TrustOrder::Revoke(PathBuf::from("x")));
+        assert_eq!(request(words("trust --revoke x")).unwrap(), revoke);
+        for wrong in ["trust", "trust . --list", "trust . --revoke x", "trust --force", "trust . --json"] {
+            assert_eq!(request(words(wrong)).unwrap_err().code, crate::exit::USAGE, "{wrong}");
+        }
     }
 }

@@ -6,7 +6,11 @@ use dispatch_kernel::BuildList;
 use std::path::{Path, PathBuf};
 
 /// The lists that the binary carries, so that it works from anywhere.
-const BUILT_IN: &[(&str, &str)] = &[("default", include_str!("../../manifests/default.toml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("default", include_str!("../../manifests/default.toml")),
+    ("minimal", include_str!("../../manifests/minimal.toml")),
+    ("server", include_str!("../../manifests/server.toml")),
+];
 
 /// The list used without `--build`.
 const DEFAULT: &str = "default";
@@ -24,9 +28,11 @@ pub(crate) fn find(wanted: Option<&str>, dirs: &Dirs) -> Result<BuildList, Refus
             return read(&file);
         }
     }
-    if let Some((_, text)) = BUILT_IN.iter().find(|(name, _)| *name == wanted) {
-        let path = PathBuf::from(format!("(built in)/{wanted}.toml"));
-        return BuildList::parse(&path, text).map_err(|problems| Refusal::config(problems.to_string()));
+    if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == wanted) {
+        // They include one another; the files they were made from may be gone.
+        let all: Vec<(PathBuf, &str)> = BUILT_IN.iter().map(|(name, text)| (built_in(name), *text)).collect();
+        let list = BuildList::parse_among(&built_in(name), text, &all);
+        return list.map_err(|problems| Refusal::config(problems.to_string()));
     }
     let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
     let sought: Vec<String> = places(dirs).iter().map(|place| place.display().to_string()).collect();
@@ -37,6 +43,10 @@ pub(crate) fn find(wanted: Option<&str>, dirs: &Dirs) -> Result<BuildList, Refus
     )))
 }
 
+fn built_in(name: &str) -> PathBuf {
+    PathBuf::from(format!("(built in)/{name}.toml"))
+}
+
 fn read(path: &Path) -> Result<BuildList, Refusal> {
     BuildList::read(path).map_err(|problems| Refusal::config(problems.to_string()))
 }
@@ -44,4 +54,24 @@ fn read(path: &Path) -> Result<BuildList, Refusal> {
 fn places(dirs: &Dirs) -> Vec<PathBuf> {
     let beside = Path::new(&dirs.exe).parent().map(|dir| dir.join("manifests"));
     std::iter::once(Path::new(&dirs.config).join("builds")).chain(beside).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_list_that_the_binary_carries_needs_no_file() {
+        let dirs =
+            Dirs { config: "/nowhere".to_owned(), exe: "/nowhere/dispatch".to_owned(), ..Dirs::default() };
+        for (name, _) in BUILT_IN {
+            let list =
+                find(Some(name), &dirs).unwrap_or_else(|refusal| panic!("{name}: {}", refusal.message));
+            assert!(!list.entries.is_empty(), "{name}");
+        }
+        let server = find(Some("server"), &dirs).unwrap();
+        let has = |id: &str| server.entries.iter().any(|entry| entry.id.value == id);
+        assert!(has("transport-http") && has("orchestrator") && !has("provider-demo"));
+        assert!(find(Some("none"), &dirs).unwrap_err().message.contains("(default, minimal, server)"));
+    }
 }

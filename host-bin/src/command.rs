@@ -1,41 +1,29 @@
 //! Runs a command that an extension brings: boot, call, write frames, signals, stop.
 
 use crate::argv::Invocation;
+use crate::boot;
 use crate::compose::compose_to_run;
 use crate::exit::{BROKEN_PIPE, FAILED, INTERRUPTED, Refusal};
-use crate::logging;
+use crate::policy::{self, Unsaid};
+use crate::signals::Signals;
 use crate::stdin::Stdin;
 use dispatch_contracts::command::{Main, MainParams, OutFrame, Tty};
 use dispatch_contracts::kernel::{HOST_INSTANCE, InstanceState};
 use dispatch_contracts::op::ERROR_TABLE;
 use dispatch_contracts::tool::OutputStream;
 use dispatch_contracts::{Fault, fault};
-use dispatch_kernel::turn::ToolPolicy;
-use dispatch_kernel::{AttachedCall, BootOptions, Decision, Frame, Kernel, Policy, SystemClock};
+use dispatch_kernel::{AttachedCall, Frame, Kernel};
 use std::io::Write as _;
-use std::sync::Arc;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
-/// Threads of the host's runtime: it routes and waits; extensions have their own.
-const WORKERS: usize = 2;
 
 /// Boots the build and runs the command in it.
 pub(crate) fn run(invocation: &Invocation, name: &str, argv: &[String]) -> Result<u8, Refusal> {
-    let cannot = |e: std::io::Error| Refusal::failed(format!("cannot start the runtime: {e}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .enable_all()
-        .build()
-        .map_err(cannot)?;
-    let done = runtime.block_on(boot_and_run(invocation, name, argv));
-    // A read of standard input may still be waiting on its thread.
-    runtime.shutdown_background();
-    done
+    boot::block_on(boot_and_run(invocation, name, argv))
 }
 
 async fn boot_and_run(invocation: &Invocation, name: &str, argv: &[String]) -> Result<u8, Refusal> {
     let composed = compose_to_run(invocation)?;
-    let policy = policy(composed.plan.policy, &invocation.options.allow)?;
+    composed.tell_notes();
+    let policy = policy::of(composed.plan.policy, &invocation.options.allow, Unsaid::IsAsked)?;
     let known = composed
         .plan
         .instances
@@ -46,23 +34,15 @@ async fn boot_and_run(invocation: &Invocation, name: &str, argv: &[String]) -> R
             "there is no command `{name}` in this build; `dispatch --help` lists them"
         )));
     }
-    let options = BootOptions {
-        dirs: composed.dirs,
-        runtime: tokio::runtime::Handle::current(),
-        clock: Arc::new(SystemClock),
-        log_level_max: logging::level_max(),
-        policy,
-        trust: Arc::new(dispatch_kernel::TrustNothing),
-    };
     let mut signals = Signals::listen()?;
     let kernel = tokio::select! {
-        kernel = Kernel::boot(composed.plan, options) => kernel.map_err(|e| Refusal::config(e.to_string()))?,
-        () = signals.next() => return Ok(INTERRUPTED),
+        kernel = boot::boot(composed, policy) => kernel?,
+        _ = signals.next() => return Ok(INTERRUPTED),
     };
     let code = run_in(&kernel, name, argv, &mut signals).await;
     tokio::select! {
         () = kernel.stop() => {}
-        () = signals.next() => {}
+        _ = signals.next() => {}
     }
     code
 }
@@ -100,7 +80,7 @@ async fn drive(mut call: AttachedCall<Main>, signals: &mut Signals) -> Result<u8
     loop {
         let frame = tokio::select! {
             frame = call.next() => frame,
-            () = signals.next() => {
+            _ = signals.next() => {
                 interrupt(&call, &mut interrupted);
                 continue;
             }
@@ -113,7 +93,7 @@ async fn drive(mut call: AttachedCall<Main>, signals: &mut Signals) -> Result<u8
                 let written = loop {
                     tokio::select! {
                         written = &mut writing => break written.unwrap_or_else(|e| Err(e.into())),
-                        () = signals.next() => interrupt(&call, &mut interrupted),
+                        _ = signals.next() => interrupt(&call, &mut interrupted),
                     }
                 };
                 if let Err(e) = written {
@@ -160,47 +140,4 @@ fn refused(kernel: &Kernel, name: &str, fault: &Fault) -> Refusal {
         message.push_str(&format!("\n  `{}` is disabled: {}", instance.id, instance.reason));
     }
     Refusal { code, message }
-}
-
-/// Defaults (reading is allowed, the rest is asked), then the build, then `--allow`.
-fn policy(build: Policy, allow: &[String]) -> Result<ToolPolicy, Refusal> {
-    let mut policy = ToolPolicy {
-        read: build.read.unwrap_or(Decision::Allow),
-        write: build.write.unwrap_or(Decision::Ask),
-        exec: build.exec.unwrap_or(Decision::Ask),
-    };
-    for effect in allow {
-        match effect.as_str() {
-            "read" => policy.read = Decision::Allow,
-            "write" => policy.write = Decision::Allow,
-            "exec" => policy.exec = Decision::Allow,
-            other => {
-                return Err(Refusal::usage(format!(
-                    "`--allow {other}`: there is no such effect; use read, write, exec"
-                )));
-            }
-        }
-    }
-    Ok(policy)
-}
-
-/// SIGINT and SIGTERM.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, Refusal> {
-        let listen =
-            |kind| signal(kind).map_err(|e| Refusal::failed(format!("cannot listen to signals: {e}")));
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }

@@ -1,107 +1,196 @@
-//! Configuration layers: build < user `config.toml` < environment `DISPATCH_SET__…` < `--set`.
+//! Configuration layers: build < user `config.toml` < project `.dispatch/config.toml` < environment `DISPATCH_SET__…` <
+//! `--set`. Every value keeps who said it, so that `config explain` can tell.
 
-use crate::argv::Environment;
+use crate::argv::{Environment, Invocation};
 use crate::exit::Refusal;
+use crate::project::Project;
 use dispatch_contracts::kernel::Dirs;
-use dispatch_kernel::Plan;
+use dispatch_kernel::{BuildList, ConfigFile, Plan, Problems, parse_value};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// Most bytes of `config.toml`.
-const CONFIG_BYTES_MAX: u64 = 256 * 1024;
 /// Deepest key of a variable or of `--set`.
 const KEY_PARTS_MAX: usize = 8;
 const PREFIX: &str = "DISPATCH_SET__";
+/// Of the user's configuration, and of a project's.
+pub(crate) const FILE: &str = "config.toml";
 
-/// Merges every layer into the plan's instances.
-pub(crate) fn merge(
-    plan: &mut Plan,
-    set: &[String],
-    environment: &Environment,
-    dirs: &Dirs,
-) -> Result<(), Refusal> {
-    user_file(plan, &Path::new(&dirs.config).join("config.toml"))?;
-    for (name, value) in environment.with_prefix(PREFIX) {
-        let (instance, key) = name.split_once("__").ok_or_else(|| {
-            Refusal::config(format!("`{PREFIX}{name}` is not of the form {PREFIX}INSTANCE__KEY"))
-        })?;
-        let keys: Vec<String> = key.split("__").map(str::to_lowercase).collect();
-        if keys.iter().any(String::is_empty) || keys.len() > KEY_PARTS_MAX {
-            return Err(Refusal::config(format!(
-                "`{PREFIX}{name}` names no key; write {PREFIX}INSTANCE__KEY"
-            )));
-        }
-        let wanted = instance.to_lowercase();
-        let Some(found) = plan.instances.iter_mut().find(|i| i.id.replace('-', "_") == wanted) else {
-            // Variables are shared between builds, so this may be meant for another one.
-            tracing::info!(variable = %format!("{PREFIX}{name}"), "names no instance of this build");
-            continue;
-        };
-        put(&mut found.config, &keys, parse_value(value));
-    }
-    for assignment in set {
-        let (path, value) = assignment.split_once('=').ok_or_else(|| {
-            Refusal::usage(format!("`--set {assignment}` is not of the form INSTANCE.KEY=VALUE"))
-        })?;
-        let mut keys = path.split('.').map(str::to_owned);
-        let instance = keys.next().unwrap_or_default();
-        let keys: Vec<String> = keys.collect();
-        if keys.is_empty() || keys.iter().any(String::is_empty) || keys.len() > KEY_PARTS_MAX {
-            return Err(Refusal::usage(format!("`--set {path}=…` names no key; write INSTANCE.KEY=VALUE")));
-        }
-        let known: Vec<&str> = plan.instances.iter().map(|i| i.id.as_str()).collect();
-        let unknown =
-            format!("`--set {path}=…`: the build has no instance `{instance}`; it has {}", known.join(", "));
-        let found = plan.instances.iter_mut().find(|i| i.id == instance);
-        put(&mut found.ok_or_else(|| Refusal::usage(unknown))?.config, &keys, parse_value(value));
-    }
-    Ok(())
+/// A layer; the later wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Layer {
+    Build,
+    User,
+    Project,
+    Variable,
+    Set,
 }
 
-/// Tables named by instance; those of other builds are left alone.
-fn user_file(plan: &mut Plan, path: &Path) -> Result<(), Refusal> {
-    let cannot = |what: String| Refusal::config(format!("cannot read {}: {what}", path.display()));
-    let Ok(meta) = std::fs::metadata(path) else { return Ok(()) };
-    if meta.len() > CONFIG_BYTES_MAX {
-        return Err(cannot(format!("it has {} bytes, at most {CONFIG_BYTES_MAX}", meta.len())));
+impl Layer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::User => "user",
+            Self::Project => "project",
+            Self::Variable => "variable",
+            Self::Set => "set",
+        }
     }
-    let text = std::fs::read_to_string(path).map_err(|e| cannot(e.to_string()))?;
-    let table: toml::Table = toml::from_str(&text).map_err(|e| {
-        // The message alone: the line it is about may hold a key.
-        let line = text[..e.span().map_or(0, |span| span.start).min(text.len())].lines().count().max(1);
-        cannot(format!("line {line}: {}", e.message()))
-    })?;
-    for (instance, value) in table {
-        let toml::Value::Table(_) = value else {
-            return Err(cannot(format!(
-                "`{instance}` is not a table; write `[{instance}]` and keys below it"
-            )));
-        };
-        let Some(found) = plan.instances.iter_mut().find(|i| i.id == instance) else { continue };
-        overlay(&mut found.config, json(value));
-    }
-    Ok(())
 }
 
-fn overlay(below: &mut Value, above: Value) {
-    match (below, above) {
-        (Value::Object(below), Value::Object(above)) => {
-            for (key, value) in above {
-                match below.get_mut(&key) {
-                    Some(there) => overlay(there, value),
-                    None => {
-                        below.insert(key, value);
-                    }
-                }
+/// One value that one layer gives one key.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Assignment {
+    pub(crate) instance: String,
+    pub(crate) keys: Vec<String>,
+    pub(crate) value: Value,
+    pub(crate) layer: Layer,
+    /// `<file>:<line>`, the variable, or `--set`.
+    pub(crate) place: String,
+}
+
+/// Everything that anybody set, the later wins.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(crate) struct Layers {
+    pub(crate) assignments: Vec<Assignment>,
+}
+
+impl Layers {
+    /// What the build list itself says.
+    pub(crate) fn of_build(build: &BuildList) -> Self {
+        let mut assignments = Vec::new();
+        for entry in &build.entries {
+            for (keys, place) in &entry.config_places {
+                let value = keys.iter().try_fold(None, |at: Option<&Value>, key| {
+                    at.map_or_else(|| entry.config.get(key), |value| value.get(key)).map(Some)
+                });
+                let Some(Some(value)) = value else { continue };
+                assignments.push(Assignment {
+                    instance: entry.id.value.clone(),
+                    keys: keys.clone(),
+                    value: value.clone(),
+                    layer: Layer::Build,
+                    place: format!("{}:{}", place.file().display(), place.line()),
+                });
             }
         }
-        (below, above) => *below = above,
+        Self { assignments }
+    }
+
+    /// Adds every later layer.
+    pub(crate) fn add_all(
+        &mut self,
+        plan: &Plan,
+        invocation: &Invocation,
+        dirs: &Dirs,
+        project: &Project,
+    ) -> Result<(), Refusal> {
+        let known: Vec<&str> = plan.instances.iter().map(|instance| instance.id.as_str()).collect();
+        self.file(&known, Layer::User, &Path::new(&dirs.config).join(FILE))?;
+        if let Project::Trusted { file: Some(file), .. } = project {
+            self.file(&known, Layer::Project, file)?;
+        }
+        self.variables(&known, &invocation.environment)?;
+        self.set(&known, &invocation.options.set)
+    }
+
+    /// Tables named by instance; those of other builds are left alone.
+    fn file(&mut self, known: &[&str], layer: Layer, path: &Path) -> Result<(), Refusal> {
+        let Some(file) = read_file(path)? else { return Ok(()) };
+        for value in file.values {
+            if known.contains(&value.instance.as_str()) {
+                let place = format!("{}:{}", file.path.display(), value.place.line());
+                let (instance, keys, value) = (value.instance, value.keys, value.value);
+                self.assignments.push(Assignment { instance, keys, value, layer, place });
+            }
+        }
+        Ok(())
+    }
+
+    fn variables(&mut self, known: &[&str], environment: &Environment) -> Result<(), Refusal> {
+        for (name, value) in environment.with_prefix(PREFIX) {
+            let (instance, key) = name.split_once("__").ok_or_else(|| {
+                Refusal::config(format!("`{PREFIX}{name}` is not of the form {PREFIX}INSTANCE__KEY"))
+            })?;
+            let keys: Vec<String> = key.split("__").map(str::to_lowercase).collect();
+            if keys.iter().any(String::is_empty) || keys.len() > KEY_PARTS_MAX {
+                return Err(Refusal::config(format!(
+                    "`{PREFIX}{name}` names no key; write {PREFIX}INSTANCE__KEY"
+                )));
+            }
+            let wanted = instance.to_lowercase();
+            let Some(found) = known.iter().find(|id| id.replace('-', "_") == wanted) else {
+                // Variables are shared between builds, so this may be meant for another one.
+                tracing::info!(variable = %format!("{PREFIX}{name}"), "names no instance of this build");
+                continue;
+            };
+            let (instance, place) = ((*found).to_owned(), format!("{PREFIX}{name}"));
+            let value = value_of(value);
+            self.assignments.push(Assignment { instance, keys, value, layer: Layer::Variable, place });
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, known: &[&str], set: &[String]) -> Result<(), Refusal> {
+        for assignment in set {
+            let (path, value) = assignment.split_once('=').ok_or_else(|| {
+                Refusal::usage(format!("`--set {assignment}` is not of the form INSTANCE.KEY=VALUE"))
+            })?;
+            let mut keys = path.split('.').map(str::to_owned);
+            let instance = keys.next().unwrap_or_default();
+            let keys: Vec<String> = keys.collect();
+            if keys.is_empty() || keys.iter().any(String::is_empty) || keys.len() > KEY_PARTS_MAX {
+                return Err(Refusal::usage(format!(
+                    "`--set {path}=…` names no key; write INSTANCE.KEY=VALUE"
+                )));
+            }
+            if !known.contains(&instance.as_str()) {
+                return Err(Refusal::usage(format!(
+                    "`--set {path}=…`: the build has no instance `{instance}`; it has {}",
+                    known.join(", ")
+                )));
+            }
+            let (value, place) = (value_of(value), "--set".to_owned());
+            self.assignments.push(Assignment { instance, keys, value, layer: Layer::Set, place });
+        }
+        Ok(())
     }
 }
 
+/// Reads a configuration file within its bounds; `None` if there is none.
+pub(crate) fn read_file(path: &Path) -> Result<Option<ConfigFile>, Refusal> {
+    match std::fs::symlink_metadata(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        _ => ConfigFile::read(path).map(Some).map_err(|problems| unreadable(path, &problems)),
+    }
+}
+
+/// The messages alone: the lines they are about may hold a key.
+fn unreadable(path: &Path, problems: &Problems) -> Refusal {
+    let line = |problem: &dispatch_kernel::Problem| {
+        let place = problem.excerpt.as_ref().map(|excerpt| format!("line {}: ", excerpt.line));
+        let help = problem.help.as_ref().map(|help| format!("; {help}"));
+        format!("{}{}{}", place.unwrap_or_default(), problem.message, help.unwrap_or_default())
+    };
+    let lines: Vec<String> = problems.0.iter().map(line).collect();
+    Refusal::config(format!("cannot read {}: {}", path.display(), lines.join("\n  ")))
+}
+
+/// Merges everything above the build into the plan.
+pub(crate) fn apply(plan: &mut Plan, layers: &Layers) {
+    for assignment in layers.assignments.iter().filter(|a| a.layer != Layer::Build) {
+        let found = plan.instances.iter_mut().find(|instance| instance.id == assignment.instance);
+        if let Some(instance) = found {
+            put(&mut instance.config, &assignment.keys, assignment.value.clone());
+        }
+    }
+}
+
+/// Puts a value at a key, making tables on the way. An empty table takes nothing away from one that is there.
 fn put(config: &mut Value, keys: &[String], value: Value) {
     let Some((first, rest)) = keys.split_first() else {
-        *config = value;
+        if !(config.is_object() && value.as_object().is_some_and(Map::is_empty)) {
+            *config = value;
+        }
         return;
     };
     if !config.is_object() {
@@ -113,28 +202,13 @@ fn put(config: &mut Value, keys: &[String], value: Value) {
 }
 
 /// A TOML value if it is one, else the text itself: `3`, `true`, `["a"]`, `{ env = "KEY" }`, `http://…`.
-fn parse_value(text: &str) -> Value {
+fn value_of(text: &str) -> Value {
     // Only forms that no plain text has are read as TOML, so that a date or `inf` stays what was typed.
     let first = text.trim_start().chars().next().unwrap_or(' ');
     let structured =
         matches!(first, '[' | '{' | '"' | '\'' | '-' | '+' | '0'..='9') || matches!(text, "true" | "false");
-    let parsed = if structured { toml::from_str::<toml::Table>(&format!("v = {text}")).ok() } else { None };
-    match parsed.and_then(|mut table| table.remove("v")) {
-        Some(toml::Value::Datetime(_)) | None => Value::String(text.to_owned()),
-        Some(value) => json(value),
-    }
-}
-
-fn json(value: toml::Value) -> Value {
-    match value {
-        toml::Value::String(text) => Value::String(text),
-        toml::Value::Integer(n) => n.into(),
-        toml::Value::Float(n) => n.into(),
-        toml::Value::Boolean(b) => b.into(),
-        toml::Value::Datetime(d) => Value::String(d.to_string()),
-        toml::Value::Array(items) => items.into_iter().map(json).collect(),
-        toml::Value::Table(table) => Value::Object(table.into_iter().map(|(k, v)| (k, json(v))).collect()),
-    }
+    let parsed = if structured { parse_value(text) } else { None };
+    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -144,20 +218,39 @@ mod tests {
 
     #[test]
     fn values_are_toml_where_they_look_like_it_and_text_elsewhere() {
-        assert_eq!(parse_value("http://127.0.0.1:9/v1"), json!("http://127.0.0.1:9/v1"));
-        assert_eq!(parse_value("12"), json!(12));
-        assert_eq!(parse_value("true"), json!(true));
-        assert_eq!(parse_value("{ env = \"KEY\" }"), json!({ "env": "KEY" }));
-        assert_eq!(parse_value("127.0.0.1:80"), json!("127.0.0.1:80"));
-        assert_eq!(parse_value("2026-01-01"), json!("2026-01-01"));
-        assert_eq!(parse_value("sk-abc"), json!("sk-abc"));
+        assert_eq!(value_of("http://127.0.0.1:9/v1"), json!("http://127.0.0.1:9/v1"));
+        assert_eq!(value_of("12"), json!(12));
+        assert_eq!(value_of("true"), json!(true));
+        assert_eq!(value_of("{ env = \"KEY\" }"), json!({ "env": "KEY" }));
+        assert_eq!(value_of("127.0.0.1:80"), json!("127.0.0.1:80"));
+        assert_eq!(value_of("2026-01-01"), json!("2026-01-01"));
+        assert_eq!(value_of("sk-abc"), json!("sk-abc"));
+    }
+
+    #[test]
+    fn a_value_of_brackets_alone_stays_text_and_ends_no_stack() {
+        let deep = "[".repeat(100_000);
+        assert_eq!(value_of(&deep), json!(deep));
     }
 
     #[test]
     fn a_later_layer_changes_only_the_keys_it_names() {
         let mut config = json!({ "a": { "b": 1, "c": 2 }, "d": 3 });
-        overlay(&mut config, json!({ "a": { "b": 9 }, "e": 4 }));
-        put(&mut config, &["a".to_owned(), "f".to_owned()], json!(5));
-        assert_eq!(config, json!({ "a": { "b": 9, "c": 2, "f": 5 }, "d": 3, "e": 4 }));
+        let keys = |keys: &[&str]| -> Vec<String> { keys.iter().map(|&key| key.to_owned()).collect() };
+        put(&mut config, &keys(&["a", "b"]), json!(9));
+        put(&mut config, &keys(&["a"]), json!({}));
+        put(&mut config, &keys(&["d", "e"]), json!(4));
+        put(&mut config, &keys(&["a", "f"]), json!({ "env": "KEY" }));
+        assert_eq!(config, json!({ "a": { "b": 9, "c": 2, "f": { "env": "KEY" } }, "d": { "e": 4 } }));
+    }
+
+    #[test]
+    fn a_problem_of_a_file_is_told_by_its_line_and_not_by_its_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        std::fs::write(&path, "[a]\napi_key = \"sk-canary\" x\n").unwrap();
+        let message = read_file(&path).unwrap_err().message;
+        assert!(message.contains("line 2: ") && !message.contains("canary"), "{message}");
+        assert!(read_file(&dir.path().join("none.toml")).unwrap().is_none());
     }
 }

@@ -15,8 +15,23 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const CONFIG: u8 = 78;
 /// Interrupted by Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;
+/// Told to end by SIGTERM a second time, before it was done.
+pub(crate) const TERMINATED: u8 = 143;
 /// Whoever read the output went away.
 pub(crate) const BROKEN_PIPE: u8 = 141;
+
+/// What each code of the process means, for help and man page.
+pub(crate) const EXIT_CODES: [(u8, &str); 9] = [
+    (OK, "it did what it was asked; `serve`: it was told to end and ended in order"),
+    (FAILED, "it failed; `doctor`: something fails"),
+    (USAGE, "the command line cannot be understood"),
+    (75, "try again later: something is busy, or somebody else is at it"),
+    (77, "denied: the key was refused"),
+    (CONFIG, "the build or the configuration does not hold; `serve`: nothing listens, or not there"),
+    (INTERRUPTED, "interrupted by Ctrl-C"),
+    (BROKEN_PIPE, "whoever read the output went away"),
+    (TERMINATED, "`serve`: told to end a second time by SIGTERM, before it was done"),
+];
 
 /// Why nothing was done, and the code to end with.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! `ext list`, `ext graph`, `build check`, `--help`: what can be said of a build without running a byte of it.
 
-use crate::argv::{Invocation, own_commands};
+use crate::argv::Invocation;
+use crate::commands::{HOST_OPTIONS, own_commands};
 use crate::compose::{Composed, compose};
-use crate::exit::{OK, Refusal};
+use crate::exit::{EXIT_CODES, OK, Refusal};
 use crate::terminal::clean;
 use dispatch_kernel::{GraphFormat, print_graph};
 use serde_json::json;
@@ -80,13 +81,10 @@ fn order(composed: &Composed) -> String {
 /// The host's own help, and the commands that the build's extensions bring.
 pub(crate) fn help(invocation: &Invocation) -> Result<u8, Refusal> {
     let mut text = own_commands().render_help().to_string();
-    text.push_str(
-        "\nHost options, anywhere before `--`:\n  \
-         --build FILE|NAME             the build list (default: `default`)\n  \
-         --ext-dir DIR                 look for extensions here too; may be repeated\n  \
-         --set INSTANCE.KEY=VALUE      configure an instance; may be repeated\n  \
-         --allow write,exec            let tools of these effects run without asking\n",
-    );
+    text.push_str("\nHost options, anywhere before `--`:\n");
+    for (name, value, help) in HOST_OPTIONS {
+        text.push_str(&format!("  {:<29} {help}\n", format!("--{name} {value}")));
+    }
     match compose(invocation, None) {
         Ok(composed) => {
             text.push_str("\nCommands of this build's extensions (`dispatch COMMAND --help` says more):\n");
@@ -101,13 +99,15 @@ pub(crate) fn help(invocation: &Invocation) -> Result<u8, Refusal> {
             refusal.message
         )),
     }
-    text.push_str(
-        "\nExit codes: 0 done · 1 failed · 2 usage · 75 try again later · 77 denied · 78 configuration · 130 interrupted · 141 output closed\n",
-    );
+    text.push_str("\nExit codes:\n");
+    for (code, means) in EXIT_CODES {
+        text.push_str(&format!("  {code:<4} {means}\n"));
+    }
     out(&text)
 }
 
-fn out(text: &str) -> Result<u8, Refusal> {
+/// Writes to standard output what is safe on a terminal.
+pub(crate) fn out(text: &str) -> Result<u8, Refusal> {
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(clean(text).as_bytes()).and_then(|()| stdout.flush());
     match written {

@@ -1,4 +1,4 @@
-//! The log's sink: standard error, one line a record, filtered by `DISPATCH_LOG` (default `warn`).
+//! The log's sink: standard error, one line a record, filtered by `DISPATCH_LOG`.
 
 use crate::argv::Environment;
 use std::sync::OnceLock;
@@ -7,9 +7,10 @@ use tracing_subscriber::EnvFilter;
 
 static LEVEL_MAX: OnceLock<u8> = OnceLock::new();
 
-pub(crate) fn install(environment: &Environment) {
-    let wanted = environment.get("DISPATCH_LOG").unwrap_or("warn");
-    let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new("warn"));
+/// `level` holds where nobody set the variable.
+pub(crate) fn install(environment: &Environment, level: &str) {
+    let wanted = environment.get("DISPATCH_LOG").unwrap_or(level);
+    let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new(level));
     let level = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
     LEVEL_MAX.get_or_init(|| number(level));
     let subscriber = tracing_subscriber::fmt()

@@ -3,18 +3,29 @@
 //! It must not know any service, extension or word of the domain: every command it does not own is an extension's.
 
 mod argv;
+mod boot;
 mod builds;
 mod command;
+mod commands;
 mod compose;
 mod config;
 mod dirs;
+mod doctor;
 mod exec_shim;
 mod exit;
+mod explain;
 mod ext;
 mod logging;
+mod policy;
+mod project;
 mod secrets;
+mod serve;
+mod shell;
+mod signals;
 mod stdin;
 mod terminal;
+mod trust;
+mod trusting;
 
 use argv::{Invocation, Request};
 use std::process::ExitCode;
@@ -33,11 +44,19 @@ fn main() -> ExitCode {
 }
 
 fn run(invocation: &Invocation) -> u8 {
-    logging::install(&invocation.environment);
+    // Of a host that runs for months, what a person on duty would want to know is written as well.
+    let level = if matches!(invocation.request, Request::Serve(_)) { "info" } else { "warn" };
+    logging::install(&invocation.environment, level);
     let done = match &invocation.request {
         Request::ExtList { json } => ext::list(invocation, *json),
         Request::ExtGraph(format) => ext::graph(invocation, *format),
         Request::BuildCheck(file) => ext::check(invocation, file),
+        Request::Serve(order) => serve::run(invocation, order),
+        Request::ConfigExplain { key, json } => explain::run(invocation, key.as_deref(), *json),
+        Request::Trust(order) => trusting::run(invocation, order),
+        Request::Doctor { json } => doctor::run(invocation, *json),
+        Request::Completions { shell } => shell::completions(invocation, shell),
+        Request::Man => shell::man(invocation),
         Request::Command { name, argv } => command::run(invocation, name, argv),
         Request::Help => ext::help(invocation),
     };

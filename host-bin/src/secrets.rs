@@ -72,7 +72,7 @@ fn fill_one(
 }
 
 /// The name in `{ env = "NAME" }`.
-fn variable(value: &Value) -> Option<&str> {
+pub(crate) fn variable(value: &Value) -> Option<&str> {
     let map = value.as_object()?;
     if map.len() != 1 {
         return None;

@@ -12,6 +12,7 @@ use dispatch_sdk::contracts::prompt::{System, SystemParams};
 use dispatch_sdk::contracts::turn::{Run, RunParams};
 use dispatch_sdk::{CallStream, Fault, Host, Item};
 use serde_json::json;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -25,6 +26,8 @@ const BATCH_BYTES_MAX: usize = 256 * 1024;
 const LIVE_ATTEMPTS_MAX: u32 = 6;
 /// Before the second offer; doubled for each further one.
 const LIVE_WAIT_MS: u64 = 50;
+/// Most files that one notice names.
+const UNTRUSTED_NAMED_MAX: usize = 8;
 
 /// What a turn runs with.
 pub(crate) struct RunPlan {
@@ -115,7 +118,12 @@ async fn prepare(host: &Host, turn: &Turn, plan: RunPlan) -> Result<RunParams, F
         started_at: plan.conversation_made_at,
     };
     let system = match host.call(System, &asked).await {
-        Ok(reply) => reply.text,
+        Ok(reply) => {
+            if !reply.untrusted.is_empty() {
+                notice(host, turn, "untrusted", &untrusted(&reply.untrusted)).await?;
+            }
+            reply.text
+        }
         Err(fault) if fault.is(NO_SERVICE) => String::new(),
         Err(fault) => {
             tracing::warn!(
@@ -200,6 +208,22 @@ async fn show(host: &Host, turn: &Turn, events: Vec<EventBody>) -> Result<(), Fa
         }
     }
     host.call(Live, &params).await.map(drop)
+}
+
+/// Which instruction files were left out, and what a person can do about it.
+fn untrusted(paths: &[String]) -> String {
+    let named: Vec<String> = paths.iter().take(UNTRUSTED_NAMED_MAX).map(|path| format!("`{path}`")).collect();
+    let more = match paths.len().saturating_sub(UNTRUSTED_NAMED_MAX) {
+        0 => String::new(),
+        n_more => format!(" and {n_more} more"),
+    };
+    // The first is the outermost: what trusts it trusts those below it.
+    let dir = Path::new(&paths[0]).parent().unwrap_or(Path::new(".")).display();
+    format!(
+        "instructions were not read, because nobody trusts where they lie: {}{more}; look at them, then \
+         `dispatch trust {dir}`",
+        named.join(", ")
+    )
 }
 
 async fn notice(host: &Host, turn: &Turn, code: &str, message: &str) -> Result<(), Fault> {

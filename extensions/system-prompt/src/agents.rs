@@ -1,10 +1,11 @@
 //! The `AGENTS.md` files of a project, from its git root down to the working directory.
 //!
-//! It must not know the prompt around them. A file that is missing is fine; one that cannot be read is skipped.
+//! It must not know the prompt around them, nor read a byte of a file in a directory that nobody trusts. A file that is missing is fine; one that cannot be read is skipped.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch_sdk::contracts::exec::{FileKind, Read, ReadParams, Stat, StatParams};
+use dispatch_sdk::contracts::kernel::{Trusted, TrustedParams};
 use dispatch_sdk::fault::{NO_SERVICE, NOT_FOUND};
 use dispatch_sdk::{Fault, Host};
 use std::path::Path;
@@ -15,14 +16,29 @@ pub(crate) const AGENTS_BYTES_MAX: usize = 64 * 1024;
 const DEPTH_MAX: usize = 64;
 const NAME: &str = "AGENTS.md";
 
-/// The files' text, each under its path, root first; empty when there is none.
+/// What the files say, and which of them were not asked.
+#[derive(Debug, Default)]
+pub(crate) struct Agents {
+    /// The files' text, each under its path, root first; empty when there is none.
+    pub(crate) text: String,
+    /// Paths of files that nobody trusts, root first.
+    pub(crate) untrusted: Vec<String>,
+}
+
+/// Reads the files that a person trusts.
 ///
 /// Errors: those of the router; what the file system answers is no error.
-pub(crate) async fn read(host: &Host, cwd: &str) -> Result<String, Fault> {
-    let mut text = String::new();
+pub(crate) async fn read(host: &Host, cwd: &str) -> Result<Agents, Fault> {
+    let Agents { mut text, mut untrusted } = Agents::default();
     let mut bytes_left = AGENTS_BYTES_MAX;
     for dir in directories(host, cwd).await? {
         let path = Path::new(dir).join(NAME).to_string_lossy().into_owned();
+        if !trusted(host, dir).await? {
+            if is_there(host, cwd, &path).await? {
+                untrusted.push(path);
+            }
+            continue;
+        }
         let Some((found, cut)) = file(host, cwd, &path, bytes_left).await? else { continue };
         bytes_left -= found.len();
         let found = found.trim();
@@ -37,7 +53,21 @@ pub(crate) async fn read(host: &Host, cwd: &str) -> Result<String, Fault> {
             break;
         }
     }
-    Ok(text)
+    Ok(Agents { text, untrusted })
+}
+
+/// Whether what lies in `dir` may instruct. A host that cannot tell is trouble and no yes.
+async fn trusted(host: &Host, dir: &str) -> Result<bool, Fault> {
+    host.call(Trusted, &TrustedParams { dir: dir.to_owned() }).await.map(|reply| reply.trusted)
+}
+
+/// Whether there is anything that would have been read; its content is nobody's business.
+async fn is_there(host: &Host, cwd: &str, path: &str) -> Result<bool, Fault> {
+    match host.call(Stat, &StatParams { path: path.to_owned(), cwd: cwd.to_owned() }).await {
+        Ok(_) => Ok(true),
+        Err(fault) if is_of_the_file_system(&fault) => Ok(false),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// From the git root, or from `cwd` itself outside a repository, down to `cwd`.

@@ -1,12 +1,14 @@
 //! Writes the system prompt: a template with the working directory, the date and the project's `AGENTS.md` files.
+//! Instructions count only where a person trusts the directory they lie in.
 //!
-//! The same conversation, directory and files give the same bytes, so that prefix caches of providers hold. It must
+//! The same conversation, directory, files and trust give the same bytes, so that prefix caches of providers hold. It must
 //! not know models or tools.
 #![forbid(unsafe_code)]
 
 mod agents;
 mod template;
 
+use agents::Agents;
 use dispatch_sdk::contracts::prompt::{System, SystemParams, SystemReply};
 use dispatch_sdk::fault::INVALID;
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs};
@@ -44,9 +46,10 @@ impl SystemPrompt {
         let agents = if self.template.contains("{agents}") {
             agents::read(&call.host(), &params.cwd).await?
         } else {
-            String::new()
+            Agents::default()
         };
-        Ok(SystemReply { text: template::fill(&self.template, &params.cwd, &date, &agents) })
+        let text = template::fill(&self.template, &params.cwd, &date, &agents.text);
+        Ok(SystemReply { text, untrusted: agents.untrusted })
     }
 }
 

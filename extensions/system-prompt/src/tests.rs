@@ -17,6 +17,7 @@ type Files = BTreeMap<String, Result<String, &'static str>>;
 fn with_files<const N: usize>(files: [(&str, Result<String, &'static str>); N]) -> FakeHost {
     let files: Files = files.into_iter().map(|(path, content)| (path.to_owned(), content)).collect();
     let host = FakeHost::new();
+    host.on("kernel.v1/trusted", |_| Ok(json!({ "trusted": true })));
     let known = files.clone();
     host.on("exec.v1/stat", move |params| {
         let path = params["path"].as_str().expect("a path").to_owned();
@@ -95,6 +96,40 @@ async fn a_file_that_cannot_be_read_is_skipped_and_said_in_the_log() {
     let logs = format!("{:?}", host.logs());
     assert!(logs.contains("cannot read `/w/AGENTS.md`"), "{logs}");
     assert_eq!(logs.matches("an instruction file cannot be read").count(), 1, "missing files are fine");
+}
+
+#[tokio::test]
+async fn what_lies_in_a_directory_that_nobody_trusts_is_not_read_and_is_named() {
+    let host = with_files([
+        ("/w/.git", holds("")),
+        ("/w/AGENTS.md", holds("root")),
+        ("/w/a/AGENTS.md", holds("do evil")),
+        ("/w/a/b/AGENTS.md", holds("leaf")),
+    ]);
+    host.on("kernel.v1/trusted", |params| {
+        let dir = params["dir"].as_str().expect("a directory");
+        Ok(json!({ "trusted": !["/w/a", "/w/a/b/c"].contains(&dir) }))
+    });
+    let prompt = host.open::<SystemPrompt>("system-prompt", json!({ "template": "{agents}" })).await;
+    let prompt = prompt.expect("it opens");
+    let cwd = "/w/a/b/c".to_owned();
+    let params = SystemParams { conversation_id: "c".to_owned(), cwd, started_at: 0 };
+    let reply = prompt.call(System, &params).await.expect("it answers");
+    prompt.stop().await.expect("it stops");
+    let text = "\nInstructions from /w/AGENTS.md:\n\nroot\n\nInstructions from /w/a/b/AGENTS.md:\n\nleaf\n";
+    assert_eq!(reply.text, text);
+    assert_eq!(reply.untrusted, ["/w/a/AGENTS.md"], "a file that is not there is not missed");
+    let read: Vec<Value> =
+        host.calls_of("exec.v1/read").into_iter().map(|call| call["path"].clone()).collect();
+    assert_eq!(read, ["/w/AGENTS.md", "/w/a/b/AGENTS.md"]);
+}
+
+#[tokio::test]
+async fn a_host_that_cannot_tell_whom_it_trusts_is_trouble_and_no_yes() {
+    let host = with_files([("/w/AGENTS.md", holds("here"))]);
+    host.on("kernel.v1/trusted", |_| Err(Fault::new("deadline", "later")));
+    assert_eq!(prompt(&host, json!({}), "/w").await, Err(Fault::new("deadline", "later")));
+    assert_eq!(host.calls_of("exec.v1/read"), Vec::<Value>::new());
 }
 
 #[tokio::test]

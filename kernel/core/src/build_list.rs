@@ -19,6 +19,7 @@ use crate::nearest::nearest;
 use crate::problem::{Problem, Problems, shown};
 use crate::source::{Placed, Source};
 
+pub(crate) use config::to_json;
 pub use entry::{Entry, WORKERS_MAX};
 pub use include::{INCLUDE_DEPTH_MAX, INCLUDED_FILES_MAX};
 
@@ -96,17 +97,22 @@ impl Display for Decision {
 impl BuildList {
     /// Reads a build list and all that it includes, or tells all that is wrong with any of them.
     pub fn read(path: &Path) -> Result<Self, Problems> {
-        Self::merged(Source::read(path, BUILD_BYTES_MAX)?)
+        Self::merged(Source::read(path, BUILD_BYTES_MAX)?, &[])
     }
 
     /// Parses a build list that is already in memory; its includes are read from beside `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Problems> {
-        Self::merged(Source::from_bytes(path, text.as_bytes(), BUILD_BYTES_MAX)?)
+        Self::parse_among(path, text, &[])
     }
 
-    fn merged(source: Arc<Source>) -> Result<Self, Problems> {
+    /// The same; an include that names one of `carried`, path and text, is that one, and no file is looked at.
+    pub fn parse_among(path: &Path, text: &str, carried: &[(PathBuf, &str)]) -> Result<Self, Problems> {
+        Self::merged(Source::from_bytes(path, text.as_bytes(), BUILD_BYTES_MAX)?, carried)
+    }
+
+    fn merged(source: Arc<Source>, carried: &[(PathBuf, &str)]) -> Result<Self, Problems> {
         let path = source.path.clone();
-        let (list, mut problems) = include::load(source);
+        let (list, mut problems) = include::load(source, carried);
         if list.entries.len() > INSTANCES_MAX {
             let message =
                 format!("the build has {} instances, at most {INSTANCES_MAX} run", list.entries.len());

@@ -5,6 +5,7 @@
 mod build_list;
 mod catalog;
 mod clock;
+mod config_file;
 mod contract_kind;
 mod crash;
 mod discovery;
@@ -26,12 +27,14 @@ pub mod turn;
 pub use build_list::{BuildList, Decision, Entry, Policy};
 pub use catalog::{Catalog, KnownExtension};
 pub use clock::{Clock, SystemClock};
+pub use config_file::{CONFIG_BYTES_MAX, ConfigFile, ConfigValue, parse_value};
 pub use discovery::{Found, find_extensions};
 pub use graph::{GraphFormat, print_graph};
 pub use kernel::{
     Attached, AttachedCall, BootError, BootOptions, Frame, HostedService, Kernel, Trust, TrustNothing,
 };
 pub use manifest::{Capability, Contributes, ContributionKind, Limits, Manifest, Placement};
+pub use nearest::nearest;
 pub use plan::{Answer, Plan, PlannedInstance};
 pub use problem::{Excerpt, Problem, Problems};
 pub use resolve::resolve;

@@ -9,6 +9,7 @@ mod drive;
 mod endpoint;
 mod frames;
 mod host_api;
+mod log_record;
 mod meta;
 mod native;
 mod open_calls;

@@ -132,6 +132,12 @@ impl Place {
         &self.source.path
     }
 
+    /// The line it starts on, from 1.
+    pub fn line(&self) -> usize {
+        let start = self.source.text.floor_char_boundary(self.span.start);
+        self.source.text[..start].matches('\n').count() + 1
+    }
+
     /// Makes a problem that points here.
     pub fn problem(&self, message: impl Into<String>) -> Problem {
         let excerpt = Some(self.source.excerpt(&self.span));

@@ -190,6 +190,22 @@ async fn a_conversation_goes_on_with_what_it_had_last() {
 }
 
 #[tokio::test]
+async fn instructions_that_nobody_trusts_are_named_with_what_to_do() {
+    let world = World::new().await;
+    world.host.on("prompt.v1/system", |_| {
+        Ok(json!({ "text": "be brief", "untrusted": ["/w/AGENTS.md", "/w/a/AGENTS.md"] }))
+    });
+    world.start(json!({ "input": "hi" })).await.expect("it starts");
+    world.until_ended().await;
+    world.change(|state| {
+        let message = "instructions were not read, because nobody trusts where they lie: `/w/AGENTS.md`, \
+                       `/w/a/AGENTS.md`; look at them, then `dispatch trust /w`";
+        assert_eq!(state.log[2]["data"], json!({ "code": "untrusted", "message": message }));
+        assert_eq!(state.run_params[0]["system"], "be brief");
+    });
+}
+
+#[tokio::test]
 async fn a_turn_runs_without_its_system_prompt_and_says_so() {
     let world = World::new().await;
     world.host.on("prompt.v1/system", |_| Err(Fault::new("io", "cannot read `AGENTS.md`")));

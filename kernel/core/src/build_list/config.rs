@@ -17,7 +17,8 @@ pub(super) fn table_to_json(reader: &mut Reader, table: &DeTable<'_>) -> Map<Str
         .collect()
 }
 
-fn to_json(reader: &mut Reader, value: &Spanned<DeValue<'_>>) -> Option<Value> {
+/// Turns one value into JSON; what JSON cannot hold is refused by the reader.
+pub(crate) fn to_json(reader: &mut Reader, value: &Spanned<DeValue<'_>>) -> Option<Value> {
     let number = match value.get_ref() {
         DeValue::String(text) => return Some(Value::String(text.to_string())),
         DeValue::Boolean(flag) => return Some(Value::Bool(*flag)),

@@ -2,6 +2,7 @@
 //!
 //! It must not know the extension's manifest.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -10,10 +11,11 @@ use serde_json::{Map, Value};
 use toml::de::DeTable;
 
 use super::config::table_to_json;
+use crate::config_file;
 use crate::document::{Reader, Wrong};
 use crate::manifest::{Capability, Placement, id};
 use crate::problem::shown;
-use crate::source::Placed;
+use crate::source::{Place, Placed};
 
 /// The most worker threads of one instance.
 pub const WORKERS_MAX: u32 = 16;
@@ -42,6 +44,8 @@ pub struct Entry {
     pub workers: Option<u32>,
     /// Its configuration.
     pub config: Map<String, Value>,
+    /// Where each value of it is written, by the keys that lead there.
+    pub config_places: BTreeMap<Vec<String>, Place>,
 }
 
 impl Entry {
@@ -71,14 +75,17 @@ impl Entry {
         let required = reader.flag(table, "required");
         let grant = table.contains_key("grant").then(|| reader.texts(table, "grant", Capability::parse));
         let workers = reader.count(table, "workers", 1..=WORKERS_MAX).map(|placed| placed.value);
-        let config = reader.table(table, "config").map(|config| table_to_json(reader, config));
-        let config = config.unwrap_or_default();
-        Some(Self { id: id_read?, from, version, path, placement, required, grant, workers, config })
+        let written = reader.table(table, "config");
+        let config_places = written.map(|config| config_file::places(reader, config)).unwrap_or_default();
+        let config = written.map(|config| table_to_json(reader, config)).unwrap_or_default();
+        let id = id_read?;
+        Some(Self { id, from, version, path, placement, required, grant, workers, config, config_places })
     }
 
     /// Takes over every key that `later` speaks of; `config` key by key as well.
     pub(super) fn take_over(&mut self, later: Self) {
-        let Self { id, from, version, path, placement, required, grant, workers, config } = later;
+        let Self { id, from, version, path, placement, required, grant, workers, config, config_places } =
+            later;
         self.id = id;
         self.from = from.or(self.from.take());
         self.version = version.or(self.version.take());
@@ -87,6 +94,9 @@ impl Entry {
         self.required = required.or(self.required);
         self.grant = grant.or(self.grant.take());
         self.workers = workers.or(self.workers);
+        // A key of the table is taken over whole, and the places in it with it.
+        self.config_places.retain(|keys, _| !keys.first().is_some_and(|first| config.contains_key(first)));
+        self.config_places.extend(config_places);
         self.config.extend(config);
     }
 }

@@ -16,13 +16,16 @@ pub const INCLUDE_DEPTH_MAX: usize = 8;
 pub const INCLUDED_FILES_MAX: usize = 64;
 
 /// Reads `source` and all it includes; what could be read comes along with all that is wrong.
-pub(super) fn load(source: Arc<Source>) -> (BuildList, Vec<Problem>) {
-    let mut loader = Loader { chain: Vec::new(), files: 0, problems: Vec::new() };
+///
+/// An include that names one of `carried`, path and text, is that one.
+pub(super) fn load(source: Arc<Source>, carried: &[(PathBuf, &str)]) -> (BuildList, Vec<Problem>) {
+    let mut loader = Loader { carried, chain: Vec::new(), files: 0, problems: Vec::new() };
     let list = loader.load(&source);
     (list, loader.problems)
 }
 
-struct Loader {
+struct Loader<'a> {
+    carried: &'a [(PathBuf, &'a str)],
     /// The files that are being read, outermost first.
     chain: Vec<Link>,
     files: usize,
@@ -34,7 +37,7 @@ struct Link {
     real: PathBuf,
 }
 
-impl Loader {
+impl Loader<'_> {
     fn load(&mut self, source: &Arc<Source>) -> BuildList {
         let mut list = BuildList::empty(&source.path);
         let document = match document::parse(source) {
@@ -75,7 +78,12 @@ impl Loader {
             }
             return None;
         }
-        match Source::read(&path, BUILD_BYTES_MAX) {
+        let carried = self.carried.iter().find(|(known, _)| *known == path);
+        let source = match carried {
+            Some((_, text)) => Source::from_bytes(&path, text.as_bytes(), BUILD_BYTES_MAX),
+            None => Source::read(&path, BUILD_BYTES_MAX),
+        };
+        match source {
             Ok(source) => Some(source),
             Err(Problems(problems)) => {
                 self.problems.extend(problems.into_iter().map(|problem| blamed_on(include, problem)));

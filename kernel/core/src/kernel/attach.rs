@@ -85,11 +85,29 @@ impl Attached {
         name: &str,
         params: &V::Params,
     ) -> Result<AttachedCall<V>, Fault> {
-        let verb = format!("{}#{name}", V::NAME);
+        self.begin(&format!("{}#{name}", V::NAME), params)
+    }
+
+    /// Makes a root call of a many-valued verb and waits for its reply; frames are passed over.
+    pub async fn call_named<V: Verb>(
+        &self,
+        _verb: V,
+        name: &str,
+        params: &V::Params,
+    ) -> Result<V::Reply, Fault> {
+        self.begin::<V>(&format!("{}#{name}", V::NAME), params)?.reply().await
+    }
+
+    /// The same for a single-valued verb.
+    pub async fn call<V: Verb>(&self, _verb: V, params: &V::Params) -> Result<V::Reply, Fault> {
+        self.begin::<V>(V::NAME, params)?.reply().await
+    }
+
+    fn begin<V: Verb>(&self, verb: &str, params: &V::Params) -> Result<AttachedCall<V>, Fault> {
         let body = serde_json::to_vec(params)
             .map_err(|e| Fault::new(BROKEN, format!("cannot write the parameters of `{verb}`: {e}")))?;
         let stream =
-            self.router.native_stream(&self.endpoint, None, &verb, shared(body), NativeWishes::default())?;
+            self.router.native_stream(&self.endpoint, None, verb, shared(body), NativeWishes::default())?;
         Ok(AttachedCall { stream, verb: PhantomData })
     }
 }
@@ -100,6 +118,15 @@ impl<V: Verb> AttachedCall<V> {
         match self.stream.next().await? {
             StreamItem::Frame(bytes) => read::<V, _>(&bytes).map(Frame::Frame),
             StreamItem::End(bytes) => read::<V, _>(&bytes).map(Frame::End),
+        }
+    }
+
+    /// The reply, frames passed over.
+    async fn reply(mut self) -> Result<V::Reply, Fault> {
+        loop {
+            if let Frame::End(reply) = self.next().await? {
+                return Ok(reply);
+            }
         }
     }
 

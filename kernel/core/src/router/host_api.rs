@@ -2,6 +2,7 @@
 
 use super::call::CallState;
 use super::endpoint::{Endpoint, Peer};
+use super::log_record::Readable;
 use super::{Router, drive::RoutedCall};
 use crate::guard::HostFuture;
 use dispatch_abi::abi_stable::sabi_trait::TD_Opaque;
@@ -150,11 +151,11 @@ impl Host for HostHandle {
         let record = &record[..record.floor_char_boundary(LOG_BYTES_MAX)];
         let target = target.as_str();
         match level {
-            0 | 1 => tracing::error!(target: "extension", instance, source = target, record),
-            2 => tracing::warn!(target: "extension", instance, source = target, record),
-            3 => tracing::info!(target: "extension", instance, source = target, record),
-            4 => tracing::debug!(target: "extension", instance, source = target, record),
-            _ => tracing::trace!(target: "extension", instance, source = target, record),
+            0 | 1 => tracing::error!(target: "extension", instance, source = target, "{}", Readable(record)),
+            2 => tracing::warn!(target: "extension", instance, source = target, "{}", Readable(record)),
+            3 => tracing::info!(target: "extension", instance, source = target, "{}", Readable(record)),
+            4 => tracing::debug!(target: "extension", instance, source = target, "{}", Readable(record)),
+            _ => tracing::trace!(target: "extension", instance, source = target, "{}", Readable(record)),
         }
     }
 

@@ -109,7 +109,10 @@ pub(super) fn samples() -> Vec<Golden> {
                 cwd: CWD.to_owned(),
                 started_at: AT,
             }],
-            vec![SystemReply { text: "Be brief.".to_owned() }],
+            vec![
+                SystemReply { text: "Be brief.".to_owned(), untrusted: vec![] },
+                SystemReply { text: "Be brief.".to_owned(), untrusted: vec!["/srv/p/AGENTS.md".to_owned()] },
+            ],
             vec![],
         ),
     ]

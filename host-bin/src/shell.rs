@@ -1,0 +1,224 @@
+//! `dispatch completions` and `dispatch man`: the host's own commands, and those that the build's extensions bring.
+//!
+//! It must not know any of these: an extension tells its commands and their options when it is started.
+
+use crate::argv::Invocation;
+use crate::boot;
+use crate::commands::{HOST_OPTIONS, own_commands};
+use crate::compose::compose_to_run;
+use crate::exit::{EXIT_CODES, Refusal};
+use crate::ext::out;
+use crate::policy::{self, Unsaid};
+use crate::terminal::clean;
+use clap::{Arg, ArgAction, Command};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, italic, roman};
+use dispatch_contracts::command::{CommandSpec, OptionSpec};
+use std::io::Write as _;
+
+/// Prints a completion script for `shell`.
+pub(crate) fn completions(invocation: &Invocation, shell: &str) -> Result<u8, Refusal> {
+    let shell: Shell =
+        shell.parse().map_err(|e| Refusal::usage(format!("there are no completions for `{shell}`: {e}")))?;
+    out(&script(whole(&specs(invocation)?), shell))
+}
+
+fn script(mut all: Command, shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut all, "dispatch", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// Prints the manual page, in roff.
+pub(crate) fn man(invocation: &Invocation) -> Result<u8, Refusal> {
+    let page = page(whole(&specs(invocation)?))
+        .map_err(|e| Refusal::failed(format!("cannot write the manual page: {e}")))?;
+    out(&String::from_utf8_lossy(&page))
+}
+
+/// What the build's extensions bring; nothing, with a note for a person, when the build does not hold.
+fn specs(invocation: &Invocation) -> Result<Vec<CommandSpec>, Refusal> {
+    match boot::block_on(booted(invocation)) {
+        Ok(specs) => Ok(specs),
+        Err(refusal) if refusal.code == crate::exit::USAGE => Err(refusal),
+        Err(refusal) => {
+            let note = format!(
+                "note: the commands of the build's extensions are left out, because it does not hold: {}",
+                refusal.message
+            );
+            // Nobody may be left to read it.
+            let _ = writeln!(std::io::stderr(), "{}", clean(&note));
+            Ok(Vec::new())
+        }
+    }
+}
+
+async fn booted(invocation: &Invocation) -> Result<Vec<CommandSpec>, Refusal> {
+    let composed = compose_to_run(invocation)?;
+    let policy = policy::of(composed.plan.policy, &invocation.options.allow, Unsaid::IsDenied)?;
+    let kernel = boot::boot(composed, policy).await?;
+    let specs = kernel.commands();
+    kernel.stop().await;
+    Ok(specs)
+}
+
+/// The host's commands and options, and `specs` beside them.
+fn whole(specs: &[CommandSpec]) -> Command {
+    let mut all = own_commands();
+    for (name, value, help) in HOST_OPTIONS {
+        all = all.arg(Arg::new(name).long(name).value_name(value).help(help).global(true));
+    }
+    for spec in specs {
+        // The host's own word never reaches an extension.
+        if is_plain(&spec.name) && all.find_subcommand(&spec.name).is_none() {
+            all = all.subcommand(command_of(spec));
+        }
+    }
+    all
+}
+
+fn command_of(spec: &CommandSpec) -> Command {
+    let mut command = Command::new(spec.name.clone()).about(one_line(&spec.summary));
+    for option in &spec.options {
+        let Some(arg) = arg_of(option) else { continue };
+        if command.get_arguments().all(|known| known.get_id() != arg.get_id()) {
+            command = command.arg(arg);
+        }
+    }
+    command
+}
+
+/// None for what no command line could hold, and for what the host takes out of it.
+fn arg_of(option: &OptionSpec) -> Option<Arg> {
+    let help = one_line(&option.summary);
+    let Some(long) = option.name.strip_prefix("--") else {
+        let name = option.name.to_lowercase();
+        // Apart from options of the same name.
+        let arg = Arg::new(format!("{name} ")).value_name(option.name.clone()).help(help);
+        return is_plain(&name).then_some(arg);
+    };
+    if !is_plain(long) || long == "help" || HOST_OPTIONS.iter().any(|(name, ..)| *name == long) {
+        return None;
+    }
+    let arg = Arg::new(long.to_owned()).long(long.to_owned()).help(help);
+    Some(match option.value.as_str() {
+        "" => arg.action(ArgAction::SetTrue),
+        value => arg.value_name(one_line(value)),
+    })
+}
+
+/// Whether a name is safe in every shell's script.
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(plain)
+}
+
+fn one_line(text: &str) -> String {
+    clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn page(mut all: Command) -> std::io::Result<Vec<u8>> {
+    all.build();
+    let man = Man::new(all.clone());
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    let mut roff = Roff::new();
+    roff.control("SH", ["OPTIONS"]);
+    roff.text([roman("Options of the host; they stand anywhere before --.")]);
+    for (name, value, help) in HOST_OPTIONS {
+        item(&mut roff, &format!("--{name}"), value, help);
+    }
+    roff.control("SH", ["COMMANDS"]);
+    describe(&mut roff, &all, "dispatch");
+    roff.control("SH", ["EXIT STATUS"]);
+    for (code, means) in EXIT_CODES {
+        item(&mut roff, &code.to_string(), "", means);
+    }
+    roff.to_writer(&mut page)?;
+    man.render_version_section(&mut page)?;
+    Ok(page)
+}
+
+/// Every command below `parent` that does something itself.
+fn describe(roff: &mut Roff, parent: &Command, path: &str) {
+    for command in parent.get_subcommands() {
+        let path = format!("{path} {}", command.get_name());
+        if command.has_subcommands() {
+            describe(roff, command, &path);
+            continue;
+        }
+        roff.control("SS", [path.as_str()]);
+        let about = command.get_long_about().or_else(|| command.get_about());
+        roff.text([roman(about.map(ToString::to_string).unwrap_or_default())]);
+        for arg in command.get_arguments().filter(|arg| !arg.is_global_set() && arg.get_id() != "help") {
+            let values = arg.get_value_names().unwrap_or_default().join(" ");
+            let takes_value = arg.get_action().takes_values();
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            match arg.get_long() {
+                Some(long) if takes_value => item(roff, &format!("--{long}"), &values, &help),
+                Some(long) => item(roff, &format!("--{long}"), "", &help),
+                None => {
+                    item(roff, "", if values.is_empty() { arg.get_id().as_str() } else { &values }, &help)
+                }
+            }
+        }
+    }
+}
+
+fn item(roff: &mut Roff, name: &str, value: &str, help: &str) {
+    roff.control("TP", []);
+    roff.text(match (name, value) {
+        (name, "") => vec![bold(name)],
+        ("", value) => vec![italic(value)],
+        (name, value) => vec![bold(name), roman(" "), italic(value)],
+    });
+    roff.text([roman(help)]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(name: &str, options: &[(&str, &str)]) -> CommandSpec {
+        let option = |(name, value): &(&str, &str)| OptionSpec {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+            summary: "Does 'it' `now` $(at once)\nand more".to_owned(),
+        };
+        let options = options.iter().map(option).collect();
+        CommandSpec { name: name.to_owned(), summary: "Runs it.".to_owned(), options }
+    }
+
+    #[test]
+    fn an_extensions_command_is_completed_with_its_options_beside_the_hosts() {
+        let all = whole(&[spec("go", &[("--fast", ""), ("--to", "PLACE"), ("WHAT", "")])]);
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = script(all.clone(), shell);
+            for word in ["go", "fast", "serve", "drain-ms", "ext-dir", "doctor"] {
+                assert!(script.contains(word), "{shell}: {word}");
+            }
+        }
+        let page = String::from_utf8(page(all).unwrap()).unwrap();
+        for part in
+            [".SS \"dispatch go\"", "PLACE", ".SS \"dispatch config explain\"", ".SH \"EXIT STATUS\"", "78"]
+        {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+    }
+
+    #[test]
+    fn what_an_extension_calls_its_options_cannot_break_a_script_or_take_the_hosts_words() {
+        let wrong =
+            [("--set", "X"), ("--a b", ""), ("--", ""), ("--$(x)", ""), ("--x", ""), ("--x", ""), ("x", "")];
+        let all = whole(&[spec("go", &wrong), spec("serve", &[("--mine", "")]), spec("a;b", &[])]);
+        let go: Vec<&str> =
+            all.find_subcommand("go").unwrap().get_arguments().map(|a| a.get_id().as_str()).collect();
+        assert_eq!(go, ["x", "x "]);
+        let script = script(all, Shell::Bash);
+        assert!(!script.contains("mine") && !script.contains("a;b"), "{script}");
+    }
+}

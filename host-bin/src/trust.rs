@@ -1,0 +1,176 @@
+//! Which directories a person trusts: `<data>/trusted.json`, read again whenever it has changed.
+//!
+//! A directory is trusted if it, with every link resolved, is listed or lies below one that is. What a directory says of
+//! itself counts for nothing: no `.git` file, no link, no name lends it another one's trust.
+
+use dispatch_contracts::kernel::Dirs;
+use dispatch_kernel::Trust;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Most bytes of the file.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Most directories in it.
+pub(crate) const DIRS_MAX: usize = 4096;
+/// Longest wait for another process that changes it, and how often it is looked at.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+const LOCK_LOOK: Duration = Duration::from_millis(10);
+
+/// The file, and what it said when it was last looked at.
+pub(crate) struct TrustFile {
+    path: PathBuf,
+    /// The host's own configuration: whoever writes there is the person whose trust it is.
+    own: PathBuf,
+    seen: Mutex<Option<Seen>>,
+}
+
+struct Seen {
+    stamp: Stamp,
+    dirs: BTreeSet<PathBuf>,
+}
+
+/// Which file it was: device, inode, size, and both times in nanoseconds.
+type Stamp = (u64, u64, u64, i64, i64, i64, i64);
+
+impl TrustFile {
+    pub(crate) fn of(dirs: &Dirs) -> Self {
+        Self {
+            path: Path::new(&dirs.data).join("trusted.json"),
+            own: PathBuf::from(&dirs.config),
+            seen: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Every trusted directory, sorted.
+    ///
+    /// Errors: the file cannot be believed; then nothing is trusted.
+    pub(crate) fn dirs(&self) -> Result<BTreeSet<PathBuf>, String> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let cannot = |what: String| format!("cannot use {}: {what}", self.path.display());
+        let meta = match fs::metadata(&self.path) {
+            Ok(meta) => meta,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            Err(e) => return Err(cannot(e.to_string())),
+        };
+        let stamp = stamp(&meta);
+        if let Some(seen) = seen.as_ref().filter(|seen| seen.stamp == stamp) {
+            return Ok(seen.dirs.clone());
+        }
+        let dirs = read(&self.path).map_err(cannot)?;
+        *seen = Some(Seen { stamp, dirs: dirs.clone() });
+        Ok(dirs)
+    }
+
+    /// Adds and removes, under a lock, and answers what is trusted from now on.
+    pub(crate) fn change(
+        &self,
+        change: impl FnOnce(&mut BTreeSet<PathBuf>),
+    ) -> Result<BTreeSet<PathBuf>, String> {
+        let cannot = |e: io::Error| format!("cannot change {}: {e}", self.path.display());
+        let _lock = lock(&self.path.with_extension("lock")).map_err(cannot)?;
+        let mut dirs = self.dirs()?;
+        change(&mut dirs);
+        if dirs.len() > DIRS_MAX {
+            return Err(format!(
+                "{} would list {} directories, at most {DIRS_MAX} are; revoke some",
+                self.path.display(),
+                dirs.len()
+            ));
+        }
+        write(&self.path, &dirs).map_err(cannot)?;
+        Ok(dirs)
+    }
+
+    /// The listed directory that makes `dir`, which holds no link, trusted.
+    fn listed_above(&self, dir: &Path) -> Option<PathBuf> {
+        let dirs = self.dirs().unwrap_or_else(|reason| {
+            tracing::warn!(reason, "no project is trusted");
+            BTreeSet::new()
+        });
+        dir.ancestors().find(|above| dirs.contains(*above)).map(Path::to_owned)
+    }
+}
+
+impl Trust for TrustFile {
+    fn trusts(&self, dir: &Path) -> bool {
+        let Ok(dir) = fs::canonicalize(dir) else { return false };
+        let is_own = fs::canonicalize(&self.own).is_ok_and(|own| dir == own);
+        dir.is_dir() && (is_own || self.listed_above(&dir).is_some())
+    }
+}
+
+fn stamp(meta: &fs::Metadata) -> Stamp {
+    (meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec())
+}
+
+fn read(path: &Path) -> Result<BTreeSet<PathBuf>, String> {
+    let file = File::open(path).map_err(|e| e.to_string())?;
+    let meta = file.metadata().map_err(|e| e.to_string())?;
+    if !meta.is_file() || meta.uid() != rustix::process::geteuid().as_raw() || meta.mode() & 0o022 != 0 {
+        return Err(
+            "it must be a file of this user that nobody else may write; `chmod 600` it after looking \
+                    at what it lists"
+                .to_owned(),
+        );
+    }
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("it is longer than {FILE_BYTES_MAX} bytes"));
+    }
+    let damaged = "it is damaged; move it away and trust again what you trust";
+    let document: Value = serde_json::from_slice(&bytes).map_err(|e| format!("{damaged} ({e})"))?;
+    let listed = document.get("directories").and_then(Value::as_array).ok_or(damaged)?;
+    let dirs: Option<BTreeSet<PathBuf>> = listed.iter().map(|dir| dir.as_str().map(PathBuf::from)).collect();
+    let dirs = dirs.ok_or(damaged)?;
+    if dirs.len() > DIRS_MAX || !dirs.iter().all(|dir| dir.is_absolute()) {
+        return Err(damaged.to_owned());
+    }
+    Ok(dirs)
+}
+
+/// Whole or not at all: a new file under the old name.
+fn write(path: &Path, dirs: &BTreeSet<PathBuf>) -> io::Result<()> {
+    let listed: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
+    let text = format!("{:#}\n", json!({ "directories": listed }));
+    let temp = path.with_extension("json.new");
+    // What a process that died left behind is in nobody's way: the lock is ours.
+    let _ = fs::remove_file(&temp);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temp)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temp, path)
+}
+
+/// Two that change the file at once wait for each other; the lock goes with the process.
+fn lock(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(path)?;
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_WAIT => std::thread::sleep(LOCK_LOOK),
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::other(format!(
+                    "another process has held {} for {} s",
+                    path.display(),
+                    LOCK_WAIT.as_secs()
+                )));
+            }
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
