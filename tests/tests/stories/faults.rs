@@ -7,7 +7,12 @@ use dispatch_testkit::fake_llm::{Action, HttpError, RetryAfter, Rule, Script};
 fn too_many_requests_end_the_turn_failed_with_class_and_wait() {
     let error = HttpError { status: 429, retry_after: Some(RetryAfter::Seconds(7)), ..HttpError::default() };
     let host = Host::new(Script::rules(vec![Rule::always(vec![Action::HttpError(error)])]));
-    let (ran, events) = host.events(&["hi"]);
+    let list = format!(
+        "include = [\"{}/manifests/default.toml\"]\nexclude = [\"retry-backoff\"]\n",
+        house::workspace_dir().display()
+    );
+    let build = host.write("build.toml", &list);
+    let (ran, events) = host.events(&["--build", build.to_str().expect("UTF-8"), "hi"]);
     assert_eq!(ran.code, Some(75), "{}", ran.stderr);
     let error = only(&events, "error");
     assert_eq!((&error["class"], &error["retry_after_ms"]), (&"rate_limited".into(), &7000.into()));
