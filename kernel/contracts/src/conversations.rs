@@ -23,7 +23,7 @@ pub const EVENTS_LIMIT_MAX: usize = 1000;
 pub const LIST_LIMIT_MAX: usize = 200;
 
 /// What an id looks like, as JSON Schema reads it.
-const ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
+pub(crate) const ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
 /// What a title looks like: something visible, and no control characters.
 const TITLE_PATTERN: &str =
     r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";

@@ -3,6 +3,7 @@
 //!
 //! Codes: `turn_in_flight`, `not_found`, `invalid`, `no_provider` (detail: why each provider is not ready), `stale`.
 
+use crate::conversations::ID_PATTERN;
 use crate::event::{DeniedBy, Event, TurnEnded, TurnError};
 use crate::filter::Point;
 use crate::message::ToolStatus;
@@ -43,17 +44,22 @@ impl Verb for Start {
 pub struct StartParams {
     /// An existing conversation; absent = a new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = ID_PATTERN))]
     pub conversation_id: Option<String>,
     /// What the user says, not blank.
+    #[schemars(length(max = INPUT_BYTES_MAX), regex(pattern = r"\S"))]
     pub input: String,
     /// Provider; absent = the conversation's last, else the only one that is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub provider: Option<String>,
     /// Model; absent = the conversation's last with the same provider, else the provider's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub model: Option<String>,
     /// Absolute working directory; absent = the conversation's last, else the host's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096), regex(pattern = "^/"))]
     pub cwd: Option<String>,
 }
 
@@ -87,9 +93,11 @@ impl Verb for Stop {
 #[serde(deny_unknown_fields)]
 pub struct StopParams {
     /// The conversation.
+    #[schemars(regex(pattern = ID_PATTERN))]
     pub conversation_id: String,
     /// Only if this is the open turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
     pub turn_id: Option<String>,
 }
 
@@ -117,12 +125,14 @@ impl Verb for Watch {
 #[serde(deny_unknown_fields)]
 pub struct WatchParams {
     /// The conversation.
+    #[schemars(regex(pattern = ID_PATTERN))]
     pub conversation_id: String,
     /// Cursor; 0 = from the beginning.
     #[serde(default)]
     pub after: u64,
     /// End after this turn's `turn_ended`; absent = go on for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
     pub until_turn: Option<String>,
 }
 
@@ -191,9 +201,11 @@ impl Verb for Explain {
 #[serde(deny_unknown_fields)]
 pub struct ExplainParams {
     /// The conversation.
+    #[schemars(regex(pattern = ID_PATTERN))]
     pub conversation_id: String,
     /// The turn; absent = the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
     pub turn_id: Option<String>,
 }
 

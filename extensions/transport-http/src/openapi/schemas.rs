@@ -7,6 +7,11 @@ use serde_json::{Map, Value};
 /// Keys that say something about a schema as a document of its own.
 const OF_A_DOCUMENT: &[&str] = &["$schema", "$id"];
 
+/// Keys whose value is JSON and no schema.
+const OF_VALUES: &[&str] = &["const", "default", "enum", "example", "examples"];
+/// Keys whose value holds a schema under each name.
+const OF_NAMES: &[&str] = &["$defs", "definitions", "dependentSchemas", "patternProperties", "properties"];
+
 /// The schemas of the document.
 #[derive(Default)]
 pub(super) struct Schemas {
@@ -65,12 +70,39 @@ pub(super) fn point_through(schema: &mut Value, place: &str) {
                             *at = format!("{place}{rest}");
                         }
                     }
-                    _ if ["const", "default", "enum", "example", "examples"].contains(&key.as_str()) => {}
+                    // What stands here is named by the schema's author: `examples` may be a field like any other.
+                    Value::Object(named) if OF_NAMES.contains(&key.as_str()) => {
+                        named.values_mut().for_each(|schema| point_through(schema, place));
+                    }
+                    _ if OF_VALUES.contains(&key.as_str()) => {}
                     value => point_through(value, place),
                 }
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| point_through(item, place)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_field_named_like_a_keyword_is_a_field_and_a_keyword_holds_no_references() {
+        let mut schema = json!({
+            "properties": { "examples": { "$ref": "#/$defs/Example" }, "default": { "$ref": "#" } },
+            "examples": [{ "$ref": "#/kept" }],
+        });
+        point_through(&mut schema, "#/components/schemas/a");
+        let expected = json!({
+            "properties": {
+                "examples": { "$ref": "#/components/schemas/a/$defs/Example" },
+                "default": { "$ref": "#/components/schemas/a" },
+            },
+            "examples": [{ "$ref": "#/kept" }],
+        });
+        assert_eq!(schema, expected);
     }
 }
