@@ -198,6 +198,10 @@ fn trust(m: &ArgMatches) -> Result<TrustOrder, Refusal> {
     if m.get_flag("list") {
         return Ok(TrustOrder::List { json: m.get_flag("json") });
     }
+    // `requires` says it too, but is waived beside what `--list` conflicts with.
+    if m.get_flag("json") {
+        return Err(Refusal::usage("`--json` goes with `--list`"));
+    }
     if let Some(dir) = m.get_one::<String>("revoke") {
         return Ok(TrustOrder::Revoke(PathBuf::from(dir)));
     }
@@ -268,6 +272,29 @@ mod tests {
         let line = "serve --listen 127.0.0.1:0 --listen unix:/x --drain-ms 5 --json";
         assert_eq!(request(words(line)).unwrap(), order(&["127.0.0.1:0", "unix:/x"], 5, true));
         for wrong in ["serve --drain-ms soon", "serve --drain-ms 999999999999", "serve now"] {
+            assert_eq!(request(words(wrong)).unwrap_err().code, crate::exit::USAGE, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_the_host_says_of_itself_is_asked_for_in_these_words() {
+        let explain = |key: Option<&str>, json| Request::ConfigExplain { key: key.map(str::to_owned), json };
+        let completions = |shell: &str| Request::Completions { shell: shell.to_owned() };
+        for (line, expected) in [
+            ("config explain", explain(None, false)),
+            ("config explain a.b --json", explain(Some("a.b"), true)),
+            ("doctor", Request::Doctor { json: false }),
+            ("doctor --json", Request::Doctor { json: true }),
+            ("completions bash", completions("bash")),
+            ("completions zsh", completions("zsh")),
+            ("completions fish", completions("fish")),
+            ("man", Request::Man),
+        ] {
+            assert_eq!(request(words(line)).unwrap(), expected, "{line}");
+        }
+        for wrong in
+            ["config", "config explain a b", "doctor now", "completions", "completions tcsh", "man page"]
+        {
             assert_eq!(request(words(wrong)).unwrap_err().code, crate::exit::USAGE, "{wrong}");
         }
     }

@@ -11,7 +11,6 @@ pub(crate) fn own_commands() -> Command {
         .version(dispatch_kernel::KERNEL_VERSION)
         .about("An agent host: a small kernel, and extensions loaded at run time.")
         .disable_help_subcommand(true)
-        .disable_help_flag(true)
         .subcommand_required(true)
         .allow_external_subcommands(true)
         .subcommand(serve())
@@ -51,6 +50,33 @@ pub(crate) const HOST_OPTIONS: [(&str, &str, &str); 4] = [
     ("set", "INSTANCE.KEY=VALUE", "Configure an instance; may be repeated"),
     ("allow", "write,exec", "Let tools of these effects run without asking"),
 ];
+
+/// Variables that the host reads; the help and the man page show them.
+pub(crate) const VARIABLES: [(&str, &str); 5] = [
+    ("DISPATCH_HOME", "Keep everything in this directory's config, data, state, cache and run"),
+    ("DISPATCH_SET__INSTANCE__KEY", "Configure an instance; --set comes after it"),
+    ("DISPATCH_LOG", "What is logged: error, warn, info, debug, trace, or by target"),
+    (
+        "XDG_CONFIG_HOME, …",
+        "Where things lie without DISPATCH_HOME; a service manager's STATE_DIRECTORY, … first",
+    ),
+    ("NOTIFY_SOCKET, WATCHDOG_USEC", "`serve`: whom to tell how it goes, and how often"),
+];
+
+/// Every command that does something itself, with its path: `config explain`.
+pub(crate) fn leaves(parent: &Command) -> Vec<(String, &Command)> {
+    let mut leaves = Vec::new();
+    for command in parent.get_subcommands() {
+        let name = command.get_name().to_owned();
+        if command.has_subcommands() {
+            let below = self::leaves(command).into_iter();
+            leaves.extend(below.map(|(path, leaf)| (format!("{name} {path}"), leaf)));
+        } else if name != "help" {
+            leaves.push((name, command));
+        }
+    }
+    leaves
+}
 
 fn serve() -> Command {
     Command::new("serve")

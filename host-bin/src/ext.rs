@@ -1,7 +1,7 @@
 //! `ext list`, `ext graph`, `build check`, `--help`: what can be said of a build without running a byte of it.
 
 use crate::argv::Invocation;
-use crate::commands::{HOST_OPTIONS, own_commands};
+use crate::commands::{HOST_OPTIONS, VARIABLES, leaves, own_commands};
 use crate::compose::{Composed, compose};
 use crate::exit::{EXIT_CODES, OK, Refusal};
 use crate::terminal::clean;
@@ -80,17 +80,24 @@ fn order(composed: &Composed) -> String {
 
 /// The host's own help, and the commands that the build's extensions bring.
 pub(crate) fn help(invocation: &Invocation) -> Result<u8, Refusal> {
-    let mut text = own_commands().render_help().to_string();
+    let own = own_commands();
+    let about = |command: &clap::Command| command.get_about().map(ToString::to_string).unwrap_or_default();
+    let mut text = format!("{}\n\nUsage: dispatch [HOST OPTIONS] COMMAND …\n", about(&own));
+    text.push_str("\nCommands of the host (`dispatch COMMAND --help` says more):\n");
+    for (path, command) in leaves(&own) {
+        text.push_str(&format!("  {path:<14} {}\n", about(command)));
+    }
+    text.push_str(&format!("  {:<14} Prints this; `--version` the version\n", "--help"));
     text.push_str("\nHost options, anywhere before `--`:\n");
     for (name, value, help) in HOST_OPTIONS {
-        text.push_str(&format!("  {:<29} {help}\n", format!("--{name} {value}")));
+        text.push_str(&format!("  {:<25} {help}\n", format!("--{name} {value}")));
     }
     match compose(invocation, None) {
         Ok(composed) => {
             text.push_str("\nCommands of this build's extensions (`dispatch COMMAND --help` says more):\n");
             for instance in &composed.plan.instances {
                 for command in &instance.contributes.commands {
-                    text.push_str(&format!("  {:<12} from {}\n", command, instance.id));
+                    text.push_str(&format!("  {:<14} from {}\n", command, instance.id));
                 }
             }
         }
@@ -98,6 +105,10 @@ pub(crate) fn help(invocation: &Invocation) -> Result<u8, Refusal> {
             "\nThe build does not hold, so its commands are unknown:\n{}\n",
             refusal.message
         )),
+    }
+    text.push_str("\nEnvironment:\n");
+    for (name, help) in VARIABLES {
+        text.push_str(&format!("  {name:<28} {help}\n"));
     }
     text.push_str("\nExit codes:\n");
     for (code, means) in EXIT_CODES {

@@ -4,7 +4,7 @@
 
 use crate::argv::Invocation;
 use crate::boot;
-use crate::commands::{HOST_OPTIONS, own_commands};
+use crate::commands::{HOST_OPTIONS, VARIABLES, leaves, own_commands};
 use crate::compose::compose_to_run;
 use crate::exit::{EXIT_CODES, Refusal};
 use crate::ext::out;
@@ -133,7 +133,13 @@ fn page(mut all: Command) -> std::io::Result<Vec<u8>> {
         item(&mut roff, &format!("--{name}"), value, help);
     }
     roff.control("SH", ["COMMANDS"]);
-    describe(&mut roff, &all, "dispatch");
+    for (path, command) in leaves(&all) {
+        describe(&mut roff, &path, command);
+    }
+    roff.control("SH", ["ENVIRONMENT"]);
+    for (name, help) in VARIABLES {
+        item(&mut roff, name, "", help);
+    }
     roff.control("SH", ["EXIT STATUS"]);
     for (code, means) in EXIT_CODES {
         item(&mut roff, &code.to_string(), "", means);
@@ -143,29 +149,21 @@ fn page(mut all: Command) -> std::io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// Every command below `parent` that does something itself.
-fn describe(roff: &mut Roff, parent: &Command, path: &str) {
-    for command in parent.get_subcommands() {
-        let path = format!("{path} {}", command.get_name());
-        if command.has_subcommands() {
-            describe(roff, command, &path);
-            continue;
-        }
-        roff.control("SS", [path.as_str()]);
-        let about = command.get_long_about().or_else(|| command.get_about());
-        roff.text([roman(about.map(ToString::to_string).unwrap_or_default())]);
-        for arg in command.get_arguments().filter(|arg| !arg.is_global_set() && arg.get_id() != "help") {
-            let values = arg.get_value_names().unwrap_or_default().join(" ");
-            let takes_value = arg.get_action().takes_values();
-            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-            match arg.get_long() {
-                Some(long) if takes_value => item(roff, &format!("--{long}"), &values, &help),
-                Some(long) => item(roff, &format!("--{long}"), "", &help),
-                None => {
-                    item(roff, "", if values.is_empty() { arg.get_id().as_str() } else { &values }, &help)
-                }
-            }
-        }
+fn describe(roff: &mut Roff, path: &str, command: &Command) {
+    roff.control("SS", [format!("dispatch {path}").as_str()]);
+    let about = command.get_long_about().or_else(|| command.get_about());
+    roff.text([roman(about.map(ToString::to_string).unwrap_or_default())]);
+    for arg in command.get_arguments().filter(|arg| !arg.is_global_set() && arg.get_id() != "help") {
+        let possible: Vec<String> =
+            arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+        let value = match arg.get_value_names() {
+            _ if !arg.get_action().takes_values() => String::new(),
+            _ if !possible.is_empty() => possible.join("|"),
+            Some(names) => names.join(" "),
+            None => arg.get_id().to_string(),
+        };
+        let name = arg.get_long().map(|long| format!("--{long}")).unwrap_or_default();
+        item(roff, &name, &value, &arg.get_help().map(ToString::to_string).unwrap_or_default());
     }
 }
 

@@ -146,7 +146,8 @@ fn trusted(trust: &TrustFile) -> CheckResult {
     match trust.dirs() {
         Ok(dirs) => {
             let gone = dirs.iter().filter(|dir| !dir.is_dir()).count();
-            let summary = format!("{} directories are trusted, {gone} of them gone", dirs.len());
+            let (n_dirs, path) = (dirs.len(), trust.path().display());
+            let summary = format!("{n_dirs} directories are trusted, {gone} of them gone ({path})");
             check("trust", Fine, summary, "")
         }
         Err(reason) => check("trust", Fail, format!("{reason}; until then nothing is trusted"), ""),

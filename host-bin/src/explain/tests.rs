@@ -133,7 +133,7 @@ fn a_key_chooses_what_it_begins_and_a_wrong_one_is_refused_with_the_nearest() {
     assert_eq!(of("toy").len(), 3);
     let wrong =
         |key| chosen(&place.plan, explain(&place.plan, &place.layers), Some(key)).unwrap_err().message;
-    assert_eq!(wrong("tyo.other"), "the build has no instance `tyo`; did you mean `toy`?");
+    assert_eq!(wrong("toyy.other"), "the build has no instance `toyy`; did you mean `toy`?");
     assert_eq!(wrong("toy.othr"), "nothing sets `toy.othr`; did you mean `toy.other`?");
     assert!(wrong("toy.nothing-like-it").contains("`dispatch config explain toy`"));
 }

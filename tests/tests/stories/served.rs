@@ -4,7 +4,7 @@ use crate::host::Host;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 /// Longest that a test waits for a byte: far beyond what any answer takes.
@@ -150,6 +150,11 @@ impl Served {
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
         assert!(status.expect("kill is there").success());
+    }
+
+    /// What it writes to standard error, if the command piped it.
+    pub(crate) fn stderr(&mut self) -> ChildStderr {
+        self.child.stderr.take().expect("piped, and not taken yet")
     }
 
     /// Waits for its end.

@@ -3,8 +3,10 @@
 
 mod verbs;
 
+use dispatch_sdk::contracts::instance::{Check, CheckReply, CheckResult, CheckStatus};
 use dispatch_sdk::contracts::kernel::Contributions;
 use dispatch_sdk::contracts::tool::{Effect, ToolSpec};
+use dispatch_sdk::contracts::verb::Empty;
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Topic, Verbs};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,10 +22,13 @@ dispatch_sdk::export!(Callee);
 #[serde(default, deny_unknown_fields)]
 struct Asked {
     fail: String,
+    /// How it answers when it is to check itself.
+    check: String,
 }
 
 struct Callee {
     fail: String,
+    check: String,
     instance: String,
     /// Futures of `hang` that were dropped without having ended.
     dropped: Arc<AtomicU64>,
@@ -52,7 +57,7 @@ impl Drop for Bomb {
 
 impl Extension for Callee {
     fn open(_host: Host, config: Config) -> Result<Self, Fault> {
-        let Asked { fail } = config.parse()?;
+        let Asked { fail, check } = config.parse()?;
         match fail.as_str() {
             "open" => return Err(Fault::new("no_luck", "it was asked to fail in `open`")),
             "panic in open" => panic!("it was asked to panic in `open`"),
@@ -60,6 +65,7 @@ impl Extension for Callee {
         }
         Ok(Self {
             fail,
+            check,
             instance: config.instance().to_owned(),
             dropped: Arc::default(),
             emitted: AtomicU64::new(0),
@@ -80,6 +86,7 @@ impl Extension for Callee {
         verbs.on(Seen, Self::seen);
         verbs.on(Silent, Self::silent);
         verbs.on(Abort, Self::abort);
+        verbs.on(Check, Self::check);
     }
 
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
@@ -113,6 +120,18 @@ impl Callee {
             "actor": meta.actor,
             "conversation_id": meta.conversation_id,
         }))
+    }
+
+    async fn check(self: Arc<Self>, _call: Call, _params: Empty) -> Result<CheckReply, Fault> {
+        let status = match self.check.as_str() {
+            "fault" => return Err(Fault::new("no_luck", "it was asked to fail in `check`")),
+            "panic" => panic!("it was asked to panic in `check`"),
+            "hang" => std::future::pending().await,
+            "fail" => CheckStatus::Fail,
+            _ => CheckStatus::Ok,
+        };
+        let (summary, recovery) = ("what it was asked for".to_owned(), "ask for something else".to_owned());
+        Ok(CheckReply { checks: vec![CheckResult { name: "toy".to_owned(), status, summary, recovery }] })
     }
 
     async fn flood(self: Arc<Self>, call: Call, params: Value) -> Result<Value, Fault> {
