@@ -100,9 +100,10 @@ impl Connection {
             return Err(format!("`{method} {path}` was answered {}: {said}", head.status));
         }
         let raw = std::mem::take(&mut self.ahead);
-        let mut body =
-            Body { connection: self, chunked: head.chunked, left: 0, raw, over: false, text: Vec::new() };
+        let (chunked, text) = (head.chunked, Vec::new());
+        let mut body = Body { connection: self, chunked, left: 0, raw, over: false, unseen: false, text };
         body.unpack()?;
+        body.unseen = !body.text.is_empty();
         Ok(body)
     }
 
@@ -207,6 +208,8 @@ pub(crate) struct Body {
     left: usize,
     raw: Vec<u8>,
     over: bool,
+    /// Something came with the head, and nobody was told yet.
+    unseen: bool,
     /// What has come of it and was not taken yet.
     pub(crate) text: Vec<u8>,
 }
@@ -214,6 +217,9 @@ pub(crate) struct Body {
 impl Body {
     /// Waits for more text; false = the body is over.
     pub(crate) async fn more(&mut self) -> Result<bool, Trouble> {
+        if std::mem::take(&mut self.unseen) {
+            return Ok(true);
+        }
         let before = self.text.len();
         while self.text.len() == before && !self.over {
             let n = self.connection.stream.read(&mut self.connection.read).await.map_err(lost)?;
