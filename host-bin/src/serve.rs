@@ -27,7 +27,17 @@ use supervisor::Supervisor;
 
 /// Boots the build and serves until a signal.
 pub(crate) fn run(invocation: &Invocation, order: &ServeOrder) -> Result<u8, Refusal> {
+    allow_files();
     boot::block_on(boot_and_serve(invocation, order))
+}
+
+/// Every client is an open file: up to the hard limit, since the soft one is meant for programs that use `select`.
+fn allow_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(e) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(error = %e, "the limit of open files stays as it is");
+    }
 }
 
 async fn boot_and_serve(invocation: &Invocation, order: &ServeOrder) -> Result<u8, Refusal> {

@@ -4,6 +4,8 @@
 
 #[path = "stories/conversations.rs"]
 mod conversations;
+#[path = "stories/crowded.rs"]
+mod crowded;
 #[path = "stories/explain.rs"]
 mod explain;
 #[path = "stories/faults.rs"]

@@ -62,21 +62,22 @@ impl Served {
         Self { child, address, token: token.trim().to_owned() }
     }
 
-    /// One request with the token; answers the head and a reader of the body.
+    /// One request; answers the head and a reader of the body.
     fn send(
         &self,
+        credentials: Option<&str>,
         method: &str,
         path: &str,
         body: Option<&Value>,
-    ) -> (u16, Vec<(String, String)>, impl std::io::BufRead) {
+    ) -> (u16, Vec<(String, String)>, Box<dyn std::io::BufRead>) {
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         stream.set_read_timeout(Some(READ_TIMEOUT)).expect("a duration");
+        let authorization = credentials.map(|text| format!("authorization: {text}\r\n")).unwrap_or_default();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\nconnection: close\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\n{authorization}connection: close\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n",
             self.address,
-            self.token,
             body.len()
         );
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).expect("written");
@@ -100,8 +101,28 @@ impl Served {
         (status, headers, reader)
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// One request with the host's token.
     pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        let (status, headers, mut reader) = self.send(method, path, body);
+        self.ask_as(Some(&self.bearer()), method, path, body)
+    }
+
+    fn bearer(&self) -> String {
+        format!("Bearer {}", self.token)
+    }
+
+    /// One request with these credentials.
+    pub(crate) fn ask_as(
+        &self,
+        credentials: Option<&str>,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Answer {
+        let (status, headers, mut reader) = self.send(credentials, method, path, body);
         let mut text = String::new();
         reader.read_to_string(&mut text).expect("UTF-8");
         Answer { status, headers, text }
@@ -109,8 +130,16 @@ impl Served {
 
     /// The events of a conversation after a cursor, up to the first of type `last`; each with its SSE id.
     pub(crate) fn events(&self, conversation: &str, after: u64, last: &str) -> Vec<(u64, Value)> {
+        self.try_events(conversation, after, last).expect("there is a place for a reader")
+    }
+
+    /// The same, or nothing when there are as many readers as there may be.
+    pub(crate) fn try_events(&self, conversation: &str, after: u64, last: &str) -> Option<Vec<(u64, Value)>> {
         let path = format!("/v1/conversations/{conversation}/events?after={after}");
-        let (status, _, mut reader) = self.send("GET", &path, None);
+        let (status, _, mut reader) = self.send(Some(&self.bearer()), "GET", &path, None);
+        if status == 503 {
+            return None;
+        }
         assert_eq!(status, 200);
         let (mut events, mut id, mut line) = (Vec::new(), 0, String::new());
         for _ in 0..LINES_MAX {
@@ -123,7 +152,7 @@ impl Served {
                 let ends = event["type"] == last;
                 events.push((id, event));
                 if ends {
-                    return events;
+                    return Some(events);
                 }
             }
         }

@@ -111,3 +111,24 @@ async fn without_one_of_its_extensions_a_build_has_all_that_the_others_bring_and
     }
     assert!(taken_out.len() >= 6, "only {taken_out:?} of {optional:?} could be taken out");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_schemas_of_every_op_compile_and_its_examples_keep_them() {
+    let home = tempfile::tempdir().expect("a directory");
+    let inventory = inventory(home.path(), plan(home.path(), None).expect("it resolves")).await;
+    let ops: Vec<_> = inventory.instances.iter().flat_map(|instance| &instance.contributes.ops).collect();
+    assert!(ops.len() >= 10, "{}", ops.len());
+    for op in ops {
+        let compiled =
+            |schema| jsonschema::validator_for(schema).unwrap_or_else(|e| panic!("`{}`: {e}", op.id));
+        let input = compiled(&op.input_schema);
+        compiled(&op.output_schema);
+        assert_eq!(op.stream, !op.frame_schema.is_null(), "`{}`", op.id);
+        assert!(!op.examples.is_empty(), "`{}`", op.id);
+        for example in &op.examples {
+            input
+                .validate(&example.input)
+                .unwrap_or_else(|e| panic!("`{}`, {}: {e}", op.id, example.summary));
+        }
+    }
+}
