@@ -7,6 +7,7 @@ use crate::schema::{self, Found};
 use crate::settings::{Settings, Synchronous};
 use crate::trouble::{fault_of, is_busy};
 use dispatch_sdk::{Fault, fault};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -122,6 +123,8 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Fault> {
     let mut connection = opened.map_err(|error| fault_of(path, &error))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     let set = reset_busy_wait(&mut connection)
+        // Else each scan is planned anew when its bounds are bound.
+        .and_then(|()| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop))
         // A file may come from anywhere: its schema is data, not code.
         .and_then(|()| connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"));
     set.map_err(|error| fault_of(path, &error))?;
