@@ -9,6 +9,13 @@ use dispatch_kernel::{BuildList, Catalog, Manifest, resolve};
 use std::path::Path;
 use tempfile::TempDir;
 
+/// Whether a person trusts the project.
+enum Trusted {
+    Yes,
+    No,
+}
+use Trusted::{No, Yes};
+
 struct Place {
     _temp: TempDir,
     plan: Plan,
@@ -17,14 +24,20 @@ struct Place {
 }
 
 /// A build `toy` with `build` as its configuration, and every layer above it.
-fn place(build: &str, user: &str, project: Option<&str>, variables: &[(&str, &str)], set: &[&str]) -> Place {
+fn place(
+    build: &str,
+    user: &str,
+    project: (&str, Trusted),
+    variables: &[(&str, &str)],
+    set: &[&str],
+) -> Place {
     let temp = tempfile::tempdir().unwrap();
     std::fs::write(temp.path().join("config.toml"), user).unwrap();
     let file = temp.path().join("project.toml");
-    std::fs::write(&file, project.unwrap_or_default()).unwrap();
-    let project = match project {
-        Some(_) => Project::Trusted { dir: temp.path().to_owned(), file: Some(file) },
-        None => Project::Untrusted { dir: temp.path().to_owned(), file },
+    std::fs::write(&file, project.0).unwrap();
+    let project = match project.1 {
+        Yes => Project::Trusted { dir: temp.path().to_owned(), file: Some(file) },
+        No => Project::Untrusted { dir: temp.path().to_owned(), file },
     };
     let mut catalog = Catalog::new();
     let manifest = "id = \"toy\"\nversion = \"0.1.0\"\nsummary = \"A toy.\"\n";
@@ -55,7 +68,7 @@ fn every_layer_beats_those_before_it_and_is_shown_over_them() {
     let place = place(
         "{ a = 1 }",
         "[toy]\na = 2\n",
-        Some("[toy]\na = 3\n"),
+        ("[toy]\na = 3\n", Yes),
         &[("DISPATCH_SET__TOY__A", "4")],
         &["toy.a=5"],
     );
@@ -72,7 +85,7 @@ fn every_layer_beats_those_before_it_and_is_shown_over_them() {
 
 #[test]
 fn an_untrusted_project_is_no_layer() {
-    let place = place("{ a = 1 }", "", None, &[], &[]);
+    let place = place("{ a = 1 }", "", ("[toy]\na = 2\n", No), &[], &[]);
     assert_eq!(lines(&place, None), ["toy.a = 1", "    from build    build.toml:3"]);
 }
 
@@ -81,7 +94,7 @@ fn a_secret_is_its_variables_name_and_whether_it_is_set() {
     let place = place(
         "{ key = { env = \"OLD\" }, list = [{ env = \"KEY\" }] }",
         "[toy]\nkey = { env = \"KEY\" }\nother = { env = \"UNSET\" }\n",
-        None,
+        ("", No),
         &[("KEY", "s3cret"), ("OLD", "s3cret")],
         &[],
     );
@@ -107,7 +120,7 @@ fn a_table_and_a_value_in_its_place_override_each_other() {
     let place = place(
         "{ t = { x = 1, y = 2 }, u = 1 }",
         "[toy]\nt.x = 3\n",
-        None,
+        ("", No),
         &[],
         &["toy.t={ x = 4 }", "toy.u.v=5"],
     );
@@ -125,7 +138,7 @@ fn a_table_and_a_value_in_its_place_override_each_other() {
 
 #[test]
 fn a_key_chooses_what_it_begins_and_a_wrong_one_is_refused_with_the_nearest() {
-    let place = place("{ limits = { first = 1, second = 2 }, other = 3 }", "", None, &[], &[]);
+    let place = place("{ limits = { first = 1, second = 2 }, other = 3 }", "", ("", No), &[], &[]);
     let of =
         |key| lines(&place, Some(key)).into_iter().filter(|line| !line.starts_with(' ')).collect::<Vec<_>>();
     assert_eq!(of("toy.limits"), ["toy.limits.first = 1", "toy.limits.second = 2"]);
