@@ -6,7 +6,9 @@
 mod verbs;
 
 use dispatch_sdk::contracts::kernel::Contributions;
-use dispatch_sdk::contracts::provider::{Finish, ProviderSpec, Stream, StreamFrame, StreamParams, StreamReply};
+use dispatch_sdk::contracts::provider::{
+    Finish, ProviderSpec, Stream, StreamFrame, StreamParams, StreamReply,
+};
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Item, Verbs};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -111,7 +113,10 @@ impl Bench {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a frame is timed from one library to another: both read one clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a frame is timed from one library to another: both read one clock"
+)]
 fn now_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }

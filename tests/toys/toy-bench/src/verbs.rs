@@ -1,7 +1,7 @@
 //! The verbs of the toy: parameters, replies and frames are plain JSON.
 
-use dispatch_sdk::contracts::{Limits, NoFrame, Verb};
 use dispatch_sdk::Mode;
+use dispatch_sdk::contracts::{Limits, NoFrame, Verb};
 use serde_json::Value;
 
 pub(crate) struct EchoInline;
