@@ -14,6 +14,8 @@ mod host;
 mod policy;
 #[path = "stories/retries.rs"]
 mod retries;
+#[path = "stories/searching.rs"]
+mod searching;
 #[path = "stories/served.rs"]
 mod served;
 #[path = "stories/serving_turns.rs"]
