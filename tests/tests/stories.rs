@@ -10,6 +10,8 @@ mod explain;
 mod faults;
 #[path = "stories/host.rs"]
 mod host;
+#[path = "stories/orphans.rs"]
+mod orphans;
 #[path = "stories/policy.rs"]
 mod policy;
 #[path = "stories/retries.rs"]
