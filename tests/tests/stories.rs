@@ -14,10 +14,14 @@ mod faults;
 mod host;
 #[path = "stories/operating.rs"]
 mod operating;
+#[path = "stories/orphans.rs"]
+mod orphans;
 #[path = "stories/policy.rs"]
 mod policy;
 #[path = "stories/retries.rs"]
 mod retries;
+#[path = "stories/searching.rs"]
+mod searching;
 #[path = "stories/served.rs"]
 mod served;
 #[path = "stories/serving_turns.rs"]

@@ -1,7 +1,8 @@
 //! `stat`, `read` and `list`: blocking looks at the file system, bounded in bytes and entries.
 //!
-//! It must not know calls. No sandbox: absolute paths and `..` are allowed; only regular files are ever opened.
+//! It must not know calls, nor how far paths reach (`reach.rs`). Only regular files and directories are ever opened.
 
+use crate::reach::{LOOK, Outside, Reach};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch_sdk::Fault;
@@ -10,18 +11,19 @@ use dispatch_sdk::contracts::exec::{
     StatParams, StatReply,
 };
 use dispatch_sdk::fault::{DENIED, INVALID, IO, NOT_FOUND};
-use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC};
+use rustix::fs::{Dir, Mode, OFlags, PROC_SUPER_MAGIC};
 use std::collections::BinaryHeap;
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-pub(crate) fn stat(params: &StatParams) -> Result<StatReply, Fault> {
+pub(crate) fn stat(params: &StatParams, reach: &Reach) -> Result<StatReply, Fault> {
     let path = absolute(&params.cwd, &params.path)?;
-    let found = std::fs::metadata(&path).map_err(|e| failed("look at", &path, &e))?;
+    let found = look(&path, reach).map_err(|e| failed("look at", &path, &e))?;
     Ok(StatReply {
         kind: kind_of(&found),
         bytes: if found.is_file() { found.len() } else { 0 },
@@ -30,9 +32,9 @@ pub(crate) fn stat(params: &StatParams) -> Result<StatReply, Fault> {
     })
 }
 
-pub(crate) fn read(params: &ReadParams) -> Result<ReadReply, Fault> {
+pub(crate) fn read(params: &ReadParams, reach: &Reach) -> Result<ReadReply, Fault> {
     let path = absolute(&params.cwd, &params.path)?;
-    let file = open_regular(&path)?;
+    let file = open_regular(&path, |flags| reach.open(&path, flags, Mode::empty()))?;
     let bytes_max = match params.bytes_max {
         0 => READ_BYTES_MAX,
         asked => asked.min(READ_BYTES_MAX),
@@ -46,29 +48,41 @@ pub(crate) fn read(params: &ReadParams) -> Result<ReadReply, Fault> {
     Ok(ReadReply { data: STANDARD.encode(&data), file_bytes, eof })
 }
 
-pub(crate) fn list(params: &ListParams) -> Result<ListReply, Fault> {
+pub(crate) fn list(params: &ListParams, reach: &Reach) -> Result<ListReply, Fault> {
     let path = absolute(&params.cwd, &params.path)?;
     let entries_max = match params.entries_max {
         0 => LIST_ENTRIES_MAX,
         asked => asked.min(LIST_ENTRIES_MAX),
     };
-    let entries = std::fs::read_dir(&path).map_err(|e| failed("list", &path, &e))?;
+    let failed = |e: io::Error| failed("list", &path, &e);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let dir = reach.open(&path, flags, Mode::empty()).map_err(failed)?;
     // The first names in order, whatever order the directory has; a heap keeps a huge directory from costing memory.
     let mut first: BinaryHeap<Vec<u8>> = BinaryHeap::new();
     let mut truncated = false;
-    for entry in entries {
-        first.push(entry.map_err(|e| failed("list", &path, &e))?.file_name().into_vec());
+    for entry in Dir::new(dir).map_err(|e| failed(e.into()))? {
+        let name = entry.map_err(|e| failed(e.into()))?.file_name().to_bytes().to_vec();
+        if name == b"." || name == b".." {
+            continue;
+        }
+        first.push(name);
         if first.len() > entries_max {
             first.pop();
             truncated = true;
         }
     }
     let entry = |name: Vec<u8>| {
-        let kind = std::fs::metadata(path.join(OsString::from_vec(name.clone())));
+        // A link to outside is like one to nothing.
+        let kind = look(&path.join(OsString::from_vec(name.clone())), reach);
         let kind = kind.as_ref().map_or(FileKind::Other, kind_of);
         ListEntry { name: String::from_utf8_lossy(&name).into_owned(), kind }
     };
     Ok(ListReply { entries: first.into_sorted_vec().into_iter().map(entry).collect(), truncated })
+}
+
+/// What is there, links followed; nothing is opened.
+fn look(path: &Path, reach: &Reach) -> io::Result<Metadata> {
+    File::from(reach.open(path, LOOK, Mode::empty())?).metadata()
 }
 
 /// The absolute path of `path`, seen from `cwd`.
@@ -84,19 +98,20 @@ pub(crate) fn absolute(cwd: &str, path: &str) -> Result<PathBuf, Fault> {
 }
 
 /// Opens a regular file and nothing else: a FIFO would block for ever, and opening a device may already act on it.
-pub(crate) fn open_regular(path: &Path) -> Result<File, Fault> {
+/// `open` opens what is called `path`, twice.
+pub(crate) fn open_regular(path: &Path, open: impl Fn(OFlags) -> io::Result<OwnedFd>) -> Result<File, Fault> {
     let refuse = |found: &Metadata| {
         let found = if found.is_dir() { "a directory" } else { "a device, socket or pipe" };
         Err(Fault::new(INVALID, format!("cannot read `{}`: it is {found}, not a file", path.display())))
     };
-    let before = std::fs::metadata(path).map_err(|e| failed("read", path, &e))?;
+    let before = open(LOOK).and_then(|seen| File::from(seen).metadata());
+    let before = before.map_err(|e| failed("read", path, &e))?;
     if !before.is_file() {
         return refuse(&before);
     }
     // What stands there may have changed since; without blocking it can be looked at again.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| failed("read", path, &e.into()))?;
-    let file = File::from(file);
+    let file = File::from(open(flags).map_err(|e| failed("read", path, &e))?);
     let opened = file.metadata().map_err(|e| failed("read", path, &e))?;
     if !opened.is_file() {
         return refuse(&opened);
@@ -155,7 +170,9 @@ fn modified_at(found: &Metadata) -> u64 {
 
 pub(crate) fn failed(tried: &str, path: &Path, error: &io::Error) -> Fault {
     let path = String::from_utf8_lossy(path.as_os_str().as_bytes());
+    let outside = error.get_ref().and_then(|source| source.downcast_ref::<Outside>());
     let (code, found) = match error.kind() {
+        _ if outside.is_some() => (DENIED, error.to_string()),
         io::ErrorKind::NotFound => (NOT_FOUND, "there is nothing under that name".to_owned()),
         io::ErrorKind::PermissionDenied => (DENIED, "the file system does not allow it".to_owned()),
         io::ErrorKind::NotADirectory => (INVALID, "it, or a part of its path, is no directory".to_owned()),

@@ -3,25 +3,33 @@
 //! It must not know tools or conversations. It is no sandbox: what it starts may do what the host's user may do.
 #![forbid(unsafe_code)]
 
+mod artifact;
+mod checking;
 mod environment;
 mod files;
 mod output;
 mod program;
+mod reach;
 mod run;
 mod utf8;
 mod write;
 
+use crate::artifact::{Artifact, Bounds};
 use crate::program::Launch;
+use crate::reach::{LOOK, Reach, Roots};
+use crate::run::Terms;
 use dispatch_sdk::contracts::exec::{
-    List, ListParams, ListReply, Read, ReadParams, ReadReply, Spawn, SpawnParams, SpawnReply, Stat,
-    StatParams, StatReply, Write, WriteParams, WriteReply,
+    self, List, ListParams, ListReply, Read, ReadParams, ReadReply, RootsParams, RootsReply, Spawn,
+    SpawnParams, SpawnReply, Stat, StatParams, StatReply, Write, WriteParams, WriteReply,
 };
+use dispatch_sdk::contracts::instance;
 use dispatch_sdk::fault::{INVALID, IO, OVERLOADED};
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs};
+use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -43,6 +51,9 @@ struct ExecLocal {
     shim: Vec<String>,
     environment: BTreeMap<OsString, OsString>,
     children: Arc<Semaphore>,
+    /// Where output lies of which not all was emitted; absent = this host has no cache directory.
+    output_dir: Option<PathBuf>,
+    roots: Roots,
 }
 
 #[derive(Default, Deserialize)]
@@ -55,6 +66,9 @@ struct Settings {
     env_also: Vec<String>,
     /// Resource limits of each program by `setrlimit`: `as`, `core`, `cpu` (s), `fsize`, `nofile`, `nproc`.
     limits: BTreeMap<String, u64>,
+    /// What the file verbs reach: absolute paths of directories, and `{cwd}` for the working directory of the call.
+    /// Absent = the whole machine. A guard against mistakes: programs are not confined by it.
+    roots: Option<Vec<String>>,
 }
 
 impl Extension for ExecLocal {
@@ -64,6 +78,8 @@ impl Extension for ExecLocal {
             shim: shim(&config, &settings)?,
             environment: environment::scrubbed(&settings.env_also),
             children: Arc::new(Semaphore::new(CHILDREN_MAX)),
+            output_dir: output_dir(&config),
+            roots: Roots::parse(settings.roots, config.instance())?,
         })
     }
 
@@ -73,6 +89,8 @@ impl Extension for ExecLocal {
         verbs.on(Read, Self::read);
         verbs.on(List, Self::list);
         verbs.on(Write, Self::write);
+        verbs.on(exec::Roots, Self::roots);
+        verbs.on(instance::Check, Self::check);
     }
 }
 
@@ -88,25 +106,47 @@ impl ExecLocal {
             0 => OUTPUT_BYTES,
             asked => asked.min(OUTPUT_BYTES_MAX),
         };
-        let bytes_max = usize::try_from(bytes_max).expect("at most OUTPUT_BYTES_MAX");
-        run::run(&call, &launch, params.timeout_ms, bytes_max).await
+        let terms = Terms {
+            timeout_ms: params.timeout_ms,
+            output_bytes_max: usize::try_from(bytes_max).expect("at most OUTPUT_BYTES_MAX"),
+            file_over_bytes: params.output_file_over_bytes,
+        };
+        let artifact = match &self.output_dir {
+            Some(dir) => Artifact::new(dir.join(format!("{}.log", call.host().new_id())), Bounds::USUAL),
+            None => Artifact::nowhere(),
+        };
+        run::run(&call, &launch, &terms, artifact).await
     }
 
     async fn stat(self: Arc<Self>, _call: Call, params: StatParams) -> Result<StatReply, Fault> {
-        aside(move || files::stat(&params)).await
+        aside(move || files::stat(&params, &self.readable(&params.cwd))).await
     }
 
     async fn read(self: Arc<Self>, _call: Call, params: ReadParams) -> Result<ReadReply, Fault> {
-        aside(move || files::read(&params)).await
+        aside(move || files::read(&params, &self.readable(&params.cwd))).await
     }
 
     async fn list(self: Arc<Self>, _call: Call, params: ListParams) -> Result<ListReply, Fault> {
-        aside(move || files::list(&params)).await
+        aside(move || files::list(&params, &self.readable(&params.cwd))).await
     }
 
     async fn write(self: Arc<Self>, call: Call, params: WriteParams) -> Result<WriteReply, Fault> {
         let id = call.host().new_id();
-        aside(move || write::write(&params, &id)).await
+        aside(move || write::write(&params, &id, &self.roots.seen_from(&params.cwd, None))).await
+    }
+
+    async fn roots(self: Arc<Self>, _call: Call, params: RootsParams) -> Result<RootsReply, Fault> {
+        aside(move || {
+            let roots = self.readable(&params.cwd).real_roots();
+            let text = |root: PathBuf| root.to_string_lossy().into_owned();
+            Ok(RootsReply { roots: roots.map(|roots| roots.into_iter().map(text).collect()) })
+        })
+        .await
+    }
+
+    /// What may be read: the roots, and output that was cut.
+    fn readable(&self, cwd: &str) -> Reach {
+        self.roots.seen_from(cwd, self.output_dir.as_deref())
     }
 
     fn launch<'a>(&'a self, params: &'a SpawnParams) -> Result<Launch<'a>, Fault> {
@@ -131,9 +171,16 @@ impl ExecLocal {
                 params.argv[0]
             ));
         }
+        let dir = match self.roots.seen_from(&params.cwd, None) {
+            Reach::Machine => None,
+            reach => Some(reach.open(cwd, LOOK | OFlags::DIRECTORY, Mode::empty()).map_err(|e| {
+                let tried = format!("run `{}` in", params.argv[0]);
+                files::failed(&tried, cwd, &e)
+            })?),
+        };
         let mut env = self.environment.clone();
         env.extend(params.env.iter().map(|(name, value)| (name.into(), value.into())));
-        Ok(Launch { shim: &self.shim, argv: &params.argv, cwd: &params.cwd, env })
+        Ok(Launch { shim: &self.shim, argv: &params.argv, cwd: &params.cwd, dir, env })
     }
 }
 
@@ -159,6 +206,11 @@ fn shim(config: &Config, settings: &Settings) -> Result<Vec<String>, Fault> {
         shim.extend(["--limit".to_owned(), format!("{limit}={most}")]);
     }
     Ok(shim)
+}
+
+fn output_dir(config: &Config) -> Option<PathBuf> {
+    let cache = &config.dirs().cache;
+    (!cache.is_empty()).then(|| Path::new(cache).join(config.instance()).join("output"))
 }
 
 /// Runs blocking work beside the worker, so that a dead file system does not stop the pumps of running programs.

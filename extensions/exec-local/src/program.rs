@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) shim: &'a [String],
     pub(crate) argv: &'a [String],
     pub(crate) cwd: &'a str,
+    /// `cwd` as it was opened beneath a root; absent = the name is all there is.
+    pub(crate) dir: Option<OwnedFd>,
     pub(crate) env: BTreeMap<OsString, OsString>,
 }
 
@@ -183,7 +185,12 @@ fn command(launch: &Launch<'_>) -> Command {
         }
         None => Command::new(argv.next().expect("an empty argv was refused before")),
     };
-    command.args(argv).current_dir(launch.cwd).env_clear().envs(&launch.env);
+    match &launch.dir {
+        // The new process has a copy of the descriptor until it executes the program.
+        Some(dir) => command.current_dir(format!("/proc/self/fd/{}", dir.as_raw_fd())),
+        None => command.current_dir(launch.cwd),
+    };
+    command.args(argv).env_clear().envs(&launch.env);
     command
 }
 

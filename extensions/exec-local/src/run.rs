@@ -1,7 +1,9 @@
 //! One `exec.v1/spawn` from start to reply: pumps output, obeys the timeout and the caller, leaves nothing running.
 //!
-//! It must not know how a program is started or killed (`program.rs`), nor what is kept of its output (`output.rs`).
+//! It must not know how a program is started or killed (`program.rs`), nor what is kept of its output (`output.rs`,
+//! `artifact.rs`).
 
+use crate::artifact::Artifact;
 use crate::output::{FRAME_BYTES_MAX, Output};
 use crate::program::{End, Launch, Program, not_started};
 use dispatch_sdk::contracts::exec::SpawnReply;
@@ -27,6 +29,10 @@ const LAST_WORDS: Duration = Duration::from_millis(80);
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// The same in a cancelled call.
 const CLOSE_WAIT_CANCELLED: Duration = Duration::from_millis(50);
+/// For the last of the output to reach its file.
+const FILE_WAIT: Duration = Duration::from_secs(2);
+/// The same in a cancelled call.
+const FILE_WAIT_CANCELLED: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stop {
@@ -34,25 +40,48 @@ enum Stop {
     TimedOut,
 }
 
-/// Runs a program to its end; `timeout_ms` 0 = none.
+/// What the caller sets for one program.
+pub(crate) struct Terms {
+    /// 0 = none.
+    pub(crate) timeout_ms: u64,
+    pub(crate) output_bytes_max: usize,
+    /// Output with more bytes stays in its file; 0 = only output of which something is dropped.
+    pub(crate) file_over_bytes: u64,
+}
+
+/// All that a program wrote: what is passed on, and the file for the whole.
+struct Heard {
+    output: Output,
+    artifact: Artifact,
+}
+
+impl Heard {
+    fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
+        self.output.push(stream, bytes);
+        self.artifact.push(bytes);
+    }
+}
+
+/// Runs a program to its end.
 pub(crate) async fn run(
     caller: &Call,
     launch: &Launch<'_>,
-    timeout_ms: u64,
-    output_bytes_max: usize,
+    terms: &Terms,
+    artifact: Artifact,
 ) -> Result<SpawnReply, Fault> {
     let started = Instant::now();
     let mut program = Program::start(launch)?;
-    let mut output = Output::new(output_bytes_max);
+    let mut heard = Heard { output: Output::new(terms.output_bytes_max), artifact };
+    let timeout_ms = terms.timeout_ms;
     let stop = first_stop(caller, timeout_ms);
     let stopped = tokio::select! {
         biased;
         stop = stop => Some(stop),
-        heard = pump(&mut program, &mut output, Some(caller)) => heard.err().map(|_| Stop::Cancelled),
+        heard = pump(&mut program, &mut heard, Some(caller)) => heard.err().map(|_| Stop::Cancelled),
     };
     let stopped = match stopped {
         Some(stop) if program.fate.known().is_none() => {
-            end_early(&mut program, &mut output).await;
+            end_early(&mut program, &mut heard).await;
             Some(stop)
         }
         // Only its children held the pipes: it ended in time.
@@ -65,14 +94,20 @@ pub(crate) async fn run(
         return Err(not_started(launch, &io::Error::from_raw_os_error(errno)));
     }
     let cancelled = stopped == Some(Stop::Cancelled);
-    let (words, close) =
-        if cancelled { (LAST_WORDS, CLOSE_WAIT_CANCELLED) } else { (Duration::MAX, CLOSE_WAIT) };
+    let (words, close, file_wait) = if cancelled {
+        (LAST_WORDS, CLOSE_WAIT_CANCELLED, FILE_WAIT_CANCELLED)
+    } else {
+        (Duration::MAX, CLOSE_WAIT, FILE_WAIT)
+    };
     // Nothing may run on while a slow caller takes the rest.
     let Program { stdout, stderr, fate } = program;
     drop((stdout, stderr));
     fate.close(close).await;
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let Heard { mut output, artifact } = heard;
     output.finish();
+    let is_over = terms.file_over_bytes > 0 && output.bytes > terms.file_over_bytes;
+    let kept = artifact.finish(is_over || output.dropped_bytes > 0, file_wait).await;
     // Nobody listening is no failure of the program; the reply goes out all the same.
     let _ = timeout(words, emit_ready(caller, &mut output)).await;
     Ok(SpawnReply {
@@ -82,6 +117,8 @@ pub(crate) async fn run(
         cancelled,
         output_bytes: output.bytes,
         dropped_bytes: output.dropped_bytes,
+        output_file: kept.file,
+        output_file_note: kept.note,
         duration_ms,
     })
 }
@@ -100,35 +137,36 @@ async fn first_stop(caller: &Call, timeout_ms: u64) -> Stop {
 }
 
 /// Ends the program and keeps what it still says.
-async fn end_early(program: &mut Program, output: &mut Output) {
+async fn end_early(program: &mut Program, heard: &mut Heard) {
     program.fate.terminate().await;
-    if timeout(TERM_GRACE, pump(program, output, None)).await.is_err() {
+    if timeout(TERM_GRACE, pump(program, heard, None)).await.is_err() {
         program.fate.kill();
         // One that cannot be killed (a dead file system) is left to the guard.
-        let _ = timeout(KILL_GRACE, pump(program, output, None)).await;
+        let _ = timeout(KILL_GRACE, pump(program, heard, None)).await;
     }
 }
 
 /// Reads both streams until they end and the program has ended, or `PIPE_GRACE` after its end. Emits to `caller`; an
-/// error is the caller's. Dropping this future loses nothing: what was read is in `output`.
-async fn pump(program: &mut Program, output: &mut Output, caller: Option<&Call>) -> Result<(), Fault> {
+/// error is the caller's. Dropping this future loses nothing: what was read is in `heard`.
+async fn pump(program: &mut Program, heard: &mut Heard, caller: Option<&Call>) -> Result<(), Fault> {
     let (mut from_stdout, mut from_stderr) = (vec![0; FRAME_BYTES_MAX], vec![0; FRAME_BYTES_MAX]);
     let Program { stdout, stderr, fate } = program;
     let mut give_up = pin!(sleep_until(Instant::now() + PIPE_GRACE));
     loop {
         if let Some(caller) = caller {
-            emit_ready(caller, output).await?;
+            emit_ready(caller, &mut heard.output).await?;
         }
+        heard.artifact.settle().await;
         let ended = fate.known().is_some();
         if ended && stdout.is_none() && stderr.is_none() {
             return Ok(());
         }
         tokio::select! {
             n = read(stdout, &mut from_stdout), if stdout.is_some() => {
-                output.push(OutputStream::Stdout, &from_stdout[..n]);
+                heard.push(OutputStream::Stdout, &from_stdout[..n]);
             }
             n = read(stderr, &mut from_stderr), if stderr.is_some() => {
-                output.push(OutputStream::Stderr, &from_stderr[..n]);
+                heard.push(OutputStream::Stderr, &from_stderr[..n]);
             }
             _ = fate.ended(), if !ended => give_up.as_mut().reset(Instant::now() + PIPE_GRACE),
             () = &mut give_up, if ended => return Ok(()),

@@ -1,8 +1,11 @@
 //! What `exec-local` promises, against real processes and the real shim.
 
+mod artifacts;
+mod checking;
 mod ending;
 mod files;
 mod output;
+mod reaching;
 mod running;
 mod writing;
 
@@ -45,6 +48,7 @@ fn sh(line: &str) -> SpawnParams {
         env: BTreeMap::new(),
         timeout_ms: 0,
         output_bytes_max: 0,
+        output_file_over_bytes: 0,
     }
 }
 

@@ -1,26 +1,29 @@
 //! `write`: a regular file is made or replaced whole, or nothing changes.
 //!
 //! It must not know calls. The new content is written beside the target and renamed over it: a hard link to the old
-//! content keeps the old content, and set-id bits are not carried over.
+//! content keeps the old content, and set-id bits are not carried over. All of it happens by names in one opened
+//! directory, so that nothing that is renamed meanwhile leads it elsewhere.
 
-use crate::files::{absolute, failed};
+use crate::files::{absolute, failed, open_regular};
+use crate::reach::{LINKS_MAX, LOOK, Reach};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::exec::{IfExists, WRITE_BYTES_MAX, WriteParams, WriteReply};
 use dispatch_sdk::fault::{CONFLICT, INVALID, IO, TOO_LARGE};
-use rustix::fs::{AtFlags, CWD, FlockOperation, RenameFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Links that are followed from the name to the file.
-const LINKS_MAX: usize = 8;
 /// Most bytes of a file that is hashed before it is replaced.
 const HASHED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes that are hashed at once.
@@ -30,7 +33,7 @@ const LOCK_TRIES_MAX: usize = 200;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Writes; `id` is unique and names the temporary file.
-pub(crate) fn write(params: &WriteParams, id: &str) -> Result<WriteReply, Fault> {
+pub(crate) fn write(params: &WriteParams, id: &str, reach: &Reach) -> Result<WriteReply, Fault> {
     let path = absolute(&params.cwd, &params.path)?;
     let too_large = || {
         let path = path.display();
@@ -45,16 +48,15 @@ pub(crate) fn write(params: &WriteParams, id: &str) -> Result<WriteReply, Fault>
     if data.len() > WRITE_BYTES_MAX {
         return Err(too_large());
     }
-    let target = Target {
-        path: target(&path, &params.path)?,
+    let mut target = Target {
         if_exists: params.if_exists,
         expect_sha256: params.expect_sha256.as_deref(),
+        ..Target::find(&path, &params.path, reach)?
     };
     // Before anything is made; the same is looked at again just before the rename.
     target.check()?;
     if params.make_dirs {
-        let dir = target.dir();
-        std::fs::create_dir_all(dir).map_err(|e| failed("make the directory", dir, &e))?;
+        target.make_dir(reach)?;
     }
     let created = target.replace(id, |file| file.write_all(&data))?;
     Ok(WriteReply {
@@ -67,12 +69,57 @@ pub(crate) fn write(params: &WriteParams, id: &str) -> Result<WriteReply, Fault>
 
 /// The file to replace, and on which conditions.
 pub(crate) struct Target<'a> {
+    /// Where it was found, for people.
     pub(crate) path: PathBuf,
+    /// The directory it lies in; absent while that is not there.
+    pub(crate) dir: Option<OwnedFd>,
+    /// Its name there.
+    pub(crate) name: OsString,
     pub(crate) if_exists: IfExists,
     pub(crate) expect_sha256: Option<&'a str>,
 }
 
 impl Target<'_> {
+    /// Follows the links at the end of a path; the last one may point to nothing.
+    pub(crate) fn find(path: &Path, asked: &str, reach: &Reach) -> Result<Self, Fault> {
+        let refused =
+            |found: &str| Err(Fault::new(INVALID, format!("cannot write `{}`: {found}", path.display())));
+        let mut at = path.to_owned();
+        for _ in 0..=LINKS_MAX {
+            let (Some(parent), Some(name)) = (at.parent(), at.file_name()) else {
+                return refused("it names a directory, not a file");
+            };
+            if asked.ends_with('/') {
+                return refused("it names a directory, not a file");
+            }
+            let dir = match reach.open(parent, LOOK | OFlags::DIRECTORY, Mode::empty()) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+                dir => Some(dir.map_err(|e| failed("write", path, &e))?),
+            };
+            let link = dir.as_ref().map(|dir| rustix::fs::readlinkat(dir, name, Vec::new()));
+            match link {
+                Some(Ok(link)) => {
+                    at.pop();
+                    at.push(OsString::from_vec(link.into_bytes()));
+                }
+                // It is no link, or not there; what else may be wrong is said by `check`.
+                None | Some(Err(_)) => {
+                    let (name, if_exists) = (name.to_owned(), IfExists::Fail);
+                    return Ok(Self { path: at, dir, name, if_exists, expect_sha256: None });
+                }
+            }
+        }
+        refused(&format!("it leads over more than {LINKS_MAX} links"))
+    }
+
+    fn make_dir(&mut self, reach: &Reach) -> Result<(), Fault> {
+        if self.dir.is_none() {
+            let dir = self.path.parent().expect("a path with a file name has a parent");
+            self.dir = Some(reach.make_dirs(dir).map_err(|e| failed("make the directory", dir, &e))?);
+        }
+        Ok(())
+    }
+
     /// Replaces it by what `fill` writes; answers whether there was no file before.
     pub(crate) fn replace(
         &self,
@@ -81,17 +128,16 @@ impl Target<'_> {
     ) -> Result<bool, Fault> {
         let before = self.check()?;
         let failed = |e: io::Error| failed("write", &self.path, &e);
-        let temporary = Temporary(self.dir().join(format!(".dispatch-{id}.tmp")));
+        let dir = self.dir.as_ref().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         // What replaces a private file is private from its first byte on.
         let mode = if before.is_some() { 0o600 } else { 0o644 };
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary.0).map_err(failed)?;
+        let (temporary, mut file) = Temporary::make(dir, id, mode).map_err(failed)?;
         fill(&mut file).map_err(failed)?;
         if let Some(before) = &before {
             keep_owner_and_mode(&file, before).map_err(failed)?;
         }
         file.sync_all().map_err(failed)?;
-        let lock = lock(self.dir())?;
+        let lock = self.lock(dir)?;
         let before = self.check()?;
         if let Some(before) = &before {
             // It may be another file than at the first look.
@@ -99,9 +145,11 @@ impl Target<'_> {
         }
         drop(file);
         let renamed = match self.if_exists {
-            IfExists::Fail => rename_to_new(&temporary.0, &self.path),
+            IfExists::Fail => rename_to_new(dir, &temporary.name, &self.name),
             // One that came this very moment is replaced like any other; one that was expected is another matter.
-            IfExists::Replace => std::fs::rename(&temporary.0, &self.path),
+            IfExists::Replace => {
+                rustix::fs::renameat(dir, &temporary.name, dir, &self.name).map_err(io::Error::from)
+            }
         };
         match renamed {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
@@ -116,13 +164,11 @@ impl Target<'_> {
         Ok(before.is_none())
     }
 
-    fn dir(&self) -> &Path {
-        self.path.parent().expect("a path with a file name has a parent")
-    }
-
     /// What is there now, if it is a file that may be replaced; `None` = nothing is there.
     fn check(&self) -> Result<Option<Metadata>, Fault> {
-        let found = match std::fs::symlink_metadata(&self.path) {
+        let nothing = || io::Error::from(io::ErrorKind::NotFound);
+        let found = self.open(LOOK).unwrap_or_else(|| Err(nothing()));
+        let found = match found.and_then(|seen| File::from(seen).metadata()) {
             Ok(found) => found,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 return match self.expect_sha256 {
@@ -149,6 +195,13 @@ impl Target<'_> {
         Ok(Some(found))
     }
 
+    /// Opens it, never what it links to; `None` = its directory is not there.
+    fn open(&self, flags: OFlags) -> Option<io::Result<OwnedFd>> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = self.dir.as_ref()?;
+        Some(rustix::fs::openat(dir, &self.name, flags, Mode::empty()).map_err(io::Error::from))
+    }
+
     fn conflict(&self, found: &str) -> Fault {
         let message = format!("cannot write `{}`: {found}", self.path.display());
         // What cannot be read or is too large has no hash to tell.
@@ -156,9 +209,28 @@ impl Target<'_> {
         Fault::new(CONFLICT, message).with_detail(json!({ "sha256": sha256 }))
     }
 
+    /// Keeps other writers of this kind, in this host and in others, out of the directory; `None` = it cannot be locked.
+    fn lock(&self, dir: &OwnedFd) -> Result<Option<File>, Fault> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(file) = rustix::fs::openat(dir, ".", flags, Mode::empty()) else { return Ok(None) };
+        for _ in 0..LOCK_TRIES_MAX {
+            match rustix::fs::flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+                // A file system without locks: the check just before the rename is all there is.
+                Ok(()) | Err(_) => return Ok(Some(file.into())),
+            }
+        }
+        let waited_ms = LOCK_PAUSE.as_millis() * LOCK_TRIES_MAX as u128;
+        let path = self.path.display();
+        let message =
+            format!("cannot write `{path}`: another program has locked its directory for {waited_ms} ms");
+        Err(Fault::new(IO, message))
+    }
+
     /// Hash of what is there; `None` when there is more than `HASHED_BYTES_MAX`.
     fn sha256(&self) -> Result<Option<String>, Fault> {
-        let file = crate::files::open_regular(&self.path)?;
+        let nothing = || Err(io::ErrorKind::NotFound.into());
+        let file = open_regular(&self.path, |flags| self.open(flags).unwrap_or_else(nothing))?;
         let mut file = file.take(HASHED_BYTES_MAX + 1);
         let (mut hash, mut chunk) = (Sha256::new(), vec![0; CHUNK_BYTES]);
         loop {
@@ -174,34 +246,25 @@ impl Target<'_> {
 }
 
 /// A file that goes away with this value, unless it was renamed.
-struct Temporary(PathBuf);
+struct Temporary<'a> {
+    dir: &'a OwnedFd,
+    name: String,
+}
 
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // After the rename there is nothing to remove.
-        let _ = std::fs::remove_file(&self.0);
+impl<'a> Temporary<'a> {
+    fn make(dir: &'a OwnedFd, id: &str, mode: u32) -> io::Result<(Self, File)> {
+        let name = format!(".dispatch-{id}.tmp");
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(dir, &name, flags, Mode::from_raw_mode(mode))?;
+        Ok((Self { dir, name }, file.into()))
     }
 }
 
-/// Follows the links at the end of a path; the last one may point to nothing.
-fn target(path: &Path, asked: &str) -> Result<PathBuf, Fault> {
-    let refused =
-        |found: &str| Err(Fault::new(INVALID, format!("cannot write `{}`: {found}", path.display())));
-    let mut at = path.to_owned();
-    for _ in 0..=LINKS_MAX {
-        if asked.ends_with('/') || at.file_name().is_none() {
-            return refused("it names a directory, not a file");
-        }
-        match std::fs::symlink_metadata(&at) {
-            Ok(found) if found.is_symlink() => {
-                let link = std::fs::read_link(&at).map_err(|e| failed("read the link", &at, &e))?;
-                at.pop();
-                at.push(link);
-            }
-            Ok(_) | Err(_) => return Ok(at),
-        }
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        // After the rename there is nothing to remove.
+        let _ = rustix::fs::unlinkat(self.dir, &self.name, AtFlags::empty());
     }
-    refused(&format!("it leads over more than {LINKS_MAX} links"))
 }
 
 fn keep_owner_and_mode(file: &File, before: &Metadata) -> io::Result<()> {
@@ -214,30 +277,14 @@ fn keep_owner_and_mode(file: &File, before: &Metadata) -> io::Result<()> {
 }
 
 /// Renames to a name that must be free.
-fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
-    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+fn rename_to_new(dir: &OwnedFd, from: &str, to: &OsStr) -> io::Result<()> {
+    match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
         // A file system that knows no such rename; a link fails in the same way when the name is taken.
         Err(Errno::INVAL | Errno::NOSYS) => {
-            rustix::fs::linkat(CWD, from, CWD, to, AtFlags::empty()).map_err(io::Error::from)
+            rustix::fs::linkat(dir, from, dir, to, AtFlags::empty()).map_err(io::Error::from)
         }
         renamed => renamed.map_err(io::Error::from),
     }
-}
-
-/// Keeps other writers of this kind, in this host and in others, out of a directory; `None` = it cannot be locked.
-fn lock(dir: &Path) -> Result<Option<File>, Fault> {
-    let Ok(file) = File::open(dir) else { return Ok(None) };
-    for _ in 0..LOCK_TRIES_MAX {
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
-            // A file system without locks: the check just before the rename is all there is.
-            Ok(()) | Err(_) => return Ok(Some(file)),
-        }
-    }
-    let waited_ms = LOCK_PAUSE.as_millis() * LOCK_TRIES_MAX as u128;
-    let message =
-        format!("cannot write in `{}`: another program has locked it for {waited_ms} ms", dir.display());
-    Err(Fault::new(IO, message))
 }
 
 fn hex(bytes: &[u8]) -> String {

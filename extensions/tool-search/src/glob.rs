@@ -3,7 +3,7 @@
 use crate::args::GlobArgs;
 use crate::names::Names;
 use crate::output::Output;
-use crate::place::Place;
+use crate::place::{Origin, Place};
 use crate::stop::Stop;
 use crate::walk::walk;
 use dispatch_sdk::contracts::tool::RunReply;
@@ -11,16 +11,17 @@ use serde_json::json;
 use std::ops::ControlFlow;
 
 /// Errors: what the model is told.
-pub(crate) fn glob(args: &GlobArgs, cwd: &str, stop: &Stop) -> Result<RunReply, String> {
+pub(crate) fn glob(args: &GlobArgs, origin: &Origin<'_>, stop: &Stop) -> Result<RunReply, String> {
     let names = Names::new(&args.pattern)?;
-    let place = Place::resolve(cwd, &args.path)?;
+    let place = Place::resolve(origin, &args.path)?;
     if !place.is_directory {
         return Err(format!("cannot search `{}` for names: it is a file; name a directory", args.path));
     }
     let mut output = Output::default();
-    let walked = walk(&place.root, args.hidden, stop, |entry, _| {
+    let walked = walk(&place, args.hidden, stop, |entry, _| {
         let path = entry.path();
-        if names.is_match(&place.root, path) && !output.push_path(&place.shown(path)) {
+        if names.is_match(&place.root, path) && place.is_inside(path) && !output.push_path(&place.shown(path))
+        {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())

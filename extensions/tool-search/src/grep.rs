@@ -6,7 +6,7 @@ use crate::args::GrepArgs;
 use crate::grep::found::{Found, Wanted};
 use crate::names::Names;
 use crate::output::{GREP_MATCHES_MAX, Output, RESULTS_BYTES_MAX};
-use crate::place::{Place, open_regular};
+use crate::place::{Origin, Place};
 use crate::stop::Stop;
 use crate::walk::{Walked, walk};
 use dispatch_sdk::contracts::tool::RunReply;
@@ -25,10 +25,10 @@ const REGEX_BYTES_MAX: usize = 16 * 1024 * 1024;
 const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Errors: what the model is told.
-pub(crate) fn grep(args: &GrepArgs, cwd: &str, stop: &Stop) -> Result<RunReply, String> {
+pub(crate) fn grep(args: &GrepArgs, origin: &Origin<'_>, stop: &Stop) -> Result<RunReply, String> {
     let matcher = matcher(args)?;
     let names = args.glob.as_deref().map(Names::new).transpose()?;
-    let place = Place::resolve(cwd, &args.path)?;
+    let place = Place::resolve(origin, &args.path)?;
     let mut grep = Grep {
         args,
         stop,
@@ -40,7 +40,7 @@ pub(crate) fn grep(args: &GrepArgs, cwd: &str, stop: &Stop) -> Result<RunReply, 
         n_binary: 0,
     };
     let walked = if place.is_directory {
-        walk(&place.root, args.hidden, stop, |entry, walked| {
+        walk(&place, args.hidden, stop, |entry, walked| {
             let is_meant = entry.file_type().is_some_and(|kind| kind.is_file())
                 && names.as_ref().is_none_or(|names| names.is_match(&place.root, entry.path()));
             if is_meant { grep.look_into(entry.path(), walked) } else { ControlFlow::Continue(()) }
@@ -98,7 +98,7 @@ struct Grep<'a> {
 
 impl Grep<'_> {
     fn look_into(&mut self, path: &Path, walked: &mut Walked) -> ControlFlow<()> {
-        let Ok(opened) = open_regular(path) else {
+        let Ok(opened) = self.place.open_regular(path) else {
             walked.n_unread += 1;
             return ControlFlow::Continue(());
         };

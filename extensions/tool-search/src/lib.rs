@@ -1,6 +1,6 @@
 //! Gives the model the tools `glob` and `grep`: paths by name and lines by regular expression, on this machine.
 //!
-//! It must not change anything, and it opens nothing but regular files.
+//! It must not change anything, and it opens nothing but regular files, none outside the roots of `exec.v1`.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -13,7 +13,9 @@ mod stop;
 mod walk;
 
 use crate::args::{GlobArgs, GrepArgs};
+use crate::place::Origin;
 use crate::stop::{SEARCH_MS_MAX, Stop};
+use dispatch_sdk::contracts::exec::{Roots, RootsParams};
 use dispatch_sdk::contracts::tool::{Run, RunParams, RunReply};
 use dispatch_sdk::fault::{BROKEN, NOT_FOUND};
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs};
@@ -47,14 +49,15 @@ impl Extension for Search {
 impl Search {
     async fn run(self: Arc<Self>, call: Call, params: RunParams) -> Result<RunReply, Fault> {
         let RunParams { args, cwd, .. } = params;
+        let roots = call.host().call(Roots, &RootsParams { cwd: cwd.clone() }).await?.roots;
         match call.target() {
             "glob" => {
                 let args = args::parse::<GlobArgs>(args)?;
-                search(call, move |stop| glob::glob(&args, &cwd, stop)).await
+                search(call, cwd, roots, move |origin, stop| glob::glob(&args, origin, stop)).await
             }
             "grep" => {
                 let args = args::parse::<GrepArgs>(args)?;
-                search(call, move |stop| grep::grep(&args, &cwd, stop)).await
+                search(call, cwd, roots, move |origin, stop| grep::grep(&args, origin, stop)).await
             }
             other => {
                 Err(Fault::new(NOT_FOUND, format!("there is no tool `{other}` here, only `glob` and `grep`")))
@@ -66,10 +69,16 @@ impl Search {
 /// Runs it where it may block; it ends itself when the call is cancelled.
 async fn search(
     call: Call,
-    work: impl FnOnce(&Stop) -> Result<RunReply, String> + Send + 'static,
+    cwd: String,
+    roots: Option<Vec<String>>,
+    work: impl FnOnce(&Origin<'_>, &Stop) -> Result<RunReply, String> + Send + 'static,
 ) -> Result<RunReply, Fault> {
     let stop = Stop::new(SEARCH_MS_MAX, move || call.is_cancelled());
-    let searched = tokio::task::spawn_blocking(move || work(&stop)).await;
+    let searched = tokio::task::spawn_blocking(move || {
+        let origin = Origin { cwd: &cwd, roots: roots.as_deref() };
+        work(&origin, &stop)
+    });
+    let searched = searched.await;
     let searched = searched.map_err(|e| Fault::new(BROKEN, format!("the search broke off: {e}")))?;
     Ok(searched.unwrap_or_else(|content| RunReply { content, is_error: true, detail: Value::Null }))
 }

@@ -1,13 +1,24 @@
 //! Where a search begins, and how what it finds is named.
 //!
-//! It must not know patterns.
+//! It must not know patterns. Where `exec.v1` is confined to roots nothing outside is opened or named: each file is opened
+//! from a root's descriptor and through no link, so that a directory swapped for a link during the walk gives nothing away.
 
-use rustix::fs::{OFlags, PROC_SUPER_MAGIC};
+use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags};
 use std::borrow::Cow;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+/// Nothing leads out, and no link is followed: what a walk finds has none in its path.
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
+
+/// From where a search is asked for.
+pub(crate) struct Origin<'a> {
+    pub(crate) cwd: &'a str,
+    /// Those of `exec.v1`; absent = no bounds.
+    pub(crate) roots: Option<&'a [String]>,
+}
 
 /// A file or directory that exists, without links in its path.
 pub(crate) struct Place {
@@ -15,16 +26,47 @@ pub(crate) struct Place {
     pub(crate) is_directory: bool,
     /// What paths are shown relative to.
     cwd: PathBuf,
+    /// The root of `exec.v1` that it lies in; absent = it may read the whole machine.
+    confined: Option<Confined>,
+}
+
+struct Confined {
+    path: PathBuf,
+    dir: OwnedFd,
 }
 
 impl Place {
     /// A link that the caller names is followed; links below are not.
     ///
     /// Errors: what the model is told.
-    pub(crate) fn resolve(cwd: &str, path: &str) -> Result<Self, String> {
+    pub(crate) fn resolve(origin: &Origin<'_>, path: &str) -> Result<Self, String> {
+        let Origin { cwd, roots } = *origin;
         let failed = |e: io::Error| format!("cannot search `{path}`: {e}");
-        let root = Path::new(cwd).join(path).canonicalize().map_err(failed)?;
-        let metadata = root.metadata().map_err(failed)?;
+        let outside = |roots: &[String]| {
+            let roots: Vec<String> = roots.iter().map(|root| format!("`{root}`")).collect();
+            format!("cannot search `{path}`: it lies outside the roots: {}", roots.join(", "))
+        };
+        let cwd = Path::new(cwd).canonicalize().unwrap_or_else(|_| PathBuf::from(cwd));
+        let root = match (cwd.join(path).canonicalize(), roots) {
+            (Ok(root), _) => root,
+            // Whether there is something outside is not told.
+            (Err(_), Some(roots)) if !is_named_inside(&cwd.join(path), roots) => return Err(outside(roots)),
+            (Err(e), _) => return Err(failed(e)),
+        };
+        let confined = match roots {
+            None => None,
+            Some(roots) => {
+                let found = roots.iter().map(PathBuf::from).find(|confines| root.starts_with(confines));
+                let path = found.ok_or_else(|| outside(roots))?;
+                let dir = look(&path).map_err(failed)?;
+                Some(Confined { path, dir })
+            }
+        };
+        let seen = match &confined {
+            Some(confined) => confined.open(&root, LOOK),
+            None => look(&root),
+        };
+        let metadata = File::from(seen.map_err(failed)?).metadata().map_err(failed)?;
         if !metadata.is_dir() && !metadata.is_file() {
             return Err(format!("cannot search `{path}`: it is a device, socket or pipe"));
         }
@@ -33,8 +75,30 @@ impl Place {
                 "cannot search `{path}`: what lies in /proc is the host's own, not a tool's"
             ));
         }
-        let cwd = Path::new(cwd).canonicalize().unwrap_or_else(|_| PathBuf::from(cwd));
-        Ok(Self { root, is_directory: metadata.is_dir(), cwd })
+        Ok(Self { root, is_directory: metadata.is_dir(), cwd, confined })
+    }
+
+    /// `None` for anything but a regular file outside /proc, whatever it was when it was listed; opening never waits for
+    /// a writer.
+    pub(crate) fn open_regular(&self, path: &Path) -> io::Result<Option<File>> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = File::from(match &self.confined {
+            Some(confined) => confined.open(path, flags)?,
+            None => rustix::fs::openat(CWD, path, flags, Mode::empty())?,
+        });
+        // The host's environment and memory look like files there.
+        let is_of_processes = rustix::fs::fstatfs(&file)?.f_type == PROC_SUPER_MAGIC;
+        Ok((!is_of_processes && file.metadata()?.is_file()).then_some(file))
+    }
+
+    /// Whether a name that a walk has found may be told: it is still there, inside.
+    pub(crate) fn is_inside(&self, path: &Path) -> bool {
+        self.confined.as_ref().is_none_or(|confined| confined.open(path, LOOK | OFlags::NOFOLLOW).is_ok())
+    }
+
+    /// Whether files above it may be read, for what they say is ignored.
+    pub(crate) fn reads_above(&self) -> bool {
+        self.confined.is_none()
     }
 
     /// The path for the model, on one line: below the working directory relative, otherwise absolute.
@@ -55,12 +119,24 @@ fn one_line(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// `None` for anything but a regular file outside /proc, whatever it was when it was listed; opening never waits for a writer.
-pub(crate) fn open_regular(path: &Path) -> io::Result<Option<File>> {
-    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
-    // The flags are bits of a C `int`; none of these is its sign.
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    // The host's environment and memory look like files there.
-    let is_of_processes = rustix::fs::fstatfs(&file)?.f_type == PROC_SUPER_MAGIC;
-    Ok((!is_of_processes && file.metadata()?.is_file()).then_some(file))
+const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+
+fn look(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::openat(CWD, path, LOOK, Mode::empty())?)
+}
+
+/// Whether a path that cannot be resolved lies inside by its name alone, and no link on it says otherwise.
+fn is_named_inside(named: &Path, roots: &[String]) -> bool {
+    let goes_up = named.components().any(|part| part.as_os_str() == "..");
+    let is_plain = |root: &Path| named.ancestors().take_while(|at| *at != root).all(|at| !at.is_symlink());
+    !goes_up && roots.iter().map(Path::new).any(|root| named.starts_with(root) && is_plain(root))
+}
+
+impl Confined {
+    /// Opens what a walk has found; what has no path of its own below the root, without links, is not there.
+    fn open(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let below = path.strip_prefix(&self.path).map_err(|_| io::ErrorKind::PermissionDenied)?;
+        let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+        Ok(rustix::fs::openat2(&self.dir, below, flags, Mode::empty(), BENEATH)?)
+    }
 }

@@ -3,7 +3,7 @@
 use crate::Search;
 use crate::args::{GlobArgs, GrepArgs, parse};
 use crate::output::{GLOB_PATHS_MAX, GREP_MATCHES_MAX, LINE_CHARS_MAX, OUTPUT_BYTES_MAX, cut};
-use crate::place::open_regular;
+use crate::place::{Origin, Place};
 use crate::stop::{Stop, Stopped};
 use crate::{glob, grep};
 use dispatch_sdk::Fault;
@@ -12,6 +12,7 @@ use dispatch_testkit::{FakeHost, Opened};
 use rustix::fs::{FileType, Mode};
 use serde_json::{Value, json};
 use std::fs;
+use std::io;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -26,8 +27,21 @@ async fn world(files: &[(&str, &str)]) -> World {
     for (path, content) in files {
         write(directory.path(), path, content.as_bytes());
     }
-    let tool = FakeHost::new().open::<Search>("tool-search", json!({})).await.expect("it opens");
+    let tool = open(json!({})).await;
     World { directory, tool }
+}
+
+/// The tool on a host whose `exec.v1/roots` answers this.
+async fn open(roots: Value) -> Opened {
+    let host = FakeHost::new();
+    host.on("exec.v1/roots", move |_| Ok(roots.clone()));
+    host.open::<Search>("tool-search", json!({})).await.expect("it opens")
+}
+
+/// What nothing confines.
+fn open_regular(path: &Path) -> io::Result<Option<fs::File>> {
+    let place = Place::resolve(&Origin { cwd: "/", roots: None }, ".").expect("the root is there");
+    place.open_regular(path)
 }
 
 fn write(directory: &Path, path: &str, content: &[u8]) {
@@ -314,13 +328,14 @@ async fn a_search_ends_when_its_time_is_up_or_its_call_is_cancelled() {
     let cancelled = "[cancelled before everything was searched]\n";
     for (time_ms, is_cancelled, note) in [(0, false, late), (60_000, true, cancelled)] {
         let stop = Stop::new(time_ms, move || is_cancelled);
-        let globbed = glob::glob(&args::<GlobArgs>(json!({ "pattern": "*" })), world.cwd(), &stop);
+        let origin = Origin { cwd: world.cwd(), roots: None };
+        let globbed = glob::glob(&args::<GlobArgs>(json!({ "pattern": "*" })), &origin, &stop);
         let globbed = globbed.expect("it answers");
         assert!(globbed.content.ends_with(note), "{}", globbed.content);
         assert_eq!(globbed.detail, json!({ "paths": 0, "more": true }));
         for path in [".", "f"] {
             let asked = args::<GrepArgs>(json!({ "pattern": "needle", "path": path }));
-            let grepped = grep::grep(&asked, world.cwd(), &stop).expect("it answers");
+            let grepped = grep::grep(&asked, &origin, &stop).expect("it answers");
             assert!(grepped.content.ends_with(note), "{}", grepped.content);
             assert_eq!(grepped.detail, json!({ "matches": 0, "files": 0, "more": true }));
         }
@@ -343,6 +358,74 @@ async fn a_cancelled_call_answers_with_what_there_is() {
     let (_, reply) = stream.finish().await;
     let content = reply.expect("it answers").content;
     assert!(content.ends_with("[cancelled before everything was searched]\n"), "{content}");
+}
+
+/// A working directory that is the only root, beside a directory with a `secret` that is named in messages alone.
+async fn confined() -> (World, TempDir) {
+    let outside = tempfile::tempdir().expect("a directory");
+    write(outside.path(), "secret", b"needle\n");
+    let mut world = world(&[("d/secret", "inside\n"), ("d/e/f", "needle\n")]).await;
+    let root = world.directory.path().canonicalize().expect("it exists");
+    world.tool = open(json!({ "roots": [root] })).await;
+    (world, outside)
+}
+
+#[tokio::test]
+async fn a_search_that_begins_outside_the_roots_is_refused() {
+    let (world, outside) = confined().await;
+    std::os::unix::fs::symlink(outside.path(), world.directory.path().join("link")).expect("a link");
+    let root = world.directory.path().canonicalize().expect("it exists");
+    let out = outside.path().to_str().expect("it is text");
+    let missing = format!("{out}/missing");
+    for path in
+        [out, "..", "/", "link", "link/secret", "link/missing", "d/../..", &missing, "/proc/self/root"]
+    {
+        for tool in ["glob", "grep"] {
+            let said = world.said(tool, json!({ "pattern": "needle", "path": path })).await;
+            let text = format!("cannot search `{path}`: it lies outside the roots: `{}`", root.display());
+            assert_eq!(said, bad(&text), "{path}");
+        }
+    }
+    let missing = bad("cannot search `none`: No such file or directory (os error 2)");
+    assert_eq!(world.said("glob", json!({ "pattern": "x", "path": "none" })).await, missing);
+    assert_eq!(world.said("grep", json!({ "pattern": "needle" })).await, good("d/e/f:1: needle\n"));
+    assert_eq!(world.said("glob", json!({ "pattern": "f", "path": "d" })).await, good("d/e/f\n"));
+}
+
+#[tokio::test]
+async fn what_a_file_above_the_root_ignores_is_not_looked_up() {
+    let mut world = world(&[(".gitignore", "f\n"), ("d/e/f", "needle\n")]).await;
+    let asked = json!({ "pattern": "f", "path": "d" });
+    let nothing = "(no file below `d` matches; hidden (see `hidden`) and ignored files were not looked at)\n";
+    assert_eq!(world.said("glob", asked.clone()).await, good(nothing));
+    world.tool =
+        open(json!({ "roots": [world.directory.path().canonicalize().expect("it is").join("d")] })).await;
+    assert_eq!(world.said("glob", asked).await, good("d/e/f\n"));
+}
+
+#[test]
+fn what_has_become_a_link_during_the_walk_is_neither_opened_nor_named() {
+    let (inside, outside) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("another"));
+    write(outside.path(), "secret", b"needle\n");
+    write(inside.path(), "d/secret", b"inside\n");
+    let root = inside.path().canonicalize().expect("it exists");
+    let roots = [root.to_str().expect("it is text").to_owned()];
+    let place = Place::resolve(&Origin { cwd: &roots[0], roots: Some(&roots) }, ".").expect("it is inside");
+    let found = root.join("d/secret");
+    assert!(place.is_inside(&found) && place.open_regular(&found).expect("it is inside").is_some());
+    fs::rename(root.join("d"), root.join("moved")).expect("ours");
+    std::os::unix::fs::symlink(outside.path(), root.join("d")).expect("a link");
+    assert!(!place.is_inside(&found) && place.open_regular(&found).is_err());
+}
+
+#[tokio::test]
+async fn without_an_answer_on_the_roots_nothing_is_searched() {
+    let host = FakeHost::new();
+    host.on("exec.v1/roots", |_| Err(Fault::new("io", "the disk is gone")));
+    let tool = host.open::<Search>("tool-search", json!({})).await.expect("it opens");
+    let World { directory, .. } = world(&[("f", "needle\n")]).await;
+    let fault = World { directory, tool }.run("grep", json!({ "pattern": "needle" })).await;
+    assert_eq!(fault, Err(Fault::new("io", "the disk is gone")));
 }
 
 #[tokio::test]

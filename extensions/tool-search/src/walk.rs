@@ -2,10 +2,10 @@
 //!
 //! It must not know what is sought in them.
 
+use crate::place::Place;
 use crate::stop::{Stop, Stopped};
 use ignore::{DirEntry, WalkBuilder};
 use std::ops::ControlFlow;
-use std::path::Path;
 
 /// How a walk went.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,16 +17,17 @@ pub(crate) struct Walked {
 
 /// Visits everything but directories; links are visited, never followed.
 pub(crate) fn walk(
-    root: &Path,
+    place: &Place,
     hidden: bool,
     stop: &Stop,
     mut visit: impl FnMut(&DirEntry, &mut Walked) -> ControlFlow<()>,
 ) -> Walked {
     let mut walked = Walked::default();
-    let mut builder = WalkBuilder::new(root);
+    let mut builder = WalkBuilder::new(&place.root);
     builder
         .hidden(!hidden)
         .follow_links(false)
+        .parents(place.reads_above())
         .require_git(false)
         // It lies wherever the environment says, and would make answers depend on it.
         .git_global(false)

@@ -8,7 +8,7 @@ mod args;
 mod transcript;
 
 use crate::args::Args;
-use crate::transcript::Transcript;
+use crate::transcript::{RESULT_CHARS_MAX, Transcript};
 use dispatch_sdk::contracts::exec::{Spawn, SpawnParams, SpawnReply};
 use dispatch_sdk::contracts::tool::{Run, RunParams, RunReply, ToolFrame};
 use dispatch_sdk::fault::{DENIED, INVALID, IO, NOT_FOUND};
@@ -54,6 +54,8 @@ impl Shell {
             env: BTreeMap::new(),
             timeout_ms: args.timeout_ms,
             output_bytes_max: 0,
+            // Where even the fewest characters are left out, the whole is kept.
+            output_file_over_bytes: RESULT_CHARS_MAX as u64,
         };
         let mut stream = call.host().stream(Spawn, &spawn);
         let mut transcript = Transcript::default();
@@ -112,19 +114,26 @@ fn reply(transcript: Transcript, end: &SpawnReply, timeout_ms: u64) -> RunReply 
         (None, None) if notes.is_empty() => notes.push("[how it ended is unknown]".to_owned()),
         (None, None) => {}
     }
+    let is_cut = transcript.is_cut();
+    let file = if is_cut { end.output_file.as_deref() } else { None };
+    if is_cut && !end.output_file_note.is_empty() {
+        let what = if file.is_some() { "of the file: " } else { "" };
+        notes.push(format!("[{what}{}]", end.output_file_note));
+    }
     RunReply {
         is_error: end.exit_code != Some(0) || end.timed_out || end.cancelled,
-        content: content(transcript.text(end.dropped_bytes), &notes),
         detail: json!({
             "exit_code": end.exit_code, "signal": end.signal,
             "timed_out": end.timed_out, "cancelled": end.cancelled,
             "duration_ms": end.duration_ms, "output_bytes": end.output_bytes, "dropped_bytes": end.dropped_bytes,
+            "output_file": file,
         }),
+        content: content(transcript.text(end.dropped_bytes, file), &notes),
     }
 }
 
 fn cancelled(transcript: Transcript) -> RunReply {
-    let content = content(transcript.text(0), &["[cancelled]".to_owned()]);
+    let content = content(transcript.text(0, None), &["[cancelled]".to_owned()]);
     RunReply { content, is_error: true, detail: json!({ "cancelled": true }) }
 }
 

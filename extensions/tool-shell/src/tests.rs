@@ -133,10 +133,13 @@ async fn output_is_shown_live_and_kept_in_order() {
     assert_eq!(frames, [frame(OutputStream::Stdout, "one\n"), frame(OutputStream::Stderr, "two\n")]);
     let detail = json!({
         "exit_code": 0, "signal": null, "timed_out": false, "cancelled": false,
-        "duration_ms": 12, "output_bytes": 4, "dropped_bytes": 0,
+        "duration_ms": 12, "output_bytes": 4, "dropped_bytes": 0, "output_file": null,
     });
     assert_eq!(reply, Ok(RunReply { content: "one\ntwo\n".to_owned(), is_error: false, detail }));
-    let asked = json!({ "argv": ["sh", "-c", "make"], "cwd": "/w", "timeout_ms": 7, "output_bytes_max": 0 });
+    let asked = json!({
+        "argv": ["sh", "-c", "make"], "cwd": "/w", "timeout_ms": 7,
+        "output_bytes_max": 0, "output_file_over_bytes": RESULT_CHARS_MAX,
+    });
     assert_eq!(tool.host().calls_of("exec.v1/spawn"), [asked]);
 }
 
@@ -180,10 +183,49 @@ fn a_long_output_keeps_both_ends_and_counts_the_middle() {
     transcript.push(&"ü".repeat(RESULT_CHARS_MAX / 2));
     let note = "\n[… 7 bytes left out; narrow the output or write it to a file …]\n";
     let half = RESULT_CHARS_MAX / 2;
-    assert_eq!(transcript.text(5), format!("{}a{note}{}", "€".repeat(half - 1), "ü".repeat(half)));
+    assert_eq!(transcript.text(5, None), format!("{}a{note}{}", "€".repeat(half - 1), "ü".repeat(half)));
     let mut whole = Transcript::default();
     whole.push(&"x".repeat(RESULT_CHARS_MAX));
-    assert_eq!(whole.text(0), "x".repeat(RESULT_CHARS_MAX));
+    assert_eq!(whole.text(0, None), "x".repeat(RESULT_CHARS_MAX));
+}
+
+/// What is said of an output that is too long, when `exec.v1` says this of its file.
+async fn said_of_a_long_output(file: Value) -> RunReply {
+    let host = FakeHost::new();
+    host.on_stream("exec.v1/spawn", move |_, out: FakeOut| {
+        let file = file.clone();
+        async move {
+            for _ in 0..6 {
+                out.emit(json!({ "stream": "stdout", "text": "x".repeat(RESULT_CHARS_MAX / 5) })).await?;
+            }
+            Ok(end(file))
+        }
+    });
+    run(&open(host).await).await.expect("the tool answers")
+}
+
+#[tokio::test]
+async fn the_file_with_the_whole_output_is_named_and_what_is_missing_in_it_too() {
+    let path = "/cache/exec-local/output/1.log";
+    let reply = said_of_a_long_output(json!({ "output_file": path, "dropped_bytes": 7 })).await;
+    let note =
+        format!("\n[… 10007 bytes left out; the whole output is in `{path}`: read or search that file …]\n");
+    let half = "x".repeat(RESULT_CHARS_MAX / 2);
+    assert_eq!((reply.content, reply.is_error), (format!("{half}{note}{half}"), false));
+    assert_eq!(reply.detail["output_file"], path);
+    let partly = json!({ "output_file": path, "output_file_note": "it holds only the first 3 bytes" });
+    let content = said_of_a_long_output(partly).await.content;
+    assert!(content.ends_with("x\n[of the file: it holds only the first 3 bytes]"), "{content}");
+    let none = json!({ "output_file_note": "its output was not kept: the disk is full" });
+    let content = said_of_a_long_output(none).await.content;
+    assert!(content.contains("left out; narrow the output or write it to a file"), "{content}");
+    assert!(content.ends_with("x\n[its output was not kept: the disk is full]"), "{content}");
+}
+
+#[tokio::test]
+async fn a_file_of_an_output_that_is_whole_is_not_mentioned() {
+    let reply = said(&[("stdout", "half")], end(json!({ "output_file": "/cache/1.log" }))).await;
+    assert_eq!(reply, ("half".to_owned(), false));
 }
 
 #[tokio::test]

@@ -34,14 +34,21 @@ impl Transcript {
         }
     }
 
-    /// The text; `dropped_bytes` more were lost before they came here.
-    pub(crate) fn text(self, dropped_bytes: u64) -> String {
+    /// Whether something is left out.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.left_out_bytes > 0
+    }
+
+    /// The text; `dropped_bytes` more were lost before they came here, and `file` has the whole.
+    pub(crate) fn text(self, dropped_bytes: u64, file: Option<&str>) -> String {
         let mut text = self.head;
         if self.left_out_bytes > 0 {
             let bytes = self.left_out_bytes + dropped_bytes;
-            text.push_str(&format!(
-                "\n[… {bytes} bytes left out; narrow the output or write it to a file …]\n"
-            ));
+            let hint = match file {
+                Some(file) => format!("the whole output is in `{file}`: read or search that file"),
+                None => "narrow the output or write it to a file".to_owned(),
+            };
+            text.push_str(&format!("\n[… {bytes} bytes left out; {hint} …]\n"));
         }
         text.extend(self.tail);
         text

@@ -37,6 +37,14 @@ pub struct SpawnParams {
     /// Most bytes of both streams that are emitted; the rest is read, counted and dropped. 0 = 1 MiB.
     #[serde(default)]
     pub output_bytes_max: u64,
+    /// Keep the whole output in a file already when it has more bytes than this; 0 = only when bytes are dropped.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub output_file_over_bytes: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A piece of output, in the order it was read.
@@ -68,6 +76,14 @@ pub struct SpawnReply {
     /// Bytes of these that were dropped in the middle.
     #[serde(default)]
     pub dropped_bytes: u64,
+    /// The whole output, both streams as they came, in a file that the file verbs read; absent when nothing was cut.
+    ///
+    /// It is kept for a while, not for ever: newer ones take its room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_file: Option<String>,
+    /// Why there is no such file although something was cut, or what is missing in it; empty = nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output_file_note: String,
     /// From start to end.
     pub duration_ms: u64,
 }
@@ -262,4 +278,33 @@ pub struct WriteReply {
     pub sha256: String,
     /// Whether there was no file before.
     pub created: bool,
+}
+
+/// `exec.v1/roots`: which parts of the computer the file verbs reach, seen from a directory.
+///
+/// For a reader that opens files itself; it has to keep to the answer.
+pub struct Roots;
+
+impl Verb for Roots {
+    type Params = RootsParams;
+    type Reply = RootsReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "exec.v1/roots";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(10_000);
+}
+
+/// Seen from where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootsParams {
+    /// Absolute.
+    pub cwd: String,
+}
+
+/// What may be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootsReply {
+    /// Absolute paths of directories, without links in them; absent = the whole machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roots: Option<Vec<String>>,
 }

@@ -21,6 +21,28 @@ async fn a_child_that_holds_the_pipe_does_not_hold_the_call() {
     a_background_child_ends_with_its_program(&bare().await).await;
 }
 
+/// Fault test 8, with room for a busy machine; what holds the pipe would hold it for a minute.
+const RETURNS_AFTER_MS: u64 = 500 + 1_500;
+
+#[tokio::test]
+async fn whoever_holds_a_pipe_and_whatever_it_still_writes_the_call_returns() {
+    let exec = guarded().await;
+    for holder in [
+        "sleep MARK &",
+        "setsid sleep MARK >/dev/null &",
+        "(setsid sh -c 'sleep MARK & exec sleep MARK' 2>/dev/null &)",
+        "(trap '' TERM PIPE; while :; do echo more; sleep MARK & sleep 0.01; done) &",
+        "(yes; sleep MARK) &",
+    ] {
+        let mark = mark();
+        let (_, reply) = run(&exec, &sh(&format!("{holder}\necho up").replace("MARK", &mark))).await;
+        let reply = reply.expect("it ended by itself");
+        assert_eq!((reply.exit_code, reply.timed_out), (Some(0), false), "{holder}");
+        assert!(reply.duration_ms < RETURNS_AFTER_MS, "{holder}: {reply:?}");
+        assert_gone(&mark).await;
+    }
+}
+
 #[tokio::test]
 async fn output_of_a_child_that_outlives_its_program_a_little_is_kept() {
     let (output, reply) = run(&guarded().await, &sh("(sleep 0.1; echo late) & echo up")).await;

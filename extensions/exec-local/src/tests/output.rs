@@ -1,6 +1,7 @@
 //! What is kept of output, by itself and of real programs.
 
 use super::{guarded, run, sh};
+use crate::artifact::ARTIFACT_BYTES_MAX;
 use crate::output::{FRAME_BYTES_MAX, Output};
 use crate::utf8::Decoder;
 use dispatch_sdk::contracts::exec::{OutputFrame, Spawn, SpawnParams};
@@ -132,9 +133,12 @@ const MEASURED: &str = "EXEC_LOCAL_MEASURED";
 
 #[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "memory is measured in a process that runs this test alone")]
-async fn a_line_of_a_gigabyte_costs_the_process_its_bound() {
+async fn a_gigabyte_in_one_line_or_without_text_and_an_endless_writer_cost_the_process_its_bound() {
     if std::env::var_os(MEASURED).is_none() {
-        let name = "tests::output::a_line_of_a_gigabyte_costs_the_process_its_bound";
+        let name = concat!(
+            "tests::output::",
+            "a_gigabyte_in_one_line_or_without_text_and_an_endless_writer_cost_the_process_its_bound"
+        );
         let own = std::env::current_exe().expect("a test knows its own file");
         let alone = std::process::Command::new(own).args(["--exact", name]).env(MEASURED, "1").output();
         let alone = alone.expect("a test can run itself");
@@ -145,8 +149,15 @@ async fn a_line_of_a_gigabyte_costs_the_process_its_bound() {
     let exec = guarded().await;
     run(&exec, &sh("head -c 4000000 /dev/zero")).await.1.expect("it warms up");
     let before = peak_rss_kib();
-    let reply = run(&exec, &sh("head -c 1000000000 /dev/zero")).await.1.expect("it ended");
-    assert_eq!((reply.exit_code, reply.output_bytes), (Some(0), 1_000_000_000));
+    for line in ["head -c 1000000000 /dev/zero", "head -c 1000000000 /dev/zero | tr '\\0' '\\377'"] {
+        let reply = run(&exec, &sh(line)).await.1.expect("it ended");
+        assert_eq!((reply.exit_code, reply.output_bytes), (Some(0), 1_000_000_000), "{line}");
+        // Not even its file grows without end.
+        let file = reply.output_file.expect("most was cut");
+        assert!(std::fs::metadata(file).expect("it is there").len() < ARTIFACT_BYTES_MAX + 1024);
+    }
+    let reply = run(&exec, &SpawnParams { timeout_ms: 500, ..sh("yes; yes") }).await.1.expect("it ended");
+    assert!(reply.timed_out && reply.duration_ms < 2_500, "{reply:?}");
     let added = peak_rss_kib() - before;
     assert!(added <= RSS_ADDED_KIB_MAX, "{added} KiB were added to {before} KiB");
 }

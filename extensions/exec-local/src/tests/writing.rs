@@ -1,6 +1,7 @@
 //! `write` on a real file system, unhappy paths first.
 
 use super::bare;
+use crate::reach::Reach;
 use crate::write::Target;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -75,6 +76,10 @@ fn text(path: &Path) -> String {
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("it is there").permissions().mode() & 0o7777
+}
+
+fn found(path: &Path) -> Target<'static> {
+    Target::find(path, "f", &Reach::Machine).expect("its directory is there")
 }
 
 async fn sha256_of(place: &Place, name: &str) -> String {
@@ -170,7 +175,7 @@ async fn another_content_than_expected_is_a_conflict_and_nothing_is_changed() {
 fn a_change_while_the_new_content_is_written_is_a_conflict() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("f");
-    let target = |if_exists| Target { path: path.clone(), if_exists, expect_sha256: None };
+    let target = |if_exists| Target { if_exists, ..found(&path) };
     let came = target(IfExists::Fail).replace("1", |_| fs::write(&path, "theirs"));
     assert_eq!(came.expect_err("it came meanwhile").code, "conflict");
     let sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -186,7 +191,7 @@ fn a_private_file_that_came_meanwhile_is_replaced_and_stays_private() {
     use std::os::unix::fs::MetadataExt as _;
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("f");
-    let target = Target { path: path.clone(), if_exists: IfExists::Replace, expect_sha256: None };
+    let target = Target { if_exists: IfExists::Replace, ..found(&path) };
     let came = |_: &mut fs::File| {
         put(&path, "theirs", 0o600);
         Ok(())
@@ -201,7 +206,7 @@ fn a_full_disk_is_said_and_leaves_the_old_file_and_no_other() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("f");
     fs::write(&path, "old").expect("the directory is ours");
-    let target = Target { path: path.clone(), if_exists: IfExists::Replace, expect_sha256: None };
+    let target = Target { if_exists: IfExists::Replace, ..found(&path) };
     let full = target.replace("1", |file| {
         file.write_all(b"half")?;
         File::options().write(true).open("/dev/full")?.write_all(b"the rest")

@@ -18,7 +18,9 @@ pub(super) fn samples() -> Vec<Golden> {
         env: BTreeMap::from([("LANG".to_owned(), "C.UTF-8".to_owned())]),
         timeout_ms: 120_000,
         output_bytes_max: 65_536,
+        output_file_over_bytes: 0,
     };
+    let kept = SpawnParams { output_file_over_bytes: 50_000, ..spawn.clone() };
     let exited = SpawnReply {
         exit_code: Some(0),
         signal: None,
@@ -26,7 +28,16 @@ pub(super) fn samples() -> Vec<Golden> {
         cancelled: false,
         output_bytes: 6,
         dropped_bytes: 0,
+        output_file: None,
+        output_file_note: String::new(),
         duration_ms: 12,
+    };
+    let cut = SpawnReply {
+        output_bytes: 3_000_000,
+        dropped_bytes: 1_951_424,
+        output_file: Some("/srv/cache/exec-local/output/1.log".to_owned()),
+        output_file_note: "it holds only the first 67108864 bytes".to_owned(),
+        ..exited.clone()
     };
     let killed = SpawnReply { exit_code: None, signal: Some(9), timed_out: true, ..exited.clone() };
     let output = |stream, text: &str| OutputFrame { stream, text: text.to_owned() };
@@ -44,8 +55,8 @@ pub(super) fn samples() -> Vec<Golden> {
         WriteParams { if_exists: IfExists::Fail, expect_sha256: None, make_dirs: true, ..write.clone() };
     vec![
         golden::<Spawn>(
-            vec![spawn],
-            vec![exited, killed],
+            vec![spawn, kept],
+            vec![exited, killed, cut],
             vec![output(OutputStream::Stdout, "hello\n"), output(OutputStream::Stderr, "oh\n")],
         ),
         golden::<Stat>(
@@ -79,6 +90,11 @@ pub(super) fn samples() -> Vec<Golden> {
                 sha256: SHA256_OF_TEST.to_owned(),
                 created: false,
             }],
+            vec![],
+        ),
+        golden::<Roots>(
+            vec![RootsParams { cwd: CWD.to_owned() }],
+            vec![RootsReply { roots: Some(vec![CWD.to_owned()]) }, RootsReply { roots: None }],
             vec![],
         ),
     ]
