@@ -12,6 +12,9 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::path::{Path, PathBuf};
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
+/// What is found at an address that is taken, and what to do.
+pub(crate) const IN_USE: &str = "something listens there already, choose another";
+
 /// Connections that wait to be taken.
 const BACKLOG: u32 = 1_024;
 /// Bytes that the kernel keeps for a client that does not read; the rest waits with the op.
@@ -75,9 +78,9 @@ impl Place {
     pub(crate) fn bind(&self) -> Result<Listener, Fault> {
         let failed = |e: &std::io::Error| {
             let hint = match e.kind() {
-                ErrorKind::AddrInUse => "; something listens there already, choose another",
-                ErrorKind::PermissionDenied => "; this user may not",
-                _ => "",
+                ErrorKind::AddrInUse => format!("; {IN_USE}"),
+                ErrorKind::PermissionDenied => "; this user may not".to_owned(),
+                _ => String::new(),
             };
             Fault::new(UNAVAILABLE, format!("cannot listen on `{self}`: {e}{hint}"))
         };

@@ -2,7 +2,7 @@
 
 use crate::config::NEEDS_RESTART;
 use crate::connection::accept;
-use crate::listen::Place;
+use crate::listen::{IN_USE, Place};
 use crate::server::Server;
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::instance::{
@@ -90,7 +90,13 @@ pub(crate) fn check(server: &Server) -> CheckReply {
             .try_for_each(|place| place.bind().map(drop))
             .map(|()| format!("{} can be listened on", settings.listen.join(", "))),
     };
-    CheckReply { checks: vec![token, found("listen", listen)] }
+    let mut listen = found("listen", listen);
+    if listen.recovery == IN_USE {
+        // Most often it is the host that this check runs beside.
+        listen.status = CheckStatus::Warn;
+        listen.recovery = format!("{IN_USE}, unless it is this host that serves there");
+    }
+    CheckReply { checks: vec![token, listen] }
 }
 
 fn found(name: &str, found: Result<String, Fault>) -> CheckResult {

@@ -233,6 +233,9 @@ async fn a_check_looks_at_the_token_and_the_addresses_and_changes_nothing() {
     let address = taken.local_addr().expect("an address").to_string();
     let http = opened(json!({ "listen": [address] })).await;
     let reply = http.call(Check, &Empty {}).await.expect("it looks");
-    assert_eq!(reply.checks[1].recovery, "something listens there already, choose another");
-    assert_eq!(statuses(reply), expected(ok, fail));
+    assert_eq!(
+        reply.checks.iter().map(|check| check.status).collect::<Vec<_>>(),
+        [CheckStatus::Ok, CheckStatus::Warn]
+    );
+    assert!(reply.checks[1].recovery.starts_with("something listens there already"), "{reply:?}");
 }
