@@ -35,7 +35,7 @@ pub(super) fn samples() -> Vec<Golden> {
     let cut = SpawnReply {
         output_bytes: 3_000_000,
         dropped_bytes: 1_951_424,
-        output_file: Some("/home/ada/.cache/dispatch/exec-local/output/1.log".to_owned()),
+        output_file: Some("/srv/cache/exec-local/output/1.log".to_owned()),
         output_file_note: "it holds only the first 67108864 bytes".to_owned(),
         ..exited.clone()
     };
