@@ -2,7 +2,6 @@
 
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::tool::{Effect, Locality, ToolSpec};
-use dispatch_sdk::fault::INVALID;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -21,21 +20,20 @@ pub(crate) struct Args {
 impl Args {
     /// Errors: `invalid`, naming the argument.
     pub(crate) fn parse(args: Map<String, Value>) -> Result<Self, Fault> {
-        let invalid = |found: String| Fault::new(INVALID, format!("cannot read the arguments: {found}"));
-        let args: Self = serde_json::from_value(Value::Object(args)).map_err(|e| invalid(e.to_string()))?;
-        if args.path.is_empty() {
-            return Err(invalid("`path` must not be empty".to_owned()));
-        }
-        if args.old_string.is_empty() {
-            let found = "`old_string` is empty, which is everywhere; give the text to replace";
-            return Err(invalid(found.to_owned()));
-        }
-        if args.old_string == args.new_string {
-            return Err(invalid(
-                "`old_string` and `new_string` are the same; nothing would change".to_owned(),
-            ));
-        }
-        Ok(args)
+        dispatch_sdk::arguments(args, Self::check)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let found = if self.path.is_empty() {
+            "`path` must not be empty"
+        } else if self.old_string.is_empty() {
+            "`old_string` is empty, which is everywhere; give the text to replace"
+        } else if self.old_string == self.new_string {
+            "`old_string` and `new_string` are the same; nothing would change"
+        } else {
+            return Ok(());
+        };
+        Err(found.to_owned())
     }
 }
 

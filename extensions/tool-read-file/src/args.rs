@@ -2,7 +2,6 @@
 
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::tool::{Effect, Locality, ToolSpec};
-use dispatch_sdk::fault::INVALID;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
@@ -26,11 +25,12 @@ pub(crate) struct Args {
 impl Args {
     /// Errors: `invalid`, naming the argument.
     pub(crate) fn parse(args: Map<String, Value>) -> Result<Self, Fault> {
-        let invalid = |found: String| Fault::new(INVALID, format!("cannot read the arguments: {found}"));
-        let args: Self = serde_json::from_value(Value::Object(args)).map_err(|e| invalid(e.to_string()))?;
-        if args.path.is_empty() || args.offset == 0 || args.limit == 0 {
-            return Err(invalid("`path` must not be empty, `offset` and `limit` count from 1".to_owned()));
-        }
+        let args = dispatch_sdk::arguments(args, |args: &Self| {
+            if args.path.is_empty() || args.offset == 0 || args.limit == 0 {
+                return Err("`path` must not be empty, `offset` and `limit` count from 1".to_owned());
+            }
+            Ok(())
+        })?;
         Ok(Self { limit: args.limit.min(LIMIT_MAX), ..args })
     }
 }

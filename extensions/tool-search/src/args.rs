@@ -4,7 +4,6 @@ use crate::output::{GLOB_PATHS_MAX, GREP_MATCHES_MAX, LINE_CHARS_MAX};
 use crate::stop::SEARCH_MS_MAX;
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::tool::{Effect, Locality, ToolSpec};
-use dispatch_sdk::fault::INVALID;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
@@ -44,14 +43,15 @@ pub(crate) struct GrepArgs {
 
 /// Errors: `invalid`, naming the argument.
 pub(crate) fn parse<T: DeserializeOwned>(args: Map<String, Value>) -> Result<T, Fault> {
-    let invalid = |found: String| Fault::new(INVALID, format!("cannot read the arguments: {found}"));
-    for name in ["pattern", "path", "glob"] {
-        let text = args.get(name).and_then(Value::as_str);
-        if text.is_some_and(|text| text.is_empty() || text.chars().count() > PATTERN_CHARS_MAX) {
-            return Err(invalid(format!("`{name}` must have from 1 to {PATTERN_CHARS_MAX} characters")));
-        }
-    }
-    serde_json::from_value(Value::Object(args)).map_err(|e| invalid(e.to_string()))
+    let is_bad = |name: &&str| {
+        let text = args.get(*name).and_then(Value::as_str);
+        text.is_some_and(|text| text.is_empty() || text.chars().count() > PATTERN_CHARS_MAX)
+    };
+    let bad = ["pattern", "path", "glob"].into_iter().find(is_bad);
+    dispatch_sdk::arguments(args, |_| match bad {
+        Some(name) => Err(format!("`{name}` must have from 1 to {PATTERN_CHARS_MAX} characters")),
+        None => Ok(()),
+    })
 }
 
 pub(crate) fn specs() -> Vec<ToolSpec> {

@@ -2,7 +2,6 @@
 
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::tool::{Effect, Locality, ToolSpec};
-use dispatch_sdk::fault::INVALID;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
@@ -23,18 +22,21 @@ pub(crate) struct Args {
 impl Args {
     /// Errors: `invalid`, naming the argument.
     pub(crate) fn parse(args: Map<String, Value>) -> Result<Self, Fault> {
-        let invalid = |found: String| Fault::new(INVALID, format!("cannot read the arguments: {found}"));
-        let args: Self = serde_json::from_value(Value::Object(args)).map_err(|e| invalid(e.to_string()))?;
-        if args.command.trim().is_empty() {
-            return Err(invalid("`command` is blank; give a shell command line".to_owned()));
-        }
-        if args.command.contains('\0') {
-            return Err(invalid("`command` holds a NUL, which no command line can".to_owned()));
-        }
-        if args.timeout_ms == 0 {
-            return Err(invalid("`timeout_ms` must be at least 1".to_owned()));
-        }
+        let args = dispatch_sdk::arguments(args, Self::check)?;
         Ok(Self { timeout_ms: args.timeout_ms.min(TIMEOUT_MS_MAX), ..args })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let found = if self.command.trim().is_empty() {
+            "`command` is blank; give a shell command line"
+        } else if self.command.contains('\0') {
+            "`command` holds a NUL, which no command line can"
+        } else if self.timeout_ms == 0 {
+            "`timeout_ms` must be at least 1"
+        } else {
+            return Ok(());
+        };
+        Err(found.to_owned())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::tool::{Effect, Locality, ToolSpec};
-use dispatch_sdk::fault::INVALID;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -21,12 +20,9 @@ pub(crate) struct Args {
 impl Args {
     /// Errors: `invalid`, naming the argument.
     pub(crate) fn parse(args: Map<String, Value>) -> Result<Self, Fault> {
-        let invalid = |found: String| Fault::new(INVALID, format!("cannot read the arguments: {found}"));
-        let args: Self = serde_json::from_value(Value::Object(args)).map_err(|e| invalid(e.to_string()))?;
-        if args.path.is_empty() {
-            return Err(invalid("`path` must not be empty".to_owned()));
-        }
-        Ok(args)
+        dispatch_sdk::arguments(args, |args: &Self| {
+            if args.path.is_empty() { Err("`path` must not be empty".to_owned()) } else { Ok(()) }
+        })
     }
 }
 

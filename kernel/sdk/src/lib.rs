@@ -14,6 +14,7 @@
 //! See `extensions/README.md` for the whole path.
 
 mod adapter;
+mod arguments;
 mod call;
 mod config;
 mod convert;
@@ -27,6 +28,7 @@ mod section;
 mod stack;
 mod stream;
 
+pub use arguments::arguments;
 pub use call::{Call, Meta};
 pub use config::Config;
 pub use dispatch_abi::SharedBytes;

@@ -143,6 +143,29 @@ async fn the_oldest_files_make_room_but_none_that_is_still_written() {
     assert_eq!(names(dir.path()), ["1.log", "4.log", "5.log", "6.log", "other.txt"]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_that_write_at_once_keep_to_the_bound_and_every_answer_is_true() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    for round in 0..10 {
+        let writers = (0..4).map(|n| {
+            let path = dir.path().join(format!("{round}-{n}.log"));
+            tokio::spawn(async move { (kept(&path, 90_000).await, path) })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            let (kept, path) = writer.await.expect("it does not panic");
+            // Kept, and cleared away since, or not; or given up, and then it is gone.
+            assert!(kept.file.is_some() != kept.note.starts_with("its output was not kept: "), "{kept:?}");
+            assert!(kept.file.is_some() || !path.exists(), "{kept:?}");
+        }
+    }
+    let sizes = fs::read_dir(dir.path()).expect("ours").flatten().map(|entry| entry.metadata());
+    let sizes: Vec<u64> = sizes.map(|found| found.expect("ours").len()).collect();
+    assert!(sizes.iter().all(|bytes| *bytes == 90_000), "what stays is whole: {sizes:?}");
+    // As many as write at once may each be over by one file.
+    let bound = SMALL.all_bytes_max + 4 * SMALL.file_bytes_max;
+    assert!(!sizes.is_empty() && sizes.iter().sum::<u64>() <= bound, "{sizes:?}");
+}
+
 #[tokio::test]
 async fn where_others_take_all_room_nothing_is_kept_and_the_reason_is_said() {
     let dir = tempfile::tempdir().expect("a temporary directory");
