@@ -2,7 +2,7 @@
 //!
 //! It must not know what it holds.
 
-use crate::load::{Talk, World, client, turn_body};
+use crate::load::{OPEN_AT_ONCE, World, client, turn_body, turns};
 use crate::process::memory_mb;
 use crate::servers::{Install, Model, Served, floor, host, scratch};
 use crate::{Trouble, note, say};
@@ -56,9 +56,7 @@ fn memory(served: &Served) -> Result<(f64, f64), Trouble> {
     let rest = resting()?;
     let talk = |n: usize| {
         client(async {
-            for _ in 0..n {
-                Talk::open(&served.server).await?.turn(&turn_body("fake-text-20", "hello")).await?;
-            }
+            turns(served, &turn_body("fake-text-20", "hello"), n).await?;
             Ok(())
         })
     };
@@ -66,5 +64,6 @@ fn memory(served: &Served) -> Result<(f64, f64), Trouble> {
     talk(CONVERSATIONS / 4)?;
     let before = resting()?;
     talk(CONVERSATIONS)?;
-    Ok((rest, growth(before, resting()?, CONVERSATIONS)))
+    // What warms the server up are conversations, too.
+    Ok((rest, growth(before, resting()?, CONVERSATIONS + OPEN_AT_ONCE)))
 }

@@ -13,6 +13,9 @@ use std::future::Future;
 use std::time::Instant;
 use tempfile::TempDir;
 
+/// Conversations that are opened, and listened to, side by side.
+pub(crate) const OPEN_AT_ONCE: usize = 50;
+
 /// Host and floor before one model.
 pub(crate) struct World {
     pub(crate) host: Served,
@@ -59,6 +62,11 @@ impl Talk {
         Ok(Self { id, connection, events })
     }
 
+    /// Opens `n` at once: a stream that has nothing to show may take its time until it answers.
+    pub(crate) async fn open_many(server: &Server, n: usize) -> Result<Vec<Self>, Trouble> {
+        futures_util::future::try_join_all((0..n).map(|_| Self::open(server))).await
+    }
+
     /// One turn to its end, timed from its request.
     pub(crate) async fn turn(&mut self, body: &Value) -> Result<Seen, Trouble> {
         let began = Instant::now();
@@ -82,18 +90,19 @@ pub(crate) struct Turns {
 
 /// Runs `n` turns against a server, a few more before them to warm it up.
 pub(crate) async fn turns(served: &Served, body: &Value, n: usize) -> Result<Turns, Trouble> {
-    const WARM_UP: usize = 10;
-    for _ in 0..WARM_UP {
-        Talk::open(&served.server).await?.turn(body).await?;
+    for mut talk in Talk::open_many(&served.server, OPEN_AT_ONCE).await? {
+        talk.turn(body).await?;
     }
     let (mut ended, mut first, mut accepted, mut failed) = (Vec::new(), Vec::new(), Vec::new(), 0);
     let before = cpu_ms(served.pid());
-    for _ in 0..n {
-        let seen = Talk::open(&served.server).await?.turn(body).await?;
-        ended.push(seen.ended_ms);
-        first.push(seen.first_delta_ms);
-        accepted.push(seen.accepted_ms);
-        failed += usize::from(!seen.completed);
+    while ended.len() < n {
+        for mut talk in Talk::open_many(&served.server, OPEN_AT_ONCE.min(n - ended.len())).await? {
+            let seen = talk.turn(body).await?;
+            ended.push(seen.ended_ms);
+            first.push(seen.first_delta_ms);
+            accepted.push(seen.accepted_ms);
+            failed += usize::from(!seen.completed);
+        }
     }
     let cpu_ms = (cpu_ms(served.pid()) - before) / n as f64;
     let (ended, first, accepted) = (Samples::new(ended), Samples::new(first), Samples::new(accepted));

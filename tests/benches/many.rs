@@ -56,10 +56,7 @@ pub(crate) fn run() -> Result<(), Trouble> {
 pub(crate) fn load(who: &str, served: &Served) -> Result<Load, Trouble> {
     note(&format!("200 turns at once at {who}"));
     client(async {
-        let mut talks = Vec::new();
-        for _ in 0..TURNS {
-            talks.push(Talk::open(&served.server).await?);
-        }
+        let talks = Talk::open_many(&served.server, TURNS).await?;
         // One turn before them, so that what is lazy is there.
         Talk::open(&served.server).await?.turn(&turn_body("fake-text-20", "hello")).await?;
         let (before, own_before) = (cpu_ms(served.pid()), cpu_ms(std::process::id()));

@@ -2,7 +2,7 @@
 //!
 //! It must not know how a turn is kept.
 
-use crate::load::{Talk, Turns, World, all_completed, client, turn_body, turns};
+use crate::load::{OPEN_AT_ONCE, Talk, Turns, World, all_completed, client, turn_body, turns};
 use crate::servers::scratch;
 use crate::{Trouble, disk, note, say};
 use house::bench::{Figure, Goal, growth};
@@ -72,10 +72,11 @@ fn flushes() -> Result<(), Trouble> {
     let flushed = |turn: Option<&Value>| {
         let before = n_flushes(&trace);
         client(async {
-            for _ in 0..TURNS {
-                let mut talk = Talk::open(&world.host.server).await?;
-                if let Some(turn) = turn {
-                    talk.turn(turn).await?;
+            for _ in 0..TURNS / OPEN_AT_ONCE {
+                for mut talk in Talk::open_many(&world.host.server, OPEN_AT_ONCE).await? {
+                    if let Some(turn) = turn {
+                        talk.turn(turn).await?;
+                    }
                 }
             }
             Ok(())
