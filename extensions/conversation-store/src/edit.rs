@@ -7,14 +7,11 @@ use crate::faults;
 use crate::head::Head;
 use crate::keys;
 use crate::store::{self, Batch};
+use crate::writer::CONFLICT_RETRIES_MAX;
 use dispatch_sdk::contracts::conversations::{
     ArchiveParams, Conversation, CreateParams, CreateReply, RenameParams, TITLE_CHARS_MAX,
 };
 use dispatch_sdk::{Fault, Host, fault};
-
-/// Most attempts at an edit while others change the head. A turn that writes all the time changes it often, and it must
-/// not be the one that gives way: its writer tries less often.
-pub(crate) const EDIT_RETRIES_MAX: usize = 64;
 /// Most bytes of a working directory: PATH_MAX of Linux.
 const CWD_BYTES_MAX: usize = 4096;
 /// Most bytes of the name of a provider or model.
@@ -36,7 +33,7 @@ pub(crate) async fn create(host: &Host, counts: &Counts, params: CreateParams) -
         model: params.model.unwrap_or_default(),
         ..Head::default()
     };
-    for _ in 0..EDIT_RETRIES_MAX {
+    for _ in 0..CONFLICT_RETRIES_MAX {
         match Batch::new(&id, None, &head).commit(host, counts).await {
             Ok((_, durable)) => return Ok(CreateReply { conversation: head.conversation(&id), durable }),
             Err(fault) if fault.is(fault::CONFLICT) => {}
@@ -46,7 +43,7 @@ pub(crate) async fn create(host: &Host, counts: &Counts, params: CreateParams) -
             return Err(faults::exists(&id));
         }
     }
-    Err(faults::busy(&id, EDIT_RETRIES_MAX))
+    Err(faults::busy(&id, CONFLICT_RETRIES_MAX))
 }
 
 pub(crate) async fn rename(
@@ -74,7 +71,7 @@ async fn change(
     change: impl Fn(&mut Head),
 ) -> Result<Conversation, Fault> {
     keys::check_id(id)?;
-    for _ in 0..EDIT_RETRIES_MAX {
+    for _ in 0..CONFLICT_RETRIES_MAX {
         let before = store::head_of(host, id).await?;
         let mut head = before.head.clone();
         change(&mut head);
@@ -87,7 +84,7 @@ async fn change(
             Err(fault) => return Err(fault),
         }
     }
-    Err(faults::busy(id, EDIT_RETRIES_MAX))
+    Err(faults::busy(id, CONFLICT_RETRIES_MAX))
 }
 
 fn check(params: &CreateParams) -> Result<(), Fault> {

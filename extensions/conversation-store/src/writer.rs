@@ -22,7 +22,7 @@ pub(crate) const FLUSH_AFTER: Duration = Duration::from_millis(250);
 /// Wait after a flush that failed.
 const FLUSH_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Most attempts at one commit while others change the head.
-pub(crate) const CONFLICT_RETRIES_MAX: usize = 8;
+pub(crate) const CONFLICT_RETRIES_MAX: usize = 64;
 /// Most appends of one turn that wait.
 pub(crate) const APPENDS_WAITING_MAX: usize = 64;
 

@@ -54,9 +54,15 @@ impl Roots {
     pub(crate) fn seen_from(&self, cwd: &str, also: Option<&Path>) -> Reach {
         let Some(roots) = &self.0 else { return Reach::Machine };
         let named = roots.iter().map(|root| if root == CWD_WORD { cwd } else { root }).map(PathBuf::from);
-        let mut roots: Vec<Root> = named.map(Root::at).collect();
-        // Where two are nested the outer one lets more relative links through.
-        roots.sort_by_key(|root| root.path.as_os_str().len());
+        let mut named: Vec<PathBuf> = named.collect();
+        named.sort_by_key(|path| path.as_os_str().len());
+        let mut roots: Vec<Root> = Vec::new();
+        for path in named {
+            // A root inside another adds nothing, and its name could become a link that leads out of both.
+            if roots.iter().all(|outer| outer.below(&path).is_none()) {
+                roots.push(Root::at(path));
+            }
+        }
         let named = roots.len();
         roots.extend(also.map(|dir| Root::at(dir.to_owned())));
         Reach::Beneath { roots, named }

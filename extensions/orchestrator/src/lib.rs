@@ -31,6 +31,7 @@ use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, e
 use gates::{Gates, Settings};
 use std::sync::Arc;
 use turn_table::TurnTable;
+use watching::Watches;
 
 export!(Orchestrator);
 
@@ -42,6 +43,7 @@ struct Orchestrator {
     allowed: Allowed,
     gates: Arc<Gates>,
     counts: Arc<Counts>,
+    watches: Arc<Watches>,
 }
 
 impl Extension for Orchestrator {
@@ -53,6 +55,7 @@ impl Extension for Orchestrator {
             allowed: Allowed::default(),
             gates: Arc::new(Gates::new(&settings)),
             counts: Arc::default(),
+            watches: Watches::new(),
         })
     }
 

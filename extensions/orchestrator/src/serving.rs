@@ -20,6 +20,9 @@ use tokio::task::JoinSet;
 /// Open turns that are looked after at a time.
 const LOOKING_AFTER_MAX: usize = 16;
 
+/// How long those who watch may take to read what the turns said last.
+const WATCHES_END_MAX: Duration = Duration::from_secs(2);
+
 impl Orchestrator {
     /// Looks after open turns in the background: the host is ready before the last of them is.
     pub(crate) async fn serve(
@@ -120,6 +123,11 @@ impl Orchestrator {
         let over = async {
             for turn in &open {
                 turn.ended().await;
+            }
+            // What the turns said last is shown before whoever watches is cut off; not to who does not read.
+            tokio::select! {
+                () = self.watches.end() => {}
+                () = self.host.sleep(WATCHES_END_MAX) => {}
             }
         };
         tokio::select! {

@@ -2,7 +2,7 @@
 
 use crate::{Orchestrator, request};
 use dispatch_sdk::contracts::Verb as _;
-use dispatch_sdk::contracts::conversations::{self, Events, EventsParams, Get, GetParams};
+use dispatch_sdk::contracts::conversations::{self, Conversation, Events, EventsParams, Get, GetParams};
 use dispatch_sdk::contracts::event::TURN_ENDED;
 use dispatch_sdk::contracts::fault::BROKEN;
 use dispatch_sdk::contracts::turns::{WatchParams, WatchReply};
@@ -10,6 +10,7 @@ use dispatch_sdk::{Call, Fault, Item, SharedBytes};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// What is read of an event; its data is passed over.
 #[derive(Deserialize)]
@@ -38,11 +39,25 @@ impl Orchestrator {
         };
         let body = serde_json::to_vec(&asked).expect("a struct of strings and numbers always encodes");
         let mut stream = call.host().stream_raw(conversations::Watch::NAME, body);
+        let _watching = self.watches.enter();
+        let mut drained = self.watches.drained();
         let mut last: Option<SharedBytes> = None;
+        // Once the host has drained: the number after which nothing more is to be shown.
+        let mut last_of_all: Option<u64> = None;
         loop {
-            let Item::Frame(frame) = stream.next().await? else {
-                return Ok(WatchReply { cursor: cursor_at(last.as_ref(), params.after)? });
+            let shown = cursor_at(last.as_ref(), params.after)?;
+            if last_of_all.is_some_and(|last| last <= shown) {
+                return Ok(WatchReply { cursor: shown });
+            }
+            let item = tokio::select! {
+                biased;
+                item = stream.next() => item?,
+                () = until_drained(&mut drained), if last_of_all.is_none() => {
+                    last_of_all = Some(newest_seq(&call, &params.conversation_id).await?);
+                    continue;
+                }
             };
+            let Item::Frame(frame) = item else { return Ok(WatchReply { cursor: shown }) };
             call.emit_raw(frame.clone()).await?;
             if until.is_some() {
                 let event = peek(&frame)?;
@@ -53,6 +68,50 @@ impl Orchestrator {
             }
             last = Some(frame);
         }
+    }
+}
+
+async fn until_drained(drained: &mut watch::Receiver<bool>) {
+    // The sender lives as long as the instance, and so as long as this call.
+    let _ = drained.wait_for(|drained| *drained).await;
+}
+
+/// The watches that are open, and whether they are to end when they have shown everything.
+pub(crate) struct Watches {
+    n_open: watch::Sender<usize>,
+    drained: watch::Sender<bool>,
+}
+
+impl Watches {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { n_open: watch::Sender::new(0), drained: watch::Sender::new(false) })
+    }
+
+    fn enter(self: &Arc<Self>) -> Watching {
+        self.n_open.send_modify(|n| *n += 1);
+        Watching { watches: Arc::clone(self) }
+    }
+
+    fn drained(&self) -> watch::Receiver<bool> {
+        self.drained.subscribe()
+    }
+
+    /// Nothing is written any more: lets every watch show what is there and end, and waits until they have.
+    pub(crate) async fn end(&self) {
+        self.drained.send_replace(true);
+        // The sender is a field of `self`, so the channel cannot close while this is awaited.
+        let _ = self.n_open.subscribe().wait_for(|n| *n == 0).await;
+    }
+}
+
+/// An open watch; dropping it ends it.
+struct Watching {
+    watches: Arc<Watches>,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.watches.n_open.send_modify(|n| *n -= 1);
     }
 }
 
@@ -69,15 +128,25 @@ fn peek(frame: &[u8]) -> Result<Peek<'_>, Fault> {
 /// The number of the newest row if the turn is not open any more: nothing of it can come after that.
 async fn last_seq_if_over(call: &Call, id: &str, turn_id: &str) -> Result<Option<u64>, Fault> {
     let conversation = call.host().call(Get, &GetParams { conversation_id: id.to_owned() }).await?;
-    if conversation.open_turn.is_some_and(|open| open.turn_id == turn_id) {
+    if conversation.open_turn.as_ref().is_some_and(|open| open.turn_id == turn_id) {
         return Ok(None);
     }
+    newest_of(call, &conversation).await.map(Some)
+}
+
+/// The number of the newest row of a log.
+async fn newest_seq(call: &Call, id: &str) -> Result<u64, Fault> {
+    let conversation = call.host().call(Get, &GetParams { conversation_id: id.to_owned() }).await?;
+    newest_of(call, &conversation).await
+}
+
+async fn newest_of(call: &Call, conversation: &Conversation) -> Result<u64, Fault> {
     let newest = EventsParams {
-        conversation_id: id.to_owned(),
+        conversation_id: conversation.id.clone(),
         after: None,
         before: Some(conversation.seq_last.saturating_add(1)),
         limit: 1,
     };
     let page = call.host().call(Events, &newest).await?;
-    Ok(Some(page.events.last().map_or(0, |event| event.seq)))
+    Ok(page.events.last().map_or(0, |event| event.seq))
 }

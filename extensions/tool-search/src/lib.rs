@@ -6,6 +6,7 @@
 mod args;
 mod glob;
 mod grep;
+mod ignored;
 mod names;
 mod output;
 mod place;

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Nothing leads out, and no link is followed: what a walk finds has none in its path.
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
@@ -27,7 +28,13 @@ pub(crate) struct Place {
     /// What paths are shown relative to.
     cwd: PathBuf,
     /// The root of `exec.v1` that it lies in; absent = it may read the whole machine.
-    confined: Option<Confined>,
+    confined: Option<Arc<Confined>>,
+}
+
+/// Opens what a walk finds, for whoever outlives the borrow of a place.
+#[derive(Clone)]
+pub(crate) struct Opener {
+    confined: Option<Arc<Confined>>,
 }
 
 struct Confined {
@@ -59,7 +66,7 @@ impl Place {
                 let found = roots.iter().map(PathBuf::from).find(|confines| root.starts_with(confines));
                 let path = found.ok_or_else(|| outside(roots))?;
                 let dir = look(&path).map_err(failed)?;
-                Some(Confined { path, dir })
+                Some(Arc::new(Confined { path, dir }))
             }
         };
         let seen = match &confined {
@@ -78,6 +85,36 @@ impl Place {
         Ok(Self { root, is_directory: metadata.is_dir(), cwd, confined })
     }
 
+    /// As [`Opener::open_regular`].
+    pub(crate) fn open_regular(&self, path: &Path) -> io::Result<Option<File>> {
+        self.opener().open_regular(path)
+    }
+
+    pub(crate) fn opener(&self) -> Opener {
+        Opener { confined: self.confined.clone() }
+    }
+
+    /// Where ignore files end to count: the root that confines it; absent = it may read the whole machine.
+    pub(crate) fn top(&self) -> Option<PathBuf> {
+        self.confined.as_ref().map(|confined| confined.path.clone())
+    }
+
+    /// Whether a name that a walk has found may be told: it is still there, inside.
+    pub(crate) fn is_inside(&self, path: &Path) -> bool {
+        self.confined.as_ref().is_none_or(|confined| confined.open(path, LOOK | OFlags::NOFOLLOW).is_ok())
+    }
+
+    /// The path for the model, on one line: below the working directory relative, otherwise absolute.
+    pub(crate) fn shown(&self, path: &Path) -> String {
+        let shown = match path.strip_prefix(&self.cwd) {
+            Ok(below) if !below.as_os_str().is_empty() => below,
+            _ => path,
+        };
+        one_line(&shown.to_string_lossy()).into_owned()
+    }
+}
+
+impl Opener {
     /// `None` for anything but a regular file outside /proc, whatever it was when it was listed; opening never waits for
     /// a writer.
     pub(crate) fn open_regular(&self, path: &Path) -> io::Result<Option<File>> {
@@ -89,25 +126,6 @@ impl Place {
         // The host's environment and memory look like files there.
         let is_of_processes = rustix::fs::fstatfs(&file)?.f_type == PROC_SUPER_MAGIC;
         Ok((!is_of_processes && file.metadata()?.is_file()).then_some(file))
-    }
-
-    /// Whether a name that a walk has found may be told: it is still there, inside.
-    pub(crate) fn is_inside(&self, path: &Path) -> bool {
-        self.confined.as_ref().is_none_or(|confined| confined.open(path, LOOK | OFlags::NOFOLLOW).is_ok())
-    }
-
-    /// Whether files above it may be read, for what they say is ignored.
-    pub(crate) fn reads_above(&self) -> bool {
-        self.confined.is_none()
-    }
-
-    /// The path for the model, on one line: below the working directory relative, otherwise absolute.
-    pub(crate) fn shown(&self, path: &Path) -> String {
-        let shown = match path.strip_prefix(&self.cwd) {
-            Ok(below) if !below.as_os_str().is_empty() => below,
-            _ => path,
-        };
-        one_line(&shown.to_string_lossy()).into_owned()
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! It must not know what is sought in them.
 
+use crate::ignored::Ignored;
 use crate::place::Place;
 use crate::stop::{Stop, Stopped};
 use ignore::{DirEntry, WalkBuilder};
@@ -24,15 +25,17 @@ pub(crate) fn walk(
 ) -> Walked {
     let mut walked = Walked::default();
     let mut builder = WalkBuilder::new(&place.root);
+    let ignored = Ignored::new(place.opener(), place.top());
     builder
+        // The crate's own reading of ignore files follows links and knows no bound.
+        .standard_filters(false)
         .hidden(!hidden)
         .follow_links(false)
-        .parents(place.reads_above())
-        .require_git(false)
-        // It lies wherever the environment says, and would make answers depend on it.
-        .git_global(false)
         .sort_by_file_name(Ord::cmp)
-        .filter_entry(|entry| entry.depth() == 0 || entry.file_name() != ".git");
+        .filter_entry(move |entry| {
+            let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
+            entry.depth() == 0 || (entry.file_name() != ".git" && !ignored.leaves_out(entry.path(), is_dir))
+        });
     for entry in builder.build() {
         walked.stopped = stop.reached();
         if walked.stopped.is_some() {

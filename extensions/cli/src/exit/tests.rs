@@ -44,7 +44,7 @@ fn a_failed_turn_says_whether_to_try_again_or_to_mend_something() {
         ("unavailable", 75),
         ("deadline", 75),
         ("no_service", 78),
-        ("no_space", 1),
+        ("no_space", 75),
         ("invalid", 1),
         ("cancelled", 1),
     ] {

@@ -2,7 +2,7 @@
 
 use super::disk::{Disk, Fail};
 use super::rig::{CONV, Rig, body, called, seen, text, until};
-use crate::edit::EDIT_RETRIES_MAX;
+use crate::writer::CONFLICT_RETRIES_MAX;
 use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::contracts::storage::NO_SPACE;
 use dispatch_sdk::{Fault, fault};
@@ -176,12 +176,12 @@ async fn an_edit_is_tried_again_so_many_times_and_no_more() {
     let rig = Rig::new().await;
     rig.begin("t").await.unwrap();
     let fail = |n: usize| (0..n).for_each(|_| rig.disk.fail_next(Fail::Conflict));
-    fail(EDIT_RETRIES_MAX - 1);
+    fail(CONFLICT_RETRIES_MAX - 1);
     rig.rename("a").await.unwrap();
-    fail(EDIT_RETRIES_MAX);
+    fail(CONFLICT_RETRIES_MAX);
     assert!(rig.rename("b").await.unwrap_err().is(fault::CONFLICT));
     assert_eq!(rig.get().await.title, "a");
-    fail(EDIT_RETRIES_MAX - 1);
+    fail(CONFLICT_RETRIES_MAX - 1);
     create(&rig, &named("new")).await.unwrap();
     rig.disk.fail_next(Fail::NoSpace);
     assert!(rig.archive(true).await.unwrap_err().is(NO_SPACE));

@@ -213,6 +213,23 @@ async fn links_between_roots_are_followed_eight_times_and_no_further() {
     }
 }
 
+#[tokio::test]
+async fn a_root_inside_another_that_has_become_a_link_leads_nowhere() {
+    let place = Place::with(|dir| json!([dir.join("in"), dir.join("in/below")])).await;
+    fs::rename(place.path("in/below"), place.path("in/moved")).expect("the directory is ours");
+    place.link(place.path("out"), "below");
+    let secret = place.path("out/secret").to_string_lossy().into_owned();
+    for path in ["below/secret", "below/new", &secret] {
+        assert_eq!(place.read(path).await.expect_err(path).code, "denied", "{path}");
+        assert_eq!(place.write(path).await.expect_err(path).code, "denied", "{path}");
+    }
+    place.assert_untouched();
+    let params = RootsParams { cwd: place.cwd() };
+    let roots = place.exec.call(Roots, &params).await.expect("it answers").roots.expect("there are some");
+    let out = place.path("out").canonicalize().expect("it is there");
+    assert!(roots.iter().all(|root| !Path::new(root).starts_with(&out)), "{roots:?}");
+}
+
 /// What the README says: a hard link is the file, and no path leads out of the root.
 #[tokio::test]
 async fn a_hard_link_inside_is_read_and_writing_it_leaves_the_other_name_alone() {

@@ -1,10 +1,10 @@
 //! Turns that wait for their run, the end of a host with waiting turns, and turns that a dead host left open.
 
 use super::world::World;
-use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::instance::{Drain, DrainParams, DrainReply, Metrics, Serve, ServeParams};
-use dispatch_sdk::contracts::turns::{Stop, StopParams, StopReply};
+use dispatch_sdk::contracts::turns::{Stop, StopParams, StopReply, Watch, WatchParams};
+use dispatch_sdk::{Fault, Item};
 use dispatch_testkit::FakeHost;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -168,4 +168,42 @@ async fn a_setting_out_of_its_bounds_is_refused_by_name() {
     let refused =
         host.open::<crate::Orchestrator>("orchestrator", config).await.err().expect("it is refused");
     assert_eq!(refused.message, "`turns_running_max` is 0; use 1 to 1024");
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_a_drain_when_it_has_shown_everything() {
+    let world = World::new().await;
+    let event = |seq: u64| json!({ "seq": seq, "conversation_id": "c", "at": 1, "type": "turn_ended", "turn_id": "t", "data": {} });
+    world.on("conversations.v1/get", |_, _| Ok(left_open("c", "t", "host-here")));
+    world.host.on("conversations.v1/events", move |_| {
+        Ok(json!({ "events": [event(2)], "has_older": true, "has_newer": false }))
+    });
+    let late = Arc::new(Semaphore::new(0));
+    world.host.on_stream("conversations.v1/watch", {
+        let late = Arc::clone(&late);
+        move |_, out| {
+            let late = Arc::clone(&late);
+            async move {
+                out.emit(event(1)).await?;
+                late.acquire().await.expect("never closed").forget();
+                out.emit(event(2)).await?;
+                std::future::pending().await
+            }
+        }
+    });
+    let params = WatchParams { conversation_id: "c".to_owned(), after: 0, until_turn: None };
+    let mut watch = world.ext().stream(Watch, &params);
+    assert!(matches!(watch.next().await, Ok(Item::Frame(event)) if event.seq == 1));
+    let draining = tokio::spawn({
+        let world = world.clone();
+        async move { world.ext().call_named(Drain, "orchestrator", &DrainParams { deadline_ms: 60_000 }).await }
+    });
+    // The newest row is asked for, so the drain is on; only then comes what the turn said last.
+    while world.host.calls_of("conversations.v1/events").is_empty() {
+        tokio::task::yield_now().await;
+    }
+    late.add_permits(1);
+    assert!(matches!(watch.next().await, Ok(Item::Frame(event)) if event.seq == 2));
+    assert!(matches!(watch.next().await, Ok(Item::End(reply)) if reply.cursor == 2));
+    draining.await.expect("no panic").expect("it drains");
 }
