@@ -1,5 +1,7 @@
 //! What `glob` and `grep` tell the model, over real directories.
 
+mod ignoring;
+
 use crate::Search;
 use crate::args::{GlobArgs, GrepArgs, parse};
 use crate::output::{GLOB_PATHS_MAX, GREP_MATCHES_MAX, LINE_CHARS_MAX, OUTPUT_BYTES_MAX, cut};
@@ -436,39 +438,4 @@ async fn it_contributes_two_local_reading_tools_and_has_nothing_to_configure() {
     assert_eq!(shown, [("glob", Effect::Read, Locality::Local), ("grep", Effect::Read, Locality::Local)]);
     let refused = FakeHost::new().open::<Search>("tool-search", json!({ "root": "/" })).await;
     assert!(refused.err().expect("it is refused").message.contains("unknown field `root`"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_ignore_file_that_is_a_link_or_a_pipe_leaves_nothing_out_and_holds_nobody_up() {
-    let outside = tempfile::tempdir().expect("one");
-    write(outside.path(), "patterns", b"a.txt\n");
-    for roots in [false, true] {
-        let World { directory, tool } = world(&[("a.txt", "needle\n"), ("sub/b.txt", "needle\n")]).await;
-        let dir = directory.path().canonicalize().expect("there");
-        std::os::unix::fs::symlink(outside.path().join("patterns"), dir.join(".gitignore")).expect("a link");
-        std::os::unix::fs::symlink("/dev/zero", dir.join(".ignore")).expect("a link");
-        pipe(&dir.join("sub"), ".gitignore");
-        let tool = if roots { open(json!({ "roots": [dir.to_str()] })).await } else { tool };
-        let world = World { directory, tool };
-        let (said, _) = world.said("grep", json!({ "pattern": "needle" })).await;
-        assert!(said.contains("a.txt") && said.contains("sub/b.txt"), "{said}");
-    }
-}
-
-#[tokio::test]
-async fn the_ignore_file_nearest_to_a_name_decides() {
-    let world = world(&[
-        (".gitignore", "*.log\nbuild/\n"),
-        ("a.log", "needle\n"),
-        ("build/b.txt", "needle\n"),
-        ("sub/.gitignore", "!c.log\n"),
-        ("sub/c.log", "needle\n"),
-        ("sub/.ignore", "d.txt\n"),
-        ("sub/d.txt", "needle\n"),
-        ("e.txt", "needle\n"),
-    ])
-    .await;
-    let (said, _) = world.said("grep", json!({ "pattern": "needle" })).await;
-    let found = ["a.log", "build/b.txt", "sub/c.log", "sub/d.txt", "e.txt"].map(|name| said.contains(name));
-    assert_eq!(found, [false, false, true, false, true], "{said}");
 }
