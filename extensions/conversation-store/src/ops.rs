@@ -1,12 +1,10 @@
 //! The ops that this extension contributes; their schemas are those of the contract's types.
 
-use dispatch_sdk::contracts::Verb;
 use dispatch_sdk::contracts::conversations::{Archive, Create, Events, Get, History, List, Rename};
 use dispatch_sdk::contracts::fault::{CONFLICT, INVALID, IO, NOT_FOUND, OVERLOADED, TOO_LARGE, UNAVAILABLE};
 use dispatch_sdk::contracts::op::{Intent, OpExample, OpSpec, SurfaceHints};
 use dispatch_sdk::contracts::storage::{CORRUPT, NO_SPACE};
-use schemars::JsonSchema;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// What any read of the store may answer.
 const READ_CODES: [&str; 4] = [INVALID, UNAVAILABLE, IO, CORRUPT];
@@ -23,8 +21,8 @@ fn create() -> OpSpec {
     OpSpec {
         error_codes: codes(&[&READ_CODES, &WRITE_CODES]),
         examples: vec![
-            example("An empty conversation under a new id.", json!({})),
-            example(
+            OpExample::new("An empty conversation under a new id.", json!({})),
+            OpExample::new(
                 "One with a title, under an id of the client's, and what its first turn starts from.",
                 json!({
                     "conversation_id": "release-notes",
@@ -36,7 +34,7 @@ fn create() -> OpSpec {
             ),
         ],
         surface: SurfaceHints { http_status: 201, ..surface("conversations.create", "POST", "") },
-        ..op::<Create>(
+        ..OpSpec::of::<Create>(
             "conversations.create",
             "Makes an empty conversation; it is durable before the answer.",
             Intent::Write,
@@ -48,24 +46,28 @@ fn list() -> OpSpec {
     OpSpec {
         error_codes: codes(&[&READ_CODES]),
         examples: vec![
-            example("The twenty that were active last.", json!({ "limit": 20 })),
-            example(
+            OpExample::new("The twenty that were active last.", json!({ "limit": 20 })),
+            OpExample::new(
                 "The next page, after the last one of the page before.",
                 json!({ "limit": 20, "before": 1_763_700_000_900_u64, "before_id": ID }),
             ),
-            example("Those that are put away.", json!({ "archived": true })),
+            OpExample::new("Those that are put away.", json!({ "archived": true })),
         ],
         surface: surface("conversations.list", "GET", ""),
-        ..op::<List>("conversations.list", "Lists conversations, latest activity first.", Intent::Read)
+        ..OpSpec::of::<List>(
+            "conversations.list",
+            "Lists conversations, latest activity first.",
+            Intent::Read,
+        )
     }
 }
 
 fn get() -> OpSpec {
     OpSpec {
         error_codes: codes(&[&READ_CODES, &[NOT_FOUND]]),
-        examples: vec![example("One conversation.", json!({ "conversation_id": ID }))],
+        examples: vec![OpExample::new("One conversation.", json!({ "conversation_id": ID }))],
         surface: surface("conversations.get", "GET", "/{conversation_id}"),
-        ..op::<Get>(
+        ..OpSpec::of::<Get>(
             "conversations.get",
             "Shows a conversation and the turn that is open in it.",
             Intent::Read,
@@ -77,9 +79,12 @@ fn rename() -> OpSpec {
     OpSpec {
         idempotent: true,
         error_codes: codes(&[&READ_CODES, &WRITE_CODES, &[NOT_FOUND]]),
-        examples: vec![example("A new title.", json!({ "conversation_id": ID, "title": "Release notes" }))],
+        examples: vec![OpExample::new(
+            "A new title.",
+            json!({ "conversation_id": ID, "title": "Release notes" }),
+        )],
         surface: surface("conversations.rename", "PATCH", "/{conversation_id}"),
-        ..op::<Rename>("conversations.rename", "Sets the title of a conversation.", Intent::Write)
+        ..OpSpec::of::<Rename>("conversations.rename", "Sets the title of a conversation.", Intent::Write)
     }
 }
 
@@ -88,11 +93,11 @@ fn archive() -> OpSpec {
         idempotent: true,
         error_codes: codes(&[&READ_CODES, &WRITE_CODES, &[NOT_FOUND]]),
         examples: vec![
-            example("Puts it away.", json!({ "conversation_id": ID })),
-            example("Brings it back.", json!({ "conversation_id": ID, "archived": false })),
+            OpExample::new("Puts it away.", json!({ "conversation_id": ID })),
+            OpExample::new("Brings it back.", json!({ "conversation_id": ID, "archived": false })),
         ],
         surface: surface("conversations.archive", "POST", "/{conversation_id}/archive"),
-        ..op::<Archive>(
+        ..OpSpec::of::<Archive>(
             "conversations.archive",
             "Puts a conversation away, or brings it back; nothing is deleted.",
             Intent::Write,
@@ -104,15 +109,19 @@ fn messages() -> OpSpec {
     OpSpec {
         error_codes: codes(&[&READ_CODES, &[NOT_FOUND]]),
         examples: vec![
-            example("The last fifty.", json!({ "conversation_id": ID, "limit": 50 })),
-            example(
+            OpExample::new("The last fifty.", json!({ "conversation_id": ID, "limit": 50 })),
+            OpExample::new(
                 "The fifty before position 200.",
                 json!({ "conversation_id": ID, "before": 200, "limit": 50 }),
             ),
-            example("From the beginning on.", json!({ "conversation_id": ID, "since": 0 })),
+            OpExample::new("From the beginning on.", json!({ "conversation_id": ID, "since": 0 })),
         ],
         surface: surface("messages.list", "GET", "/{conversation_id}/messages"),
-        ..op::<History>("messages.list", "Shows messages of a conversation as they are kept.", Intent::Read)
+        ..OpSpec::of::<History>(
+            "messages.list",
+            "Shows messages of a conversation as they are kept.",
+            Intent::Read,
+        )
     }
 }
 
@@ -120,31 +129,14 @@ fn events() -> OpSpec {
     OpSpec {
         error_codes: codes(&[&READ_CODES, &[NOT_FOUND]]),
         examples: vec![
-            example("What came after number 17.", json!({ "conversation_id": ID, "after": 17 })),
-            example("The hundred before it.", json!({ "conversation_id": ID, "before": 18, "limit": 100 })),
+            OpExample::new("What came after number 17.", json!({ "conversation_id": ID, "after": 17 })),
+            OpExample::new(
+                "The hundred before it.",
+                json!({ "conversation_id": ID, "before": 18, "limit": 100 }),
+            ),
         ],
         surface: surface("events.list", "GET", "/{conversation_id}/log"),
-        ..op::<Events>("events.list", "Shows a page of a conversation's log.", Intent::Read)
-    }
-}
-
-fn op<V>(id: &str, summary: &str, intent: Intent) -> OpSpec
-where
-    V: Verb<Params: JsonSchema, Reply: JsonSchema>,
-{
-    OpSpec {
-        id: id.to_owned(),
-        summary: summary.to_owned(),
-        verb: V::NAME.to_owned(),
-        input_schema: schemars::schema_for!(V::Params).to_value(),
-        output_schema: schemars::schema_for!(V::Reply).to_value(),
-        intent,
-        idempotent: intent == Intent::Read,
-        stream: false,
-        frame_schema: Value::Null,
-        examples: Vec::new(),
-        error_codes: Vec::new(),
-        surface: SurfaceHints::default(),
+        ..OpSpec::of::<Events>("events.list", "Shows a page of a conversation's log.", Intent::Read)
     }
 }
 
@@ -156,10 +148,6 @@ fn surface(id: &str, method: &str, path: &str) -> SurfaceHints {
         http_status: 0,
         cli_words: id.split('.').map(str::to_owned).collect(),
     }
-}
-
-fn example(summary: &str, input: Value) -> OpExample {
-    OpExample { summary: summary.to_owned(), input }
 }
 
 fn codes(lists: &[&[&str]]) -> Vec<String> {

@@ -63,6 +63,36 @@ pub struct OpExample {
     pub input: Value,
 }
 
+impl OpSpec {
+    /// The op that the verb `V` is: schemas of its types, idempotent if it only looks; nothing else is set.
+    pub fn of<V>(id: &str, summary: &str, intent: Intent) -> Self
+    where
+        V: Verb<Params: schemars::JsonSchema, Reply: schemars::JsonSchema>,
+    {
+        Self {
+            id: id.to_owned(),
+            summary: summary.to_owned(),
+            verb: V::NAME.to_owned(),
+            input_schema: schemars::schema_for!(V::Params).to_value(),
+            output_schema: schemars::schema_for!(V::Reply).to_value(),
+            intent,
+            idempotent: intent == Intent::Read,
+            stream: false,
+            frame_schema: Value::Null,
+            examples: Vec::new(),
+            error_codes: Vec::new(),
+            surface: SurfaceHints::default(),
+        }
+    }
+}
+
+impl OpExample {
+    /// An input and what it shows.
+    pub fn new(summary: &str, input: Value) -> Self {
+        Self { summary: summary.to_owned(), input }
+    }
+}
+
 /// How projections show an op.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SurfaceHints {

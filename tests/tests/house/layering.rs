@@ -47,7 +47,6 @@ const ROOMS: &[Room] = &[
             "libloading",
             "object",
             "petgraph",
-            "schemars",
             "semver",
             "serde",
             "serde_json",

@@ -2,11 +2,9 @@
 
 use super::contributions::entry_of;
 use crate::router::{Endpoint, OpEntry};
-use dispatch_contracts::Verb;
 use dispatch_contracts::kernel::{Extensions, Health, Inventory, VerbInfo};
 use dispatch_contracts::op::{Intent, List, OpExample, OpSpec, SurfaceHints};
-use schemars::JsonSchema;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 
 /// The kernel's ops; `verbs` are those that its endpoint serves.
@@ -17,47 +15,47 @@ pub(super) fn of(endpoint: &Arc<Endpoint>, verbs: &[VerbInfo]) -> Vec<Arc<OpEntr
 }
 
 fn specs() -> Vec<OpSpec> {
+    let read = Intent::Read;
     vec![
-        read::<Inventory>(
-            "host.inventory",
-            "Shows every instance with all that it contributes, and who answers which contract.",
-            "/v1/inventory",
-            &["inventory"],
+        shown(
+            OpSpec::of::<Inventory>(
+                "host.inventory",
+                "Shows every instance with all that it contributes, and who answers which contract.",
+                read,
+            ),
+            "inventory",
         ),
-        read::<Health>(
-            "host.health",
-            "Shows the numbers of the running host: calls, panics, refusals, per instance.",
-            "/v1/health",
-            &["health"],
+        shown(
+            OpSpec::of::<Health>(
+                "host.health",
+                "Shows the numbers of the running host: calls, panics, refusals, per instance.",
+                read,
+            ),
+            "health",
         ),
-        read::<Extensions>(
-            "extensions.list",
-            "Lists the instances of the build, and why one does not run.",
-            "/v1/extensions",
-            &["extensions"],
+        shown(
+            OpSpec::of::<Extensions>(
+                "extensions.list",
+                "Lists the instances of the build, and why one does not run.",
+                read,
+            ),
+            "extensions",
         ),
-        read::<List>("ops.list", "Lists every op with its schemas.", "/v1/ops", &["ops"]),
+        shown(OpSpec::of::<List>("ops.list", "Lists every op with its schemas.", read), "ops"),
     ]
 }
 
-fn read<V: Verb<Reply: JsonSchema>>(id: &str, summary: &str, path: &str, words: &[&str]) -> OpSpec {
+/// The op with its input, which is nothing, and its place: `GET /v1/<word>`, `dispatch <word>`.
+fn shown(spec: OpSpec, word: &str) -> OpSpec {
     OpSpec {
-        id: id.to_owned(),
-        summary: summary.to_owned(),
-        verb: V::NAME.to_owned(),
         input_schema: json!({ "type": "object", "additionalProperties": false }),
-        output_schema: schemars::schema_for!(V::Reply).to_value(),
-        intent: Intent::Read,
-        idempotent: true,
-        stream: false,
-        frame_schema: Value::Null,
-        examples: vec![OpExample { summary: "It takes nothing.".to_owned(), input: json!({}) }],
-        error_codes: Vec::new(),
+        examples: vec![OpExample::new("It takes nothing.", json!({}))],
         surface: SurfaceHints {
             http_method: "GET".to_owned(),
-            http_path: path.to_owned(),
+            http_path: format!("/v1/{word}"),
             http_status: 0,
-            cli_words: words.iter().map(|word| (*word).to_owned()).collect(),
+            cli_words: vec![word.to_owned()],
         },
+        ..spec
     }
 }
