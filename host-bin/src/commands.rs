@@ -134,7 +134,12 @@ fn build() -> Command {
 }
 
 fn config() -> Command {
-    Command::new("config").about("Works on the configuration").subcommand_required(true).subcommand(
+    let keys = Command::new("keys")
+        .about("Shows every key that can be set: what it takes, its default, what it means")
+        .arg(Arg::new("instance").value_name("INSTANCE").help("Of this instance only"))
+        .arg(json("One JSON document"));
+    let own = Command::new("config").about("Works on the configuration").subcommand_required(true);
+    own.subcommand(keys).subcommand(
         Command::new("explain")
             .about("Shows each key that is set, its value, which layer it comes from and which it overrides")
             .arg(

@@ -6,7 +6,7 @@ use crate::exit::Refusal;
 use crate::project::{self, Project};
 use crate::terminal::clean;
 use crate::trust::TrustFile;
-use crate::{builds, dirs, secrets};
+use crate::{builds, dirs, keys, secrets};
 use dispatch_contracts::kernel::Dirs;
 use dispatch_kernel::{BuildList, Catalog, Found, Plan, find_extensions, resolve};
 use std::io::Write as _;
@@ -87,6 +87,7 @@ pub(crate) fn configure(invocation: &Invocation, resolved: Resolved) -> Result<C
     let mut layers = Layers::of_build(&build);
     layers.add_all(&plan, invocation, &dirs, &project)?;
     config::apply(&mut plan, &layers);
+    keys::check(&plan, &layers)?;
     Ok(Composed { dirs, catalog, rejected, plan, layers, project, trust })
 }
 

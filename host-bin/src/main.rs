@@ -15,6 +15,7 @@ mod exec_shim;
 mod exit;
 mod explain;
 mod ext;
+mod keys;
 mod logging;
 mod policy;
 mod project;
@@ -53,6 +54,7 @@ fn run(invocation: &Invocation) -> u8 {
         Request::BuildCheck(file) => ext::check(invocation, file),
         Request::Serve(order) => serve::run(invocation, order),
         Request::ConfigExplain { key, json } => explain::run(invocation, key.as_deref(), *json),
+        Request::ConfigKeys { instance, json } => keys::run(invocation, instance.as_deref(), *json),
         Request::Trust(order) => trusting::run(invocation, order),
         Request::Doctor { json } => doctor::run(invocation, *json),
         Request::Completions { shell } => shell::completions(invocation, shell),
