@@ -15,6 +15,11 @@ pub const KERNEL_INSTANCE: &str = "kernel";
 /// Caller id of the host binary. No instance can have it.
 pub const HOST_INSTANCE: &str = "host";
 
+/// The configuration of an extension that has nothing to set; a key is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoSettings {}
+
 /// What an instance is opened with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenParams {
