@@ -99,7 +99,7 @@ fn key(path: Vec<String>, property: &Value, described: &Value, default: Option<&
     let free = path.last().is_some_and(|last| last == "*");
     let value = if free { plain(&described["additionalProperties"]) } else { described };
     let default =
-        default.filter(|value| !value.is_null() && !(free && value.as_object().is_some_and(Map::is_empty)));
+        default.filter(|value| !(value.is_null() || free && value.as_object().is_some_and(Map::is_empty)));
     let text = |of: &Value| of["description"].as_str().map(str::to_owned);
     SettingsKey {
         kind: kind(value),
