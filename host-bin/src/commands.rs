@@ -52,9 +52,10 @@ pub(crate) const HOST_OPTIONS: [(&str, &str, &str); 4] = [
 ];
 
 /// Variables that the host reads; the help and the man page show them.
-pub(crate) const VARIABLES: [(&str, &str); 5] = [
+pub(crate) const VARIABLES: [(&str, &str); 6] = [
     ("DISPATCH_HOME", "Keep everything in this directory's config, data, state, cache and run"),
     ("DISPATCH_SET__INSTANCE__KEY", "Configure an instance; --set comes after it"),
+    ("NO_COLOR, CLICOLOR_FORCE", "No colours at all; colours also where standard error is no terminal"),
     ("DISPATCH_LOG", "What is logged: error, warn, info, debug, trace, or by target"),
     (
         "XDG_CONFIG_HOME, …",

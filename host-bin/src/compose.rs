@@ -4,10 +4,10 @@ use crate::argv::Invocation;
 use crate::config::{self, Layers};
 use crate::exit::Refusal;
 use crate::project::{self, Project};
-use crate::terminal::clean;
 use crate::trust::TrustFile;
 use crate::{builds, dirs, keys, secrets};
 use dispatch_contracts::kernel::Dirs;
+use dispatch_contracts::plain::plain;
 use dispatch_kernel::{BuildList, Catalog, Found, Plan, find_extensions, resolve};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ impl Composed {
     pub(crate) fn tell_notes(&self) {
         if let Some(note) = self.project.note() {
             // Nobody may be left to read it.
-            let _ = writeln!(std::io::stderr(), "note: {}", clean(&note));
+            let _ = writeln!(std::io::stderr(), "note: {}", plain(&note));
         }
     }
 }

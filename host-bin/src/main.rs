@@ -24,7 +24,6 @@ mod serve;
 mod shell;
 mod signals;
 mod stdin;
-mod terminal;
 mod trust;
 mod trusting;
 

@@ -9,7 +9,6 @@ use crate::compose::{compose_to_run, resolve_build};
 use crate::exit::{EXIT_CODES, Refusal};
 use crate::ext::out;
 use crate::policy::{self, Unsaid};
-use crate::terminal::clean;
 use crate::{dirs, keys};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command};
@@ -17,6 +16,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 use dispatch_contracts::command::{CommandSpec, OptionSpec};
+use dispatch_contracts::plain::plain;
 use std::io::Write as _;
 
 /// Prints a completion script for `shell`.
@@ -50,7 +50,7 @@ fn specs(invocation: &Invocation) -> Result<Vec<CommandSpec>, Refusal> {
                 refusal.message
             );
             // Nobody may be left to read it.
-            let _ = writeln!(std::io::stderr(), "{}", clean(&note));
+            let _ = writeln!(std::io::stderr(), "{}", plain(&note));
             Ok(Vec::new())
         }
     }
@@ -139,7 +139,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 fn one_line(text: &str) -> String {
-    clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
+    plain(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn page(mut all: Command) -> std::io::Result<Vec<u8>> {

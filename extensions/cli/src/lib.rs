@@ -8,12 +8,15 @@ mod asking;
 mod exit;
 mod explained;
 mod explaining;
-mod plain;
+mod output;
 mod prompt;
+mod question;
 mod render;
 mod running;
 mod runs;
 mod screen;
+mod status;
+mod words;
 
 #[cfg(test)]
 mod tests;
