@@ -5,6 +5,7 @@
 
 mod abandoned;
 mod call;
+mod cancel;
 mod drive;
 mod endpoint;
 mod frames;
@@ -18,6 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use cancel::CancelReason;
 pub(crate) use endpoint::{Endpoint, Peer};
 pub(crate) use host_api::fault_to_abi;
 pub(crate) use native::{NativeCall, NativeService, NativeStream, StreamItem};

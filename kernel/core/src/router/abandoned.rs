@@ -3,6 +3,7 @@
 //! A call that is awaited ends by itself, and earlier; this only finds what its caller has forgotten.
 
 use super::call::CallState;
+use super::cancel::CancelReason;
 use super::drive::{Callee, OpenCall};
 use super::{CANCEL_GRACE, Router};
 use dispatch_contracts::Fault;
@@ -74,7 +75,7 @@ impl Router {
         let beyond = |call: &CallState, extra: Duration| call.due_at().is_some_and(|due| due + extra < now);
         for call in self.calls.find(|call| beyond(call, SLACK)) {
             if !beyond(&call, SLACK + CANCEL_GRACE) {
-                self.cancel_tree(&call);
+                self.cancel_tree(&call, call.limit_passed(now).unwrap_or(CancelReason::Caller));
                 continue;
             }
             let Some(parked) = call.parked() else { continue };

@@ -1,10 +1,11 @@
 //! The state of one open call, shared by both sides and by the router.
 
 use super::abandoned::Parked;
+use super::cancel::CancelReason;
 use super::endpoint::Endpoint;
 use super::frames::Frames;
 use dispatch_abi::SharedBytes;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -29,9 +30,8 @@ pub(crate) struct CallState {
     /// Milliseconds after `began` of the last sign of life.
     last_sign_ms: AtomicU64,
     children_open: AtomicU32,
-    cancelled: AtomicBool,
-    /// Milliseconds after `began` of the first cancel, plus one; 0 = none came.
-    cancelled_ms: AtomicU64,
+    /// Why and when the first cancel came.
+    cancelled: OnceLock<(CancelReason, Instant)>,
     parked: OnceLock<Weak<Parked>>,
     /// Cancelled, over, or credit came.
     pub(crate) changed: Notify,
@@ -76,8 +76,7 @@ impl CallState {
             began: Instant::now(),
             last_sign_ms: AtomicU64::new(0),
             children_open: AtomicU32::new(0),
-            cancelled: AtomicBool::new(false),
-            cancelled_ms: AtomicU64::new(0),
+            cancelled: OnceLock::new(),
             parked: OnceLock::new(),
             changed: Notify::new(),
         }
@@ -124,10 +123,7 @@ impl CallState {
 
     /// When the first of its limits runs out, or when it was cancelled; `None` = it may go on for ever.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        let cancelled = match self.cancelled_ms.load(Ordering::Acquire) {
-            0 => None,
-            ms => Some(self.began + std::time::Duration::from_millis(ms - 1)),
-        };
+        let cancelled = self.cancelled.get().map(|(_, at)| *at);
         [self.deadline, self.silent_at(), cancelled].into_iter().flatten().min()
     }
 
@@ -139,27 +135,35 @@ impl CallState {
         self.parked.get()?.upgrade()
     }
 
-    /// Marks it cancelled; true the first time.
-    pub(super) fn mark_cancelled(&self) -> bool {
-        let first = !self.cancelled.swap(true, Ordering::AcqRel);
-        if first {
-            let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-            self.cancelled_ms.store(ms + 1, Ordering::Release);
+    /// Which of its limits has run out by now.
+    pub(super) fn limit_passed(&self, now: Instant) -> Option<CancelReason> {
+        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if passed(self.deadline) {
+            Some(CancelReason::Deadline)
+        } else if passed(self.silent_at()) {
+            Some(CancelReason::Silence)
+        } else {
+            None
         }
+    }
+
+    /// Marks it cancelled; true the first time.
+    pub(super) fn mark_cancelled(&self, reason: CancelReason) -> bool {
+        let first = self.cancelled.set((reason, Instant::now())).is_ok();
         self.changed.notify_waiters();
         first
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
+        self.cancelled.get().is_some()
     }
 
-    /// Waits until it is cancelled.
-    pub(crate) async fn cancelled(&self) {
+    /// Waits until it is cancelled, and says why.
+    pub(crate) async fn cancelled(&self) -> CancelReason {
         loop {
             let changed = self.changed.notified();
-            if self.is_cancelled() {
-                return;
+            if let Some((reason, _)) = self.cancelled.get() {
+                return *reason;
             }
             changed.await;
         }

@@ -2,6 +2,7 @@
 
 use super::abandoned::Parked;
 use super::call::CallState;
+use super::cancel::{CancelReason, tell_cancelled};
 use super::endpoint::{Endpoint, Peer};
 use super::native::NativeCall;
 use super::{CANCEL_GRACE, Router};
@@ -52,8 +53,8 @@ impl OpenCall {
         Ok(open)
     }
 
-    fn cancel(&self) {
-        self.router.cancel_tree(&self.call);
+    fn cancel(&self, reason: CancelReason) {
+        self.router.cancel_tree(&self.call, reason);
     }
 }
 
@@ -65,7 +66,7 @@ impl Router {
             self.calls.find(|call| Arc::ptr_eq(&call.callee, endpoint) || Arc::ptr_eq(&call.caller, endpoint))
         };
         for call in open() {
-            self.cancel_tree(&call);
+            self.cancel_tree(&call, CancelReason::Ended);
         }
         // One that nobody awaits stays open: its caller has it.
         for _ in 0..END_LOOKS_MAX {
@@ -73,14 +74,6 @@ impl Router {
                 return;
             }
             tokio::time::sleep(END_LOOK_EVERY).await;
-        }
-    }
-
-    /// First phase of cancelling: tells the callee of this call, and of every call made out of it.
-    pub(super) fn cancel_tree(&self, call: &CallState) {
-        cancel_one(call);
-        for child in self.calls.find(|other| other.descends_from(call.id)) {
-            cancel_one(&child);
         }
     }
 }
@@ -103,20 +96,6 @@ impl Drop for OpenCall {
         } else if call.slot {
             call.callee.calls_in_flight.fetch_sub(1, Ordering::AcqRel);
         }
-    }
-}
-
-fn cancel_one(call: &CallState) {
-    if call.mark_cancelled() {
-        tell_cancelled(call);
-    }
-}
-
-fn tell_cancelled(call: &CallState) {
-    if let Some(Peer::Extension(instance)) = call.callee.peer.get()
-        && catch_unwind(AssertUnwindSafe(|| instance.cancel(call.id))).is_err()
-    {
-        tracing::error!(instance = %call.callee.id, "cancel panicked");
     }
 }
 
@@ -243,8 +222,8 @@ pub(crate) struct RoutedCall {
 
 /// Why waiting for the callee ended.
 enum Ended {
-    Deadline(String),
-    Cancelled,
+    Limit(CancelReason, String),
+    Cancelled(CancelReason),
     GraceOver,
     Delivered,
 }
@@ -296,7 +275,7 @@ impl RoutedCall {
     }
 
     fn on_ended(&mut self, ended: Ended) -> Option<Answer> {
-        match ended {
+        let reason = match ended {
             Ended::Delivered => return self.answer.take(),
             Ended::GraceOver => {
                 let ending = self.ending.take().map(Err);
@@ -309,15 +288,19 @@ impl RoutedCall {
                 self.answer = ending;
                 return None;
             }
-            Ended::Deadline(message) => self.ending = Some(Fault::new(DEADLINE, message)),
-            Ended::Cancelled => {
+            Ended::Limit(reason, message) => {
+                self.ending = Some(Fault::new(DEADLINE, message));
+                reason
+            }
+            Ended::Cancelled(reason) => {
                 let verb = self.parts.as_ref().map_or("", |(open, _)| open.call.verb.as_str());
                 self.ending =
                     Some(Fault::new(CANCELLED, format!("`{verb}` was cancelled and did not answer in time")));
+                reason
             }
-        }
+        };
         if let Some((open, _)) = &self.parts {
-            open.cancel();
+            open.cancel(reason);
         }
         None
     }
@@ -329,25 +312,20 @@ async fn limits(call: Arc<CallState>) -> Ended {
         let silent_at = call.silent_at();
         let next = [call.deadline, silent_at].into_iter().flatten().min();
         let Some(next) = next else {
-            call.cancelled().await;
-            return Ended::Cancelled;
+            return Ended::Cancelled(call.cancelled().await);
         };
         tokio::select! {
-            () = call.cancelled() => return Ended::Cancelled,
+            reason = call.cancelled() => return Ended::Cancelled(reason),
             () = tokio::time::sleep_until(next.into()) => {}
         }
-        let now = Instant::now();
-        if call.deadline.is_some_and(|at| at <= now) {
-            let message = format!("`{}` did not answer `{}` within its budget", call.callee.id, call.verb);
-            return Ended::Deadline(message);
-        }
-        if call.silent_at().is_some_and(|at| at <= now) {
-            let message = format!(
-                "`{}` showed no sign of life in `{}` for {} ms",
-                call.callee.id, call.verb, call.silence_ms
-            );
-            return Ended::Deadline(message);
-        }
+        let Some(reason) = call.limit_passed(Instant::now()) else { continue };
+        let (callee, verb) = (&call.callee.id, &call.verb);
+        let message = if reason == CancelReason::Silence {
+            format!("`{callee}` showed no sign of life in `{verb}` for {} ms", call.silence_ms)
+        } else {
+            format!("`{callee}` did not answer `{verb}` within its budget")
+        };
+        return Ended::Limit(reason, message);
     }
 }
 
@@ -425,7 +403,7 @@ impl Drop for RoutedCall {
             return;
         }
         open.call.frames.close();
-        open.cancel();
+        open.cancel(CancelReason::Caller);
         // Second phase, with nobody left to wait for it: the callee gets its grace, then its future is dropped.
         runtime.spawn(async move {
             let call = Arc::clone(&open.call);

@@ -1,6 +1,7 @@
 //! Endpoints without a library: the kernel's own services and the host binary.
 
 use super::call::CallState;
+use super::cancel::CancelReason;
 use super::drive::RoutedCall;
 use super::{NativeWishes, Router};
 use dispatch_abi::{EMIT_FULL, EMIT_OVER, SharedBytes};
@@ -45,9 +46,9 @@ impl NativeCall {
         &self.state.caller.id
     }
 
-    /// Waits until the call is cancelled.
-    pub(crate) async fn cancelled(&self) {
-        self.state.cancelled().await;
+    /// Waits until the call is cancelled, and says why.
+    pub(crate) async fn cancelled(&self) -> CancelReason {
+        self.state.cancelled().await
     }
 
     /// Emits one frame, waiting for credit.
@@ -132,6 +133,6 @@ impl NativeStream {
 
     /// Cancels in its first phase: the callee may still answer with what there is.
     pub(crate) fn cancel(&self) {
-        self.router.cancel_tree(&self.state);
+        self.router.cancel_tree(&self.state, CancelReason::Caller);
     }
 }

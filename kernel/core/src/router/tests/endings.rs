@@ -1,6 +1,6 @@
 //! However a call ends, nothing of it stays.
 
-use super::super::{Endpoint, LONG_CALLS_MAX, NativeWishes, Peer, StreamItem, shared};
+use super::super::{CancelReason, Endpoint, LONG_CALLS_MAX, NativeWishes, Peer, StreamItem, shared};
 use super::world::{opts, world};
 use dispatch_contracts::fault::{CANCELLED, DEADLINE, INVALID, OVERLOADED, PANICKED};
 use std::sync::Arc;
@@ -84,7 +84,7 @@ async fn a_cancelled_call_may_answer_within_the_grace_time_and_leaves_nothing_op
             let waiting = tokio::spawn(call);
             world.opened.recv().await.unwrap();
             assert_eq!(world.held(), open_one(kind), "{act}{kind}");
-            world.router.cancel_tree(&state);
+            world.router.cancel_tree(&state, CancelReason::Caller);
             let answer = waiting.await.unwrap();
             let answer = answer.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()).map_err(|f| f.code);
             assert_eq!(answer, expected.map(str::to_owned).map_err(str::to_owned), "{act}{kind}");
@@ -116,7 +116,7 @@ async fn children_are_cancelled_with_their_parent() {
     let child = tokio::spawn(async move { parent_call.child("toy.v1/wait", shared(Vec::new()), 0).await });
     let child_call = world.opened.recv().await.unwrap();
     let state = world.router.calls.get(child_call.id()).unwrap().parent.clone().unwrap();
-    world.router.cancel_tree(&state);
+    world.router.cancel_tree(&state, CancelReason::Caller);
     // Left alone it would end as well, but much later.
     let told = tokio::time::timeout(Duration::from_secs(2), child_call.cancelled()).await;
     assert!(told.is_ok(), "the child was not cancelled");

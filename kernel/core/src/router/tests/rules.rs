@@ -1,6 +1,6 @@
 //! Who may call what, out of which call, how deep, for whom, and how long in silence.
 
-use super::super::{CALL_DEPTH_MAX, NativeWishes, OpEntry, Table, shared};
+use super::super::{CALL_DEPTH_MAX, CancelReason, NativeWishes, OpEntry, Table, shared};
 use super::world::{Handmade, World, extension, open, opts, world};
 use crate::router::Endpoint;
 use dispatch_contracts::fault::{
@@ -172,7 +172,7 @@ async fn a_cancel_that_comes_while_the_call_is_handed_over_still_reaches_the_cal
             let (known, told) = (Arc::clone(&known), Arc::clone(&told));
             move |call_id| {
                 let call = router.calls.get(call_id).unwrap();
-                router.cancel_tree(&call);
+                router.cancel_tree(&call, CancelReason::Caller);
                 known.store(true, Ordering::SeqCst);
                 let told = Arc::clone(&told);
                 async move {

@@ -48,6 +48,7 @@ impl NativeService for Actor {
             verbs.push(info(&format!("toy.v1/{act}-long"), Mode::Spawned, Limits::long(0)));
         }
         verbs.push(info("toy.v1/hang-silent", Mode::Spawned, Limits::long(SILENCE_MS)));
+        verbs.push(info("toy.v1/wait-silent", Mode::Spawned, Limits::long(SILENCE_MS)));
         verbs.push(info("toy.v1/sleep-child-silent", Mode::Spawned, Limits::long(SILENCE_MS)));
         verbs.push(info("toy.v1/sleep", Mode::Spawned, Limits::short(10_000)));
         verbs
