@@ -227,7 +227,7 @@ async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> 
     let filters = tools.filters_by_point();
     let entry = RunningTurn { stop: stop.clone(), progress: progress.clone(), began, filters };
     let _running = Running::enter(&shared, &params.turn_id, entry)?;
-    let ports = RouterPorts::new(Arc::clone(&shared.router), call.clone(), params.turn_id.clone(), began);
+    let ports = RouterPorts::new(call.clone(), params.turn_id.clone(), began);
     let mut turn = std::pin::pin!(run_turn(params, tools, &ports, stop.clone(), &progress));
     let ended = tokio::select! {
         ended = &mut turn => ended,

@@ -2,8 +2,10 @@
 
 use super::abandoned::Parked;
 use super::cancel::CancelReason;
+use super::children::Children;
 use super::endpoint::Endpoint;
 use super::frames::Frames;
+use super::slots::Slot;
 use dispatch_abi::SharedBytes;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -20,16 +22,19 @@ pub(crate) struct CallState {
     pub(crate) meta: SharedBytes,
     /// Polled in place: it may not emit.
     pub(crate) inline: bool,
-    pub(crate) long: bool,
-    /// Whether it holds a slot of the callee.
-    pub(crate) slot: bool,
+    /// What it holds until its end.
+    pub(crate) slot: Slot,
     pub(crate) deadline: Option<Instant>,
     pub(crate) silence_ms: u64,
     pub(crate) frames: Frames,
     pub(super) began: Instant,
     /// Milliseconds after `began` of the last sign of life.
     last_sign_ms: AtomicU64,
-    children_open: AtomicU32,
+    pub(super) children: Children,
+    /// Calls open now that its callee makes to its caller.
+    pub(super) calls_back: AtomicU32,
+    /// Waits under way that the host itself ends.
+    waits: AtomicU32,
     /// Why and when the first cancel came.
     cancelled: OnceLock<(CancelReason, Instant)>,
     parked: OnceLock<Weak<Parked>>,
@@ -46,8 +51,7 @@ pub(super) struct NewCall {
     pub(super) callee: Arc<Endpoint>,
     pub(super) meta: SharedBytes,
     pub(super) inline: bool,
-    pub(super) long: bool,
-    pub(super) slot: bool,
+    pub(super) slot: Slot,
     pub(super) deadline: Option<Instant>,
     pub(super) silence_ms: u64,
     pub(super) frames: Frames,
@@ -55,10 +59,6 @@ pub(super) struct NewCall {
 
 impl CallState {
     pub(super) fn new(new: NewCall) -> Self {
-        if let Some(parent) = &new.parent {
-            parent.children_open.fetch_add(1, Ordering::AcqRel);
-            parent.sign();
-        }
         Self {
             id: new.id,
             verb: new.verb,
@@ -68,41 +68,28 @@ impl CallState {
             callee: new.callee,
             meta: new.meta,
             inline: new.inline,
-            long: new.long,
             slot: new.slot,
             deadline: new.deadline,
             silence_ms: new.silence_ms,
             frames: new.frames,
             began: Instant::now(),
             last_sign_ms: AtomicU64::new(0),
-            children_open: AtomicU32::new(0),
+            children: Children::default(),
+            calls_back: AtomicU32::new(0),
+            waits: AtomicU32::new(0),
             cancelled: OnceLock::new(),
             parked: OnceLock::new(),
             changed: Notify::new(),
         }
     }
 
-    /// Whether `ancestor` is in its parent chain.
-    pub(super) fn descends_from(&self, ancestor: u64) -> bool {
-        let mut parent = self.parent.as_ref();
-        while let Some(call) = parent {
-            if call.id == ancestor {
-                return true;
-            }
-            parent = call.parent.as_ref();
-        }
-        false
+    /// Until the answer is dropped the call waits for the host, which is no silence.
+    pub(super) fn waiting(self: &Arc<Self>) -> Waiting {
+        self.waits.fetch_add(1, Ordering::AcqRel);
+        Waiting { call: Arc::clone(self) }
     }
 
-    /// The call is over: its parent counts one nested call less. Called once, when its entry is taken out.
-    pub(super) fn leave_parent(&self) {
-        if let Some(parent) = &self.parent {
-            parent.children_open.fetch_sub(1, Ordering::AcqRel);
-            parent.sign();
-        }
-    }
-
-    /// Notes a sign of life: a frame, or a nested call.
+    /// Notes a sign of life: a frame, a nested call, or the end of a wait.
     pub(super) fn sign(&self) {
         let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_sign_ms.store(ms, Ordering::Release);
@@ -113,7 +100,7 @@ impl CallState {
         if self.silence_ms == 0 {
             return None;
         }
-        let base = if self.children_open.load(Ordering::Acquire) > 0 {
+        let base = if self.waits.load(Ordering::Acquire) > 0 || self.children.any_open() {
             Instant::now()
         } else {
             self.began + std::time::Duration::from_millis(self.last_sign_ms.load(Ordering::Acquire))
@@ -158,14 +145,31 @@ impl CallState {
         self.cancelled.get().is_some()
     }
 
+    /// Why it was told to end, if it was.
+    pub(super) fn cancel_reason(&self) -> Option<CancelReason> {
+        self.cancelled.get().map(|(reason, _)| *reason)
+    }
+
     /// Waits until it is cancelled, and says why.
     pub(crate) async fn cancelled(&self) -> CancelReason {
         loop {
             let changed = self.changed.notified();
-            if let Some((reason, _)) = self.cancelled.get() {
-                return *reason;
+            if let Some(reason) = self.cancel_reason() {
+                return reason;
             }
             changed.await;
         }
+    }
+}
+
+/// A wait of a call for the host.
+pub(super) struct Waiting {
+    call: Arc<CallState>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.call.waits.fetch_sub(1, Ordering::AcqRel);
+        self.call.sign();
     }
 }
