@@ -383,8 +383,11 @@ pub struct InstanceHealth {
     pub id: String,
     /// Calls it has answered, with a fault or without.
     pub calls: u64,
-    /// Of these, `panicked`.
+    /// Panics of its code, in calls and outside.
     pub panics: u64,
+    /// What the last of them said, with its entry and place; empty when there was none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last_panic: String,
     /// Of these, refused as `overloaded`.
     pub overloaded: u64,
     /// Slots taken now.

@@ -27,6 +27,7 @@ mod runtime;
 mod section;
 mod stack;
 mod stream;
+mod topics;
 
 pub use arguments::arguments;
 pub use call::{Call, Meta};
