@@ -236,12 +236,17 @@ fn finish_of(reason: &str) -> Result<Finish, Trouble> {
         "tool_calls" | "tool_call" | "tool_use" | "function_call" => Finish::ToolCalls,
         "length" | "max_tokens" | "max_output_tokens" | "model_length" => Finish::Length,
         "content_filter" | "content-filter" | "safety" | "recitation" => Finish::ContentFilter,
-        "error" => {
-            let why = "the endpoint ended its answer with the finish reason `error`";
-            return Err(Trouble::new(FaultClass::ServerError, why));
+        "error" | "abort" | "aborted" | "network_error" => {
+            return Err(given_up(FaultClass::ServerError, reason));
         }
+        "insufficient_system_resource" => return Err(given_up(FaultClass::ProviderOverloaded, reason)),
         _ => Finish::Other,
     })
+}
+
+/// The endpoint did not finish, and says so where others say that the model did.
+fn given_up(class: FaultClass, reason: &str) -> Trouble {
+    Trouble::new(class, format!("the endpoint ended its answer with the finish reason `{reason}`"))
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ impl Settings {
             provider: instance.strip_prefix("provider-").unwrap_or(&instance).to_owned(),
             base_url,
             headers,
-            secrets: Secrets::new(key, written.headers.values().map(String::as_str)),
+            secrets: Secrets::new(key.into_iter().chain(written.headers.values().map(String::as_str))),
             default_model: written.model.trim().to_owned(),
             connect_timeout: within(
                 "connect_timeout_ms",
@@ -188,6 +188,11 @@ impl Settings {
             "set a key of {DEFAULT_BASE_URL}: OPENAI_API_KEY (read by the default build) or {api_key}; \
              or another endpoint: `--set {instance}.base_url=…` or {base_url}"
         )
+    }
+
+    /// What to look at when nobody answers at the endpoint.
+    pub(crate) fn reaching_hint(&self) -> String {
+        format!("check `base_url` of `{}`, the network, and whether the server runs", self.instance)
     }
 
     /// The environment variable that sets a key of this instance.

@@ -1,12 +1,14 @@
 //! The HTTP side: one client per instance, requests out, classified troubles back. It must not know chunks.
 
 use crate::config::Settings;
+use crate::reaching;
 use crate::trouble::{Trouble, retry_after_ms};
 use dispatch_sdk::contracts::provider::FaultClass;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder, Response};
 use std::error::Error;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -22,10 +24,12 @@ const IDLE_SOCKET_KEEP: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(crate) struct Endpoint {
     client: OnceLock<Client>,
+    /// Somebody there has answered something, be it an error.
+    heard: AtomicBool,
 }
 
 impl Endpoint {
-    /// The client; requests are built with it and sent with [`send`].
+    /// The client; requests are built with it and sent with [`Self::send`].
     ///
     /// It asks the addresses it was given and nobody else: no proxy of the environment, no redirect, no second try.
     pub(crate) fn client(&self, settings: &Settings) -> Result<&Client, Trouble> {
@@ -49,43 +53,45 @@ impl Endpoint {
         }
         let client = builder.build().map_err(|error| {
             let why = format!("cannot make a client for the endpoint: {}", causes(&error));
-            Trouble::new(FaultClass::Connect, why)
+            let hint =
+                "https needs the certificates of this machine: install them, or name a file by SSL_CERT_FILE";
+            Trouble { hint: hint.to_owned(), ..Trouble::new(FaultClass::WrongEndpoint, why) }
         })?;
         Ok(self.client.get_or_init(|| client))
     }
-}
 
-/// Sends a request; the answer has a status of 2xx and its body is still to be read.
-pub(crate) async fn send(
-    request: RequestBuilder,
-    settings: &Settings,
-    deadline: Instant,
-    now_ms: u64,
-) -> Result<Response, Trouble> {
-    let response = match timeout_at(deadline, request.send()).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => {
-            let origin = settings.base_url.as_ref().map(|url| url.origin().ascii_serialization());
-            let why = format!("no answer from `{}`: {}", origin.unwrap_or_default(), causes(&error));
-            return Err(Trouble::new(FaultClass::Connect, why));
+    /// Sends a request; the answer has a status of 2xx and its body is still to be read.
+    pub(crate) async fn send(
+        &self,
+        request: RequestBuilder,
+        settings: &Settings,
+        deadline: Instant,
+        now_ms: u64,
+    ) -> Result<Response, Trouble> {
+        let response = match timeout_at(deadline, request.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                return Err(reaching::trouble(&error, settings, self.heard.load(Ordering::Relaxed)));
+            }
+            Err(_) => return Err(stalled(settings, "the endpoint took the request and has not answered")),
+        };
+        self.heard.store(true, Ordering::Relaxed);
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
         }
-        Err(_) => return Err(stalled(settings, "the endpoint took the request and has not answered")),
-    };
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response);
+        let header = |name: &str| response.headers().get(name)?.to_str().ok();
+        if status.is_redirection() {
+            let location = header("location").unwrap_or("nowhere");
+            let why = format!("the endpoint answered HTTP {} and sends to `{location}`", status.as_u16());
+            let hint = "set `base_url` to the address where it is".to_owned();
+            let http_status = Some(status.as_u16());
+            return Err(Trouble { hint, http_status, ..Trouble::new(FaultClass::BadRequest, why) });
+        }
+        let wait_ms = retry_after_ms(header, now_ms);
+        let body = error_body(response).await;
+        Err(Trouble::http(status.as_u16(), &body, wait_ms, &settings.api_key_hint()))
     }
-    let header = |name: &str| response.headers().get(name)?.to_str().ok();
-    if status.is_redirection() {
-        let location = header("location").unwrap_or("nowhere");
-        let why = format!("the endpoint answered HTTP {} and sends to `{location}`", status.as_u16());
-        let hint = "set `base_url` to the address where it is".to_owned();
-        let http_status = Some(status.as_u16());
-        return Err(Trouble { hint, http_status, ..Trouble::new(FaultClass::BadRequest, why) });
-    }
-    let wait_ms = retry_after_ms(header, now_ms);
-    let body = error_body(response).await;
-    Err(Trouble::http(status.as_u16(), &body, wait_ms, &settings.api_key_hint()))
 }
 
 /// The whole body of an answer; more than `bytes_max` is a fault.

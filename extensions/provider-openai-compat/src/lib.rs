@@ -6,6 +6,7 @@ mod chunks;
 mod config;
 mod endpoint;
 mod models;
+mod reaching;
 mod request;
 mod secrets;
 mod sse;

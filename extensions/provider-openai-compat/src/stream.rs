@@ -2,7 +2,7 @@
 
 use crate::chunks::Interpreter;
 use crate::config::Settings;
-use crate::endpoint::{Endpoint, causes, media_type, send, stalled, whole_body};
+use crate::endpoint::{Endpoint, causes, media_type, stalled, whole_body};
 use crate::request;
 use crate::sse::SseParser;
 use crate::trouble::Trouble;
@@ -60,7 +60,7 @@ pub(crate) async fn stream(
         .header(CONTENT_TYPE, "application/json")
         .header(ACCEPT, "text/event-stream")
         .body(body.json);
-    let response = send(request, settings, deadline, host.now_ms());
+    let response = endpoint.send(request, settings, deadline, host.now_ms());
     let response = alive(settings, call, response).await??;
     let id_seed = host.new_id().rsplit('-').next().unwrap_or_default().to_owned();
     let reading = Reading {

@@ -14,6 +14,7 @@ use std::time::Duration;
 mod checks;
 mod faults;
 mod raw_server;
+mod reaching;
 mod turns;
 
 const INSTANCE: &str = "provider-openai-compat";

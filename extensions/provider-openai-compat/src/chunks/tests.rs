@@ -141,7 +141,16 @@ fn a_chunk_that_is_the_error_itself_and_a_finish_reason_error_are_faults() {
     let trouble = read_chunks(&[itself]).expect_err("an error");
     assert_eq!(trouble.class, FaultClass::ProviderOverloaded);
     assert_eq!(trouble.message, "the endpoint reported an error in its answer: worker died");
-    assert_eq!(read_chunks(&[finish("error")]).expect_err("an error").class, FaultClass::ServerError);
+    for (reason, class) in [
+        ("error", FaultClass::ServerError),
+        ("abort", FaultClass::ServerError),
+        ("network_error", FaultClass::ServerError),
+        ("insufficient_system_resource", FaultClass::ProviderOverloaded),
+    ] {
+        let trouble = read_chunks(&[delta(json!({ "content": "a" })), finish(reason)]).expect_err(reason);
+        assert_eq!(trouble.class, class, "{reason}");
+        assert!(trouble.message.contains(reason), "{}", trouble.message);
+    }
 }
 
 #[test]
@@ -153,14 +162,14 @@ fn finish_reasons_are_normalised() {
         ("max_tokens", Finish::Length),
         ("content_filter", Finish::ContentFilter),
         ("tool_calls", Finish::Stop),
-        ("abort", Finish::Other),
+        ("something_new", Finish::Other),
     ];
     for (reason, expected) in cases {
         let answer = read_chunks(&[delta(json!({ "content": "a" })), finish(reason)]);
         assert_eq!(answer, Ok((vec![text("a")], reply(expected))), "{reason} without calls");
     }
     let one_call = calls(json!([{ "index": 0, "id": "c", "function": { "name": "t", "arguments": "{}" } }]));
-    for reason in ["stop", "tool_calls", "function_call", "tool_use", "abort"] {
+    for reason in ["stop", "tool_calls", "function_call", "tool_use", "something_new"] {
         let answer = read_chunks(&[one_call.clone(), finish(reason)]);
         assert_eq!(
             answer,

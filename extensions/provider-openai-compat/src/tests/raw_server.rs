@@ -37,6 +37,15 @@ async fn a_server_that_does_not_stream_is_read_as_well() {
 }
 
 #[tokio::test]
+async fn an_error_in_a_field_of_its_own_is_the_cause_and_not_the_missing_end() {
+    let body = "error: {\"code\":400,\"message\":\"the request exceeds the available context size\"}\n\ndata: [DONE]\n\n";
+    let opened = open_for("200 OK\r\ncontent-type: text/event-stream", body).await;
+    let (fault, detail) = read_fault(stream(&opened, &params(&[])).await.1);
+    assert_eq!(detail.class, FaultClass::ContextOverflow);
+    assert!(fault.message.ends_with("the request exceeds the available context size"), "{}", fault.message);
+}
+
+#[tokio::test]
 async fn a_web_page_and_a_redirect_say_that_the_address_is_wrong() {
     let opened = open_for("200 OK\r\ncontent-type: text/html", "<html>").await;
     let (fault, detail) = read_fault(stream(&opened, &params(&[])).await.1);
@@ -51,8 +60,8 @@ async fn a_web_page_and_a_redirect_say_that_the_address_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_connection_that_closes_before_the_answer_is_a_fault_of_the_connection() {
+async fn a_connection_that_closes_before_the_answer_says_nothing_of_the_endpoint() {
     let opened = open_for("", "").await;
     let (_, detail) = read_fault(stream(&opened, &params(&[])).await.1);
-    assert_eq!(detail.class, FaultClass::Connect);
+    assert_eq!(detail.class, FaultClass::Unreachable);
 }
