@@ -46,7 +46,8 @@ impl<'v> Fragment<'v> {
         Self {
             index: entry["index"].as_u64(),
             id: entry["id"].as_str().unwrap_or(""),
-            name: function["name"].as_str().unwrap_or(""),
+            // Some servers write the word for a name that is not there.
+            name: function["name"].as_str().filter(|name| *name != "null").unwrap_or(""),
             args_text,
         }
     }
@@ -113,6 +114,11 @@ impl ToolCalls {
         let Some(idx) = found else { return Place::New };
         let call = &self.calls[idx];
         if fragment.name.is_empty() || call.name.is_empty() {
+            return Place::At(idx);
+        }
+        // Whatever name it carries: what has no id and comes at the index of arguments that are not whole continues them.
+        let is_open = !call.args_text.is_empty() && !is_object(&call.args_text);
+        if is_open && fragment.id.is_empty() && fragment.index.is_some() {
             return Place::At(idx);
         }
         let other_id = !fragment.id.is_empty() && !call.id.is_empty() && !same_id(call);

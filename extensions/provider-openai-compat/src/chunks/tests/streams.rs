@@ -170,6 +170,28 @@ fn tool_calls() -> Vec<Case> {
             end,
         ),
         case(
+            "a name that is the word null in later fragments",
+            vec![
+                entry(json!({ "index": 0, "id": "a", "function": { "name": "t", "arguments": "{\"p\"" } })),
+                entry(json!({ "index": 0, "id": "", "function": { "name": "null", "arguments": ":1}" } })),
+                entry(json!({ "index": 0, "id": "", "function": { "name": "null", "arguments": "" } })),
+                finish("tool_calls"),
+            ],
+            vec![call("a", "t", "{\"p\":1}")],
+            end,
+        ),
+        case(
+            "another name while the arguments are not whole",
+            vec![
+                entry(json!({ "index": 0, "id": "a", "function": { "name": "t", "arguments": "{\"p\"" } })),
+                entry(json!({ "index": 0, "function": { "name": "function", "arguments": ":1" } })),
+                entry(json!({ "index": 0, "function": { "name": "function", "arguments": "}" } })),
+                finish("tool_calls"),
+            ],
+            vec![call("a", "t", "{\"p\":1}")],
+            end,
+        ),
+        case(
             "the older function call",
             vec![
                 delta(json!({ "function_call": { "name": "t", "arguments": "{" } })),
