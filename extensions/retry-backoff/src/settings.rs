@@ -45,7 +45,7 @@ pub(crate) struct Settings {
     /// each from 1 ms to 24 h; none = it is not tried again. Default 1 s, 2 s, 4 s.
     pub(crate) unreachable_delays_ms: Vec<u64>,
     /// The same endpoint is not tried later than this many ms after the step's first request. From 1 ms to 7 days, default
-    /// 45 s: a wrong port or name is no use to wait for.
+    /// 10 s: no use to wait at a wrong port, and where a connection takes that long the network has tried it several times.
     pub(crate) unreachable_elapsed_max_ms: u64,
     /// When a provider is given up for all turns.
     pub(crate) breaker: BreakerSettings,
@@ -74,7 +74,7 @@ impl Default for Settings {
             retry_after_max_ms: MINUTE_MS,
             stalled_attempts_max: 2,
             unreachable_delays_ms: seconds(&[1, 2, 4]),
-            unreachable_elapsed_max_ms: 45 * SECOND_MS,
+            unreachable_elapsed_max_ms: 10 * SECOND_MS,
             breaker: BreakerSettings::default(),
         }
     }
