@@ -3,9 +3,10 @@
 use crate::config::Settings;
 use crate::reaching;
 use crate::trouble::{Trouble, retry_after_ms};
+use crate::ways::{REASONING_FIELD, Ways};
 use dispatch_sdk::contracts::provider::FaultClass;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use std::error::Error;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,12 +27,13 @@ pub(crate) struct Endpoint {
     client: OnceLock<Client>,
     /// Somebody there has answered something, be it an error.
     heard: AtomicBool,
+    pub(crate) ways: Ways,
 }
 
 impl Endpoint {
     /// The client; requests are built with it and sent with [`Self::send`].
     ///
-    /// It asks the addresses it was given and nobody else: no proxy of the environment, no redirect, no second try.
+    /// It asks the address it was given, through the proxy that stands before it, and nobody else: no redirect, no second try.
     pub(crate) fn client(&self, settings: &Settings) -> Result<&Client, Trouble> {
         if let Some(client) = self.client.get() {
             return Ok(client);
@@ -44,14 +46,15 @@ impl Endpoint {
             .connect_timeout(settings.connect_timeout)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .no_proxy()
             .pool_max_idle_per_host(IDLE_SOCKETS_MAX)
             .pool_idle_timeout(IDLE_SOCKET_KEEP);
-        if settings.base_url.as_ref().is_some_and(|url| url.scheme() == "http") {
+        if settings.base_url.as_ref().is_some_and(|url| url.scheme() == "http")
+            && settings.proxy().is_none_or(|proxy| !proxy.shown.starts_with("https"))
+        {
             // No certificate is ever checked, so a machine without any must do.
             builder = builder.tls_certs_only([]);
         }
-        let client = builder.build().map_err(|error| {
+        let client = settings.proxies.of_client(builder).and_then(ClientBuilder::build).map_err(|error| {
             let why = format!("cannot make a client for the endpoint: {}", causes(&error));
             let hint =
                 "https needs the certificates of this machine: install them, or name a file by SSL_CERT_FILE";
@@ -73,7 +76,7 @@ impl Endpoint {
             Ok(Err(error)) => {
                 return Err(reaching::trouble(&error, settings, self.heard.load(Ordering::Relaxed)));
             }
-            Err(_) => return Err(stalled(settings, "the endpoint took the request and has not answered")),
+            Err(_) => return Err(silent(settings, "the endpoint took the request and has not answered")),
         };
         self.heard.store(true, Ordering::Relaxed);
         let status = response.status();
@@ -90,7 +93,15 @@ impl Endpoint {
         }
         let wait_ms = retry_after_ms(header, now_ms);
         let body = error_body(response).await;
-        Err(Trouble::http(status.as_u16(), &body, wait_ms, &settings.api_key_hint()))
+        let auth_hint = match status {
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => settings.proxy_hint(),
+            _ => settings.api_key_hint(),
+        };
+        let mut trouble = Trouble::http(status.as_u16(), &body, wait_ms, &auth_hint);
+        if trouble.hint.is_empty() && trouble.message.contains(REASONING_FIELD) {
+            trouble.hint = settings.reasoning_hint();
+        }
+        Err(trouble)
     }
 }
 
@@ -114,7 +125,7 @@ pub(crate) async fn whole_body(
                 let why = format!("the answer was cut: {}", causes(&error));
                 return Err(Trouble::new(FaultClass::Truncated, why));
             }
-            Err(_) => return Err(stalled(settings, "the endpoint stopped in the middle of its answer")),
+            Err(_) => return Err(silent(settings, "the endpoint stopped in the middle of its answer")),
         }
     }
 }
@@ -125,9 +136,11 @@ pub(crate) fn media_type(response: &Response) -> String {
     value.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
 }
 
-pub(crate) fn stalled(settings: &Settings, what: &str) -> Trouble {
-    let why = format!("{what} for {} ms (`idle_timeout_ms`)", settings.idle_timeout.as_millis());
-    Trouble::new(FaultClass::Stalled, why)
+/// Nothing came for longer than the limit of silence.
+pub(crate) fn silent(settings: &Settings, what: &str) -> Trouble {
+    let ms = settings.idle_timeout.as_millis();
+    let hint = format!("a slow model needs a longer `idle_timeout_ms` of `{}`", settings.instance);
+    Trouble { hint, ..Trouble::new(FaultClass::Stalled, format!("{what} for {ms} ms (`idle_timeout_ms`)")) }
 }
 
 /// An error and what it comes from, without the address, which the caller knows.

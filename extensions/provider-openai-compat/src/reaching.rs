@@ -21,8 +21,12 @@ const NO_SUCH_NAME: [&str; 4] = [
 /// what no wait heals is `wrong_endpoint`, and all else `unreachable`.
 pub(crate) fn trouble(error: &reqwest::Error, settings: &Settings, heard: bool) -> Trouble {
     let origin = settings.base_url.as_ref().map(|url| url.origin().ascii_serialization());
-    let why = format!("no answer from `{}`: {}", origin.unwrap_or_default(), causes(error));
-    let check = settings.reaching_hint();
+    let origin = origin.unwrap_or_default();
+    let (way, check) = match settings.proxy() {
+        Some(proxy) => (format!(" through the proxy `{}`", proxy.shown), settings.proxy_hint()),
+        None => (String::new(), settings.reaching_hint()),
+    };
+    let why = format!("no answer from `{origin}`{way}: {}", causes(error));
     let (class, hint) = match obstacle(error) {
         _ if heard => (FaultClass::Connect, String::new()),
         Some(Obstacle::Name) => (FaultClass::WrongEndpoint, format!("there is no such name: {check}")),

@@ -191,7 +191,7 @@ fn class_of_status(status: u16, said: &Said) -> FaultClass {
         503 | 529 => FaultClass::ProviderOverloaded,
         500.. if said.has(&["overloaded"]) => FaultClass::ProviderOverloaded,
         500.. => FaultClass::ServerError,
-        401 | 403 => FaultClass::Auth,
+        401 | 403 | 407 => FaultClass::Auth,
         408 => FaultClass::Stalled,
         400 | 413 | 422 if said.has(&CONTEXT_WORDS) => FaultClass::ContextOverflow,
         _ => FaultClass::BadRequest,

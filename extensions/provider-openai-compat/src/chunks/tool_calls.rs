@@ -1,5 +1,6 @@
 //! Puts tool calls together from their fragments. It must not know which tools exist.
 
+use crate::ids::nine;
 use crate::trouble::Trouble;
 use dispatch_sdk::contracts::provider::{FaultClass, StreamFrame};
 use serde_json::{Map, Value};
@@ -159,7 +160,7 @@ impl ToolCalls {
             // An id that the history holds already would make the next request ambiguous.
             let mut tool_call_id = call.id;
             if tool_call_id.is_empty() || self.ids_taken.contains(&tool_call_id) {
-                tool_call_id = format!("call_{}_{call_idx}", self.id_seed);
+                tool_call_id = nine(&format!("{}/{call_idx}", self.id_seed));
             }
             self.ids_taken.insert(tool_call_id.clone());
             frames.push(StreamFrame::ToolCall { tool_call_id, name: call.name, args_text: call.args_text });

@@ -99,11 +99,12 @@ async fn silence_is_stalled_and_the_socket_is_closed() {
         vec![Action::Stall],
         vec![Action::Headers, Action::Stall],
         vec![Action::text("a"), Action::Stall],
-        // Comments show that the socket lives, not that the model does.
+        // Comments show that the server lives, not that the model does.
         (0..40).flat_map(|_| comment()).chain([Action::text("a")]).collect(),
     ];
     for answer in answers {
-        let (fake, opened) = open_for(Script::steps(vec![answer]), json!({ "idle_timeout_ms": 150 })).await;
+        let limits = json!({ "idle_timeout_ms": 150, "keepalive_timeout_ms": 400 });
+        let (fake, opened) = open_for(Script::steps(vec![answer]), limits).await;
         let (_, detail) = read_fault(stream(&opened, &params(&[Message::user("hi")])).await.1);
         assert_eq!(detail.class, FaultClass::Stalled);
         fake.await_no_connections(LONG).await;
