@@ -6,6 +6,8 @@
 mod conversations;
 #[path = "stories/crowded.rs"]
 mod crowded;
+#[path = "stories/endpoints.rs"]
+mod endpoints;
 #[path = "stories/explain.rs"]
 mod explain;
 #[path = "stories/faults.rs"]
