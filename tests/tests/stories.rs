@@ -12,6 +12,8 @@ mod explain;
 mod faults;
 #[path = "stories/host.rs"]
 mod host;
+#[path = "stories/local_access.rs"]
+mod local_access;
 #[path = "stories/operating.rs"]
 mod operating;
 #[path = "stories/orphans.rs"]
