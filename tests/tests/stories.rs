@@ -24,6 +24,8 @@ mod policy;
 mod retries;
 #[path = "stories/searching.rs"]
 mod searching;
+#[path = "stories/secrets.rs"]
+mod secrets;
 #[path = "stories/served.rs"]
 mod served;
 #[path = "stories/serving_turns.rs"]

@@ -250,3 +250,15 @@ fn a_working_directory_among_the_hosts_own_makes_no_difference() {
     }
     target.assert_nothing_was_planted();
 }
+
+#[test]
+fn a_program_that_may_run_finds_no_key_in_the_processes_above_it() {
+    let line = "guard=$PPID; host=$(awk '{ print $4 }' /proc/$guard/stat); for of in $host $guard $$; do \
+                for file in cmdline environ; do tr '\\0' '\\n' < /proc/$of/$file; done; done 2>&1; \
+                grep -a -c key-in-enviro[n] /proc/$host/mem 2>/dev/null";
+    let target = Target::new(|_, _, _| vec![Action::tool_call("shell", json!({ "command": line }))]);
+    let (_, events) = target.run_in(target.host.cwd(), &["--allow", "exec", "look around"]);
+    let results = results(&events);
+    // The host's words and the program's own environment: it looked at the right places.
+    assert!(results[0].1.contains("--json") && results[0].1.contains("AGENT=dispatch"), "{results:?}");
+}
