@@ -20,6 +20,8 @@ pub(crate) struct HostOptions {
     pub(crate) set: Vec<String>,
     /// `--allow write,exec`.
     pub(crate) allow: Vec<String>,
+    /// `--debuggable`.
+    pub(crate) debuggable: bool,
 }
 
 /// The environment, read once.
@@ -117,6 +119,10 @@ fn take_host_options(words: Vec<String>) -> Result<(HostOptions, Vec<String>), R
             rest.push(word);
             rest.extend(words);
             break;
+        }
+        if word == "--debuggable" {
+            options.debuggable = true;
+            continue;
         }
         let (name, inline) = match word.split_once('=') {
             Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
@@ -243,13 +249,14 @@ mod tests {
     #[test]
     fn host_options_are_taken_wherever_they_stand_before_the_dashes() {
         let (options, rest) = take_host_options(words(
-            "--build a.toml run --json --set x.y=1 hello --allow write,exec -- --set kept",
+            "--build a.toml run --json --set x.y=1 hello --debuggable --allow write,exec -- --set kept --debuggable",
         ))
         .unwrap();
         assert_eq!(options.build.as_deref(), Some("a.toml"));
         assert_eq!(options.set, ["x.y=1"]);
         assert_eq!(options.allow, ["write", "exec"]);
-        assert_eq!(rest, words("run --json hello -- --set kept"));
+        assert!(options.debuggable);
+        assert_eq!(rest, words("run --json hello -- --set kept --debuggable"));
     }
 
     #[test]

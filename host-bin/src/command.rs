@@ -2,7 +2,7 @@
 
 use crate::argv::{Environment, Invocation};
 use crate::boot;
-use crate::compose::compose_to_run;
+use crate::compose::{Composed, compose_to_boot};
 use crate::exit::{BROKEN_PIPE, FAILED, INTERRUPTED, Refusal};
 use crate::policy::{self, Unsaid};
 use crate::signals::Signals;
@@ -18,11 +18,16 @@ use tokio::sync::watch;
 
 /// Boots the build and runs the command in it.
 pub(crate) fn run(invocation: &Invocation, name: &str, argv: &[String]) -> Result<u8, Refusal> {
-    boot::block_on(boot_and_run(invocation, name, argv))
+    let composed = compose_to_boot(invocation)?;
+    boot::block_on(boot_and_run(invocation, composed, name, argv))
 }
 
-async fn boot_and_run(invocation: &Invocation, name: &str, argv: &[String]) -> Result<u8, Refusal> {
-    let composed = compose_to_run(invocation)?;
+async fn boot_and_run(
+    invocation: &Invocation,
+    composed: Composed,
+    name: &str,
+    argv: &[String],
+) -> Result<u8, Refusal> {
     composed.tell_notes();
     let policy = policy::of(composed.plan.policy, &invocation.options.allow, Unsaid::IsAsked)?;
     let known = composed

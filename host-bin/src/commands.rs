@@ -44,11 +44,13 @@ pub(crate) fn own_commands() -> Command {
 }
 
 /// Options of the host, which stand anywhere before `--`; the help, the completions and the man page show them.
-pub(crate) const HOST_OPTIONS: [(&str, &str, &str); 4] = [
+/// Name, value (empty = none) and meaning.
+pub(crate) const HOST_OPTIONS: [(&str, &str, &str); 5] = [
     ("build", "FILE|NAME", "The build list; without it `default`"),
     ("ext-dir", "DIR", "Look for extensions here too; may be repeated"),
     ("set", "INSTANCE.KEY=VALUE", "Configure an instance; may be repeated"),
     ("allow", "write,exec", "Let tools of these effects run without asking"),
+    ("debuggable", "", "Let a debugger, and whoever else runs as this user, read this process' memory"),
 ];
 
 /// Variables that the host reads; the help and the man page show them.

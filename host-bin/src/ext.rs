@@ -90,7 +90,7 @@ pub(crate) fn help(invocation: &Invocation) -> Result<u8, Refusal> {
     text.push_str(&format!("  {:<14} Prints this; `--version` the version\n", "--help"));
     text.push_str("\nHost options, anywhere before `--`:\n");
     for (name, value, help) in HOST_OPTIONS {
-        text.push_str(&format!("  {:<25} {help}\n", format!("--{name} {value}")));
+        text.push_str(&format!("  {:<25} {help}\n", format!("--{name} {value}").trim_end()));
     }
     match compose(invocation, None) {
         Ok(composed) => {

@@ -5,7 +5,7 @@
 use crate::argv::Invocation;
 use crate::boot;
 use crate::commands::{HOST_OPTIONS, VARIABLES, leaves, own_commands};
-use crate::compose::{compose_to_run, resolve_build};
+use crate::compose::{Composed, compose_to_boot, resolve_build};
 use crate::exit::{EXIT_CODES, Refusal};
 use crate::ext::out;
 use crate::policy::{self, Unsaid};
@@ -41,7 +41,8 @@ pub(crate) fn man(invocation: &Invocation) -> Result<u8, Refusal> {
 
 /// What the build's extensions bring; nothing, with a note for a person, when the build does not hold.
 fn specs(invocation: &Invocation) -> Result<Vec<CommandSpec>, Refusal> {
-    match boot::block_on(booted(invocation)) {
+    let found = compose_to_boot(invocation).and_then(|composed| boot::block_on(booted(invocation, composed)));
+    match found {
         Ok(specs) => Ok(specs),
         Err(refusal) if refusal.code == crate::exit::USAGE => Err(refusal),
         Err(refusal) => {
@@ -56,8 +57,7 @@ fn specs(invocation: &Invocation) -> Result<Vec<CommandSpec>, Refusal> {
     }
 }
 
-async fn booted(invocation: &Invocation) -> Result<Vec<CommandSpec>, Refusal> {
-    let composed = compose_to_run(invocation)?;
+async fn booted(invocation: &Invocation, composed: Composed) -> Result<Vec<CommandSpec>, Refusal> {
     let policy = policy::of(composed.plan.policy, &invocation.options.allow, Unsaid::IsDenied)?;
     let kernel = boot::boot(composed, policy).await?;
     let specs = kernel.commands();
@@ -91,7 +91,11 @@ fn with_values(all: Command, invocation: &Invocation) -> Command {
 fn whole(specs: &[CommandSpec]) -> Command {
     let mut all = own_commands();
     for (name, value, help) in HOST_OPTIONS {
-        all = all.arg(Arg::new(name).long(name).value_name(value).help(help).global(true));
+        let arg = Arg::new(name).long(name).help(help).global(true);
+        all = all.arg(match value {
+            "" => arg.action(ArgAction::SetTrue),
+            value => arg.value_name(value),
+        });
     }
     for spec in specs {
         // The host's own word never reaches an extension.

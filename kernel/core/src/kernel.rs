@@ -53,6 +53,9 @@ pub struct BootOptions {
 pub trait Trust: Send + Sync + 'static {
     /// Whether what lies in `dir` may act. In doubt it may not.
     fn trusts(&self, dir: &Path) -> bool;
+
+    /// Whether `file`, with a content of this SHA-256 (lower-case hex), may act: it is as it was when a person said so.
+    fn trusts_file(&self, file: &Path, sha256: &str) -> bool;
 }
 
 /// Trusts nothing.
@@ -60,6 +63,10 @@ pub struct TrustNothing;
 
 impl Trust for TrustNothing {
     fn trusts(&self, _dir: &Path) -> bool {
+        false
+    }
+
+    fn trusts_file(&self, _file: &Path, _sha256: &str) -> bool {
         false
     }
 }

@@ -152,8 +152,16 @@ async fn trusted(shared: &Arc<Shared>, params: TrustedParams) -> Result<TrustedR
         let message = format!("`dir` must be an absolute path; found `{}`", dir.display());
         return Err(Fault::new(INVALID, message));
     }
+    let (file, sha256) = (params.file, params.sha256);
+    if !file.is_empty() && Path::new(&file).file_name() != Some(file.as_ref()) {
+        return Err(Fault::new(INVALID, format!("`file` must be a name in `dir`; found `{file}`")));
+    }
     let trust = Arc::clone(&shared.trust);
-    let trusted = tokio::task::spawn_blocking(move || trust.trusts(&dir)).await;
+    let trusted = tokio::task::spawn_blocking(move || match file.is_empty() {
+        true => trust.trusts(&dir),
+        false => trust.trusts(&dir) && trust.trusts_file(&dir.join(file), &sha256),
+    })
+    .await;
     // A question that broke off is a no.
     Ok(TrustedReply { trusted: trusted.unwrap_or(false) })
 }

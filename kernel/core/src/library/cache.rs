@@ -243,6 +243,11 @@ fn copy_identity(path: &Path) -> io::Result<String> {
     identity(&File::open(path)?)
 }
 
+/// The SHA-256 of `bytes` in lower-case hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -140,7 +140,14 @@ pub(super) fn samples() -> Vec<Golden> {
             vec![],
         ),
         golden::<Trusted>(
-            vec![TrustedParams { dir: CWD.to_owned() }],
+            vec![
+                TrustedParams { dir: CWD.to_owned(), file: String::new(), sha256: String::new() },
+                TrustedParams {
+                    dir: CWD.to_owned(),
+                    file: "AGENTS.md".to_owned(),
+                    sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned(),
+                },
+            ],
             vec![TrustedReply { trusted: true }],
             vec![],
         ),
