@@ -16,12 +16,16 @@ pub(crate) struct HostOptions {
     pub(crate) build: Option<String>,
     /// `--ext-dir DIR`, several times.
     pub(crate) ext_dirs: Vec<PathBuf>,
+    /// `--ext FILE`, several times.
+    pub(crate) ext: Vec<PathBuf>,
     /// `--set INSTANCE.KEY=VALUE`, several times.
     pub(crate) set: Vec<String>,
     /// `--allow write,exec`.
     pub(crate) allow: Vec<String>,
     /// `--debuggable`.
     pub(crate) debuggable: bool,
+    /// `--log-format text|json`.
+    pub(crate) log_format: Option<String>,
 }
 
 /// The environment, read once.
@@ -37,6 +41,7 @@ pub(crate) enum Request {
     ExtList { json: bool },
     ExtGraph(GraphFormat),
     BuildCheck(PathBuf),
+    BuildShow(String),
     Serve(ServeOrder),
     ConfigExplain { key: Option<String>, json: bool },
     Trust(TrustOrder),
@@ -109,6 +114,11 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Invocation, Refusal> {
     Ok(Invocation { options, environment: Environment::read(), request })
 }
 
+/// Whether whoever reads the output is a program.
+pub(crate) fn wants_json(args: &[OsString]) -> bool {
+    args.iter().take_while(|word| *word != "--").any(|word| word == "--json")
+}
+
 fn take_host_options(words: Vec<String>) -> Result<(HostOptions, Vec<String>), Refusal> {
     let mut options = HostOptions::default();
     let mut rest = Vec::new();
@@ -127,7 +137,8 @@ fn take_host_options(words: Vec<String>) -> Result<(HostOptions, Vec<String>), R
             Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
             _ => (word.clone(), None),
         };
-        if !matches!(name.as_str(), "--build" | "--ext-dir" | "--set" | "--allow") {
+        if !matches!(name.as_str(), "--build" | "--ext-dir" | "--ext" | "--set" | "--allow" | "--log-format")
+        {
             rest.push(word);
             continue;
         }
@@ -137,6 +148,8 @@ fn take_host_options(words: Vec<String>) -> Result<(HostOptions, Vec<String>), R
         match name.as_str() {
             "--build" => options.build = Some(value),
             "--ext-dir" => options.ext_dirs.push(PathBuf::from(value)),
+            "--ext" => options.ext.push(PathBuf::from(value)),
+            "--log-format" => options.log_format = Some(value),
             "--set" => options.set.push(value),
             _ => options.allow.extend(value.split(',').map(str::to_owned)),
         }
@@ -148,6 +161,10 @@ fn request(rest: Vec<String>) -> Result<Request, Refusal> {
     let first = rest.first().map(String::as_str);
     match first {
         None => return Err(Refusal::usage("no command; `dispatch --help` lists them")),
+        Some("help") if rest.len() > 1 => {
+            // `help run` is `run --help`.
+            return request(rest[1..].iter().cloned().chain(["--help".to_owned()]).collect());
+        }
         Some("--help" | "-h" | "help") => return Ok(Request::Help),
         Some("--") => {
             return Err(Refusal::usage("`--` stands before the command; write `dispatch run -- …`"));
@@ -182,8 +199,9 @@ fn request(rest: Vec<String>) -> Result<Request, Refusal> {
             None => Err(Refusal::usage("`dispatch ext` needs `list` or `graph`")),
         },
         Some(("build", m)) => match m.subcommand() {
+            Some(("show", m)) => Ok(Request::BuildShow(word(m, "name"))),
             Some((_, m)) => Ok(Request::BuildCheck(PathBuf::from(word(m, "file")))),
-            None => Err(Refusal::usage("`dispatch build` needs `check`")),
+            None => Err(Refusal::usage("`dispatch build` needs `check` or `show`")),
         },
         Some(("config", m)) => match m.subcommand() {
             Some((_, m)) => Ok(Request::ConfigExplain {
@@ -265,6 +283,11 @@ mod tests {
         let expected = Request::Command { name: "run".to_owned(), argv: words("--json hi") };
         assert_eq!(request(words("run --json hi")).unwrap(), expected);
         assert_eq!(request(words("ext graph --format dot")).unwrap(), Request::ExtGraph(GraphFormat::Dot));
+        let help = Request::Command { name: "run".to_owned(), argv: words("--help") };
+        assert_eq!(request(words("help run")).unwrap(), help);
+        let own = request(words("help config explain")).unwrap_err();
+        assert!(own.code == 0 && own.message.contains("Usage: dispatch config explain"), "{own:?}");
+        assert_eq!(request(words("build show server")).unwrap(), Request::BuildShow("server".to_owned()));
         assert_eq!(request(words("--frob")).unwrap_err().code, crate::exit::USAGE);
         assert_eq!(request(words("ext frob")).unwrap_err().code, crate::exit::USAGE);
     }

@@ -45,19 +45,22 @@ pub(crate) fn own_commands() -> Command {
 
 /// Options of the host, which stand anywhere before `--`; the help, the completions and the man page show them.
 /// Name, value (empty = none) and meaning.
-pub(crate) const HOST_OPTIONS: [(&str, &str, &str); 5] = [
+pub(crate) const HOST_OPTIONS: [(&str, &str, &str); 7] = [
     ("build", "FILE|NAME", "The build list; without it `default`"),
     ("ext-dir", "DIR", "Look for extensions here too; may be repeated"),
+    ("ext", "FILE", "Add this library to the build, for this run; may be repeated"),
     ("set", "INSTANCE.KEY=VALUE", "Configure an instance; may be repeated"),
     ("allow", "write,exec", "Let tools of these effects run without asking"),
+    ("log-format", "text|json", "How the log is written; before DISPATCH_LOG_FORMAT"),
     ("debuggable", "", "Let a debugger, and whoever else runs as this user, read this process' memory"),
 ];
 
 /// Variables that the host reads; the help and the man page show them.
-pub(crate) const VARIABLES: [(&str, &str); 5] = [
+pub(crate) const VARIABLES: [(&str, &str); 6] = [
     ("DISPATCH_HOME", "Keep everything in this directory's config, data, state, cache and run"),
     ("DISPATCH_SET__INSTANCE__KEY", "Configure an instance; --set comes after it"),
     ("DISPATCH_LOG", "What is logged: error, warn, info, debug, trace, or by target"),
+    ("DISPATCH_LOG_FORMAT", "text, or json: one document a line"),
     (
         "XDG_CONFIG_HOME, …",
         "Where things lie without DISPATCH_HOME; a service manager's STATE_DIRECTORY, … first",
@@ -128,11 +131,21 @@ fn ext() -> Command {
 }
 
 fn build() -> Command {
-    Command::new("build").about("Works on build lists").subcommand_required(true).subcommand(
-        Command::new("check")
-            .about("Resolves a build list and prints every problem with its place")
-            .arg(Arg::new("file").required(true).value_name("FILE|NAME").help("The build list")),
-    )
+    Command::new("build")
+        .about("Works on build lists")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("check")
+                .about(
+                    "Resolves a build list, looks at its libraries, and prints every problem with its place",
+                )
+                .arg(Arg::new("file").required(true).value_name("FILE|NAME").help("The build list")),
+        )
+        .subcommand(
+            Command::new("show")
+                .about("Prints a build list that the binary carries")
+                .arg(Arg::new("name").required(true).value_name("NAME").help("Its name, such as `default`")),
+        )
 }
 
 fn config() -> Command {

@@ -61,6 +61,9 @@ impl Extension for Callee {
         match fail.as_str() {
             "open" => return Err(Fault::new("no_luck", "it was asked to fail in `open`")),
             "panic in open" => panic!("it was asked to panic in `open`"),
+            "hang in open" => loop {
+                std::thread::park();
+            },
             _ => {}
         }
         Ok(Self {
