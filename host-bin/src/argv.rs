@@ -47,6 +47,7 @@ pub(crate) enum Request {
     Trust(TrustOrder),
     Doctor { json: bool },
     Completions { shell: String },
+    Init(InitOrder),
     Man,
     Command { name: String, argv: Vec<String> },
 }
@@ -60,6 +61,21 @@ pub(crate) struct ServeOrder {
     pub(crate) drain_ms: u64,
     /// One JSON line instead of text.
     pub(crate) json: bool,
+}
+
+/// `init`, as the command line says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InitOrder {
+    /// `--instance`; without it the only one there is.
+    pub(crate) instance: Option<String>,
+    /// `--base-url`; without it a person is asked, as for the other two.
+    pub(crate) base_url: Option<String>,
+    /// `--model`.
+    pub(crate) model: Option<String>,
+    /// `--key-env`: the variable that holds the key.
+    pub(crate) key_env: Option<String>,
+    /// Not `--no-try`.
+    pub(crate) tried: bool,
 }
 
 /// `trust`, as the command line says.
@@ -213,6 +229,16 @@ fn request(rest: Vec<String>) -> Result<Request, Refusal> {
         Some(("trust", m)) => trust(m).map(Request::Trust),
         Some(("doctor", m)) => Ok(Request::Doctor { json: m.get_flag("json") }),
         Some(("completions", m)) => Ok(Request::Completions { shell: word(m, "shell") }),
+        Some(("init", m)) => {
+            let text = |name: &str| m.get_one::<String>(name).cloned().filter(|text| !text.is_empty());
+            Ok(Request::Init(InitOrder {
+                instance: text("instance"),
+                base_url: text("base-url"),
+                model: text("model"),
+                key_env: text("key-env"),
+                tried: !m.get_flag("no-try"),
+            }))
+        }
         Some(("man", _)) => Ok(Request::Man),
         _ => Err(Refusal::usage("no command; `dispatch --help` lists them")),
     }
@@ -319,6 +345,16 @@ mod tests {
             ("completions zsh", completions("zsh")),
             ("completions fish", completions("fish")),
             ("man", Request::Man),
+            (
+                "init --model m --key-env K --no-try",
+                Request::Init(InitOrder {
+                    instance: None,
+                    base_url: None,
+                    model: Some("m".to_owned()),
+                    key_env: Some("K".to_owned()),
+                    tried: false,
+                }),
+            ),
         ] {
             assert_eq!(request(words(line)).unwrap(), expected, "{line}");
         }

@@ -13,6 +13,7 @@ pub(crate) fn own_commands() -> Command {
         .disable_help_subcommand(true)
         .subcommand_required(true)
         .allow_external_subcommands(true)
+        .subcommand(init())
         .subcommand(serve())
         .subcommand(ext())
         .subcommand(build())
@@ -81,6 +82,24 @@ pub(crate) fn leaves(parent: &Command) -> Vec<(String, &Command)> {
         }
     }
     leaves
+}
+
+fn init() -> Command {
+    let text = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    Command::new("init")
+        .about("Sets up a provider: asks for endpoint, model and key, tries them, and writes config.toml")
+        .arg(text("base-url", "URL", "The endpoint; without it a person is asked"))
+        .arg(text("model", "NAME", "The model; without it a person is asked"))
+        .arg(text("key-env", "VARIABLE", "The variable that holds the key; its name is written, not the key"))
+        .arg(text("instance", "ID", "Which provider of the build, where several take a key"))
+        .arg(
+            Arg::new("no-try")
+                .long("no-try")
+                .action(ArgAction::SetTrue)
+                .help("Write it without asking the endpoint for a word"),
+        )
 }
 
 fn serve() -> Command {

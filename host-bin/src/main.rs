@@ -15,6 +15,7 @@ mod exec_shim;
 mod exit;
 mod explain;
 mod ext;
+mod init;
 mod key_kind;
 mod logging;
 mod own_process;
@@ -65,6 +66,7 @@ fn run(invocation: &Invocation) -> Result<u8, Refusal> {
         Request::Trust(order) => trusting::run(invocation, order),
         Request::Doctor { json } => doctor::run(invocation, *json),
         Request::Completions { shell } => shell::completions(invocation, shell),
+        Request::Init(order) => init::run(invocation, order),
         Request::Man => shell::man(invocation),
         Request::Command { name, argv } => command::run(invocation, name, argv),
         Request::Help => ext::help(invocation),

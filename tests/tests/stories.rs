@@ -30,6 +30,8 @@ mod secrets;
 mod served;
 #[path = "stories/serving_turns.rs"]
 mod serving_turns;
+#[path = "stories/setting_up.rs"]
+mod setting_up;
 #[path = "stories/swap.rs"]
 mod swap;
 #[path = "stories/terminal.rs"]
