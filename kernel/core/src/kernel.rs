@@ -234,17 +234,36 @@ impl Kernel {
         drop((self.crash_reports, self.lock));
     }
 
+    /// Why the build must not run: each failure once, and in a last line who only followed from it.
     fn required_but_disabled(&self) -> Vec<String> {
         let records = self.shared.records();
-        let failed = records.iter().filter(|record| record.planned.required);
-        failed
-            .filter_map(|record| match &record.state {
-                RecordState::Disabled(reason) => {
-                    Some(format!("the build requires `{}`, which did not start: {reason}", record.planned.id))
-                }
-                RecordState::Active => None,
+        let reason = |record: &Record| match &record.state {
+            RecordState::Disabled(reason) => Some(reason.clone()),
+            RecordState::Active => None,
+        };
+        let is_disabled = |id: &String| records.iter().any(|r| r.planned.id == *id && reason(r).is_some());
+        let follows = |record: &Record| record.planned.dependencies.iter().any(is_disabled);
+        let required_only = |record: &&Record| record.planned.required && reason(record).is_some();
+        let followers: Vec<String> = records
+            .iter()
+            .filter(required_only)
+            .filter(|record| follows(record))
+            .map(|record| format!("`{}`", record.planned.id))
+            .collect();
+        let causes = records.iter().filter(|r| !follows(r) && (r.planned.required || !followers.is_empty()));
+        let mut lines: Vec<String> = causes
+            .filter_map(|record| {
+                let (id, reason) = (&record.planned.id, reason(record)?);
+                Some(match record.planned.required {
+                    true => format!("the build requires `{id}`, which did not start: {reason}"),
+                    false => format!("`{id}` did not start: {reason}"),
+                })
             })
-            .collect()
+            .collect();
+        if !followers.is_empty() {
+            lines.push(format!("without it the build's {} cannot start either", followers.join(", ")));
+        }
+        lines
     }
 }
 

@@ -54,7 +54,12 @@ pub(super) async fn activate(
         }
         Err(reason) => {
             record.endpoint.gone.store(true, Ordering::Release);
-            tracing::warn!(instance = %record.planned.id, reason, "disabled");
+            // What another one's failure explains, and what the boot itself fails of, is told elsewhere.
+            if record.planned.required || missing_dependency(shared, &record.planned).is_err() {
+                tracing::info!(instance = %record.planned.id, reason, "disabled");
+            } else {
+                tracing::warn!(instance = %record.planned.id, reason, "disabled");
+            }
             record.state = RecordState::Disabled(reason);
         }
     }
@@ -107,16 +112,16 @@ async fn try_activate(
 fn missing_dependency(shared: &Shared, planned: &PlannedInstance) -> Result<(), String> {
     let records = shared.records();
     for dependency in &planned.dependencies {
-        let reason = match records
+        return match records
             .iter()
             .find(|record| record.planned.id == *dependency)
             .map(|record| &record.state)
         {
             Some(RecordState::Active) => continue,
-            Some(RecordState::Disabled(reason)) => reason.as_str(),
-            None => "it was not activated before",
+            // Why, is said once: of that one.
+            Some(RecordState::Disabled(_)) => Err(format!("it needs `{dependency}`, which is disabled")),
+            None => Err(format!("it needs `{dependency}`, which was not activated before")),
         };
-        return Err(format!("it needs `{dependency}`, which is disabled: {reason}"));
     }
     Ok(())
 }
