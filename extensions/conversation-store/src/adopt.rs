@@ -40,7 +40,7 @@ pub(crate) async fn adopt(host: Host, convs: Arc<Convs>, params: AdoptParams) ->
             return Err(faults::not_of(id, turn_id, dead_host_id, &before.head));
         }
         if !before.head.is_untouched() {
-            return Ok(AdoptReply { adopted: false, created_at: before.head.created_at });
+            return Ok(AdoptReply { created_at: before.head.created_at, ..AdoptReply::default() });
         }
         match try_adopt(&host, &convs, &params, &before).await {
             Ok(known) => return installed(&host, &convs, &params, known),
@@ -95,7 +95,7 @@ fn installed(
 ) -> Result<AdoptReply, Fault> {
     let created_at = known.head.created_at;
     match start(host, convs, &params.conversation_id, &params.turn_id, known) {
-        Some(_) => Ok(AdoptReply { adopted: true, created_at }),
+        Some(_) => Ok(AdoptReply { adopted: true, created_at, ..AdoptReply::default() }),
         None => Err(faults::runs_here(&params.conversation_id, &params.turn_id)),
     }
 }

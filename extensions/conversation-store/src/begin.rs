@@ -69,6 +69,9 @@ async fn try_begin(
     head.seq_reserved = head.seq_last + SEQ_RESERVE;
     head.messages += params.messages.len() as u64;
     head.archived = false;
+    if before.is_none() {
+        head.owner.clone_from(&params.owner);
+    }
     head.open_turn = Some(HeadTurn {
         turn_id: params.turn_id.clone(),
         host_id: params.host_id.clone(),

@@ -148,7 +148,11 @@ impl ConversationStore {
         edit::archive(&call.host(), &self.convs.counts, &params).await
     }
 
-    async fn open_turns(self: Arc<Self>, call: Call, _: Empty) -> Result<contract::OpenTurnsReply, Fault> {
+    async fn open_turns(
+        self: Arc<Self>,
+        call: Call,
+        _: contract::OpenTurnsParams,
+    ) -> Result<contract::OpenTurnsReply, Fault> {
         list::open_turns(&call.host()).await
     }
 

@@ -73,5 +73,5 @@ pub(crate) async fn open_turns(host: &Host) -> Result<OpenTurnsReply, Fault> {
         warn!(n_open = conversations.len(), "only the first of the open turns are answered");
         conversations.truncate(OPEN_TURNS_MAX);
     }
-    Ok(OpenTurnsReply { conversations })
+    Ok(OpenTurnsReply { conversations, next: None })
 }

@@ -40,6 +40,7 @@ impl Orchestrator {
             events: params.events,
             messages: params.messages,
             end_turn,
+            ..AppendParams::default()
         };
         let host = self.host.with_meta(&turn.meta);
         // A task, so that neither a cancel nor a dropped handler leaves half known what was written.

@@ -31,6 +31,7 @@ pub(crate) async fn make_sure(host: &Host, turn: &Turn, outcome: Outcome) {
         events: last_events(outcome, *turn.stop_wish.borrow(), written.fault.take(), duration_ms),
         messages: Vec::new(),
         end_turn: true,
+        ..AppendParams::default()
     };
     write(host, turn, &append).await;
 }

@@ -6,7 +6,7 @@ use crate::running::RunPlan;
 use crate::turn_table::Turn;
 use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::conversations::{
-    Adopt, AdoptParams, Conversation, OpenTurn, OpenTurns, Seal, SealParams,
+    Adopt, AdoptParams, Conversation, OpenTurn, OpenTurns, OpenTurnsParams, Seal, SealParams,
 };
 use dispatch_sdk::contracts::fault::CONFLICT;
 use dispatch_sdk::contracts::instance::{DrainParams, DrainReply, ServeParams, ServeReply};
@@ -45,7 +45,7 @@ impl Orchestrator {
 
     async fn look_after_open_turns(self: Arc<Self>) -> Result<(), Fault> {
         let own = self.host.call(HostInfo, &Empty {}).await?.host_id;
-        let open = self.host.call(OpenTurns, &Empty {}).await?.conversations;
+        let open = self.host.call(OpenTurns, &OpenTurnsParams::default()).await?.conversations;
         let places = Arc::new(Semaphore::new(LOOKING_AFTER_MAX));
         let mut looking = JoinSet::new();
         for conversation in open {
@@ -98,7 +98,7 @@ impl Orchestrator {
         if !adopted.adopted {
             drop(place);
             tracing::info!(turn_id, "sealing a turn whose host died while it ran");
-            host.call(Seal, &SealParams { conversation_id, turn_id }).await?;
+            host.call(Seal, &SealParams { conversation_id, turn_id, ..SealParams::default() }).await?;
             return Ok(());
         }
         tracing::info!(turn_id, "running a turn that a dead host had accepted");

@@ -79,6 +79,7 @@ impl Orchestrator {
             title: request::title_of(&params.input),
             events: vec![event(TURN_STARTED, &started), event(INPUT, &input)],
             messages: vec![raw(&message)],
+            ..BeginParams::default()
         };
         Ok(Opening { begin, place: self.turns.enter(turn)? })
     }
@@ -123,8 +124,11 @@ impl Orchestrator {
             return Err(fault);
         }
         tracing::info!(turn_id = open.turn_id, host_id = open.host_id, "sealing a turn that nobody runs");
-        let seal =
-            SealParams { conversation_id: params.conversation_id.clone(), turn_id: open.turn_id.clone() };
+        let seal = SealParams {
+            conversation_id: params.conversation_id.clone(),
+            turn_id: open.turn_id.clone(),
+            ..SealParams::default()
+        };
         host.call(Seal, &seal).await?;
         host.call(Begin, params).await
     }

@@ -3,7 +3,6 @@
 use super::disk::Disk;
 use super::rig::{Rig, called};
 use dispatch_sdk::contracts::conversations as contract;
-use dispatch_sdk::contracts::verb::Empty;
 use dispatch_sdk::fault;
 use dispatch_testkit::FakeHost;
 
@@ -32,12 +31,8 @@ async fn begin_in(rig: &Rig, id: &str) {
         create: true,
         turn_id: "t".to_owned(),
         host_id: "h".to_owned(),
-        cwd: String::new(),
-        provider: String::new(),
-        model: String::new(),
         title: id.to_owned(),
-        events: Vec::new(),
-        messages: Vec::new(),
+        ..Default::default()
     };
     rig.store.call(contract::Begin, &params).await.unwrap();
 }
@@ -47,8 +42,7 @@ async fn append_in(rig: &Rig, id: &str) {
         conversation_id: id.to_owned(),
         turn_id: "t".to_owned(),
         events: vec![called("x")],
-        messages: Vec::new(),
-        end_turn: false,
+        ..Default::default()
     };
     rig.store.call(contract::Append, &params).await.unwrap();
 }
@@ -134,7 +128,10 @@ async fn what_is_put_away_is_listed_apart_until_a_turn_begins_in_it() {
     append_in(&rig, "b").await;
     assert_eq!(ids(&away).await, ["b"]);
     rig.store
-        .call(contract::Seal, &contract::SealParams { conversation_id: "b".into(), turn_id: "t".into() })
+        .call(
+            contract::Seal,
+            &contract::SealParams { conversation_id: "b".into(), turn_id: "t".into(), ..Default::default() },
+        )
         .await
         .unwrap();
     assert_eq!(ids(&away).await, ["b"]);
@@ -162,7 +159,8 @@ async fn every_open_turn_is_found_whoever_runs_it_and_wherever_it_is_listed() {
     archive_in(&b, "two", true).await;
     append_in(&a, "one").await;
     disk.put("head/broken", r#"{"title":7}"#);
-    let open = b.store.call(contract::OpenTurns, &Empty {}).await.unwrap().conversations;
+    let open =
+        b.store.call(contract::OpenTurns, &contract::OpenTurnsParams::default()).await.unwrap().conversations;
     let ids: Vec<&str> = open.iter().map(|found| found.id.as_str()).collect();
     assert_eq!(ids, ["two", "three", "one"], "oldest activity first");
     assert!(open.iter().all(|found| found.open_turn.as_ref().unwrap().turn_id == "t"));

@@ -67,6 +67,7 @@ impl Rig {
             title: "Say hi\nplease".to_owned(),
             events: vec![body("turn_started", json!({})), body("input", json!({ "parts": [] }))],
             messages: vec![message("user", turn_id)],
+            ..Default::default()
         };
         self.store.call(contract::Begin, &params).await
     }
@@ -87,7 +88,14 @@ impl Rig {
     ) -> Result<contract::AppendReply, Fault> {
         let end_turn = events.last().is_some_and(|event| event.kind == TURN_ENDED);
         let (conversation_id, turn_id) = (CONV.to_owned(), turn_id.to_owned());
-        let params = contract::AppendParams { conversation_id, turn_id, events, messages, end_turn };
+        let params = contract::AppendParams {
+            conversation_id,
+            turn_id,
+            events,
+            messages,
+            end_turn,
+            ..Default::default()
+        };
         self.store.call(contract::Append, &params).await
     }
 
@@ -102,7 +110,11 @@ impl Rig {
     }
 
     pub(super) async fn seal(&self, turn_id: &str) -> bool {
-        let params = contract::SealParams { conversation_id: CONV.to_owned(), turn_id: turn_id.to_owned() };
+        let params = contract::SealParams {
+            conversation_id: CONV.to_owned(),
+            turn_id: turn_id.to_owned(),
+            ..Default::default()
+        };
         self.store.call(contract::Seal, &params).await.unwrap().sealed
     }
 

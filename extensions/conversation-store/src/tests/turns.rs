@@ -18,12 +18,7 @@ async fn a_missing_conversation_is_made_only_when_asked() {
         create: false,
         turn_id: "t".to_owned(),
         host_id: "h".to_owned(),
-        cwd: String::new(),
-        provider: String::new(),
-        model: String::new(),
-        title: String::new(),
-        events: Vec::new(),
-        messages: Vec::new(),
+        ..Default::default()
     };
     assert!(rig.store.call(contract::Begin, &params).await.unwrap_err().is(fault::NOT_FOUND));
     assert_eq!(rig.disk.keys(""), Vec::<String>::new());
@@ -37,7 +32,7 @@ async fn a_begun_turn_shows_in_the_conversation_and_its_title_stays() {
     let begun = rig.begin("t1").await.unwrap();
     assert_eq!((begun.cursor, begun.durable), (0, true));
     let found = rig.get().await;
-    let open = contract::OpenTurn { turn_id: "t1".to_owned(), host_id: "host-1".to_owned() };
+    let open = contract::OpenTurn { turn_id: "t1".to_owned(), host_id: "host-1".to_owned(), begun: false };
     assert_eq!((found.title.as_str(), found.seq_last, found.open_turn), ("Say hi", 2, Some(open)));
     assert_eq!(rig.end("t1").await.seq_last, 3);
     assert_eq!(rig.begin("t2").await.unwrap().cursor, 3);
@@ -243,8 +238,8 @@ async fn a_turn_is_ended_only_by_its_last_event() {
         conversation_id: CONV.to_owned(),
         turn_id: "t".to_owned(),
         events: vec![called("a")],
-        messages: Vec::new(),
         end_turn: true,
+        ..Default::default()
     };
     assert!(rig.store.call(contract::Append, &params).await.unwrap_err().is(fault::INVALID));
     assert!(rig.get().await.open_turn.is_some());
