@@ -15,19 +15,31 @@ use dispatch_sdk::{Fault, Host, fault};
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 
-/// Opens the turn in one commit, and starts its writer.
+/// Opens the turn in one commit, and starts its writer, within `budget_ms`.
 ///
 /// A commit of which nobody knows whether it was written is looked up by reading the head again: an open turn that
-/// nobody knows would lock the conversation until this host ends.
-pub(crate) async fn begin(host: Host, convs: Arc<Convs>, params: BeginParams) -> Result<BeginReply, Fault> {
+/// nobody knows would lock the conversation until this host ends. No attempt begins when the budget is over: whoever
+/// asked has been told by then that there is no turn.
+pub(crate) async fn begin(
+    host: Host,
+    convs: Arc<Convs>,
+    params: BeginParams,
+    budget_ms: u64,
+) -> Result<BeginReply, Fault> {
     let id = &params.conversation_id;
+    let give_up_at = host.now_ms().saturating_add(budget_ms);
     let mut last = faults::busy(id, CONFLICT_RETRIES_MAX);
     for attempt in 0..CONFLICT_RETRIES_MAX {
-        let before = store::head(&host, id).await?;
+        let left_ms = give_up_at.saturating_sub(host.now_ms());
+        if left_ms == 0 {
+            return Err(last);
+        }
+        let in_time = host.with_budget_ms(left_ms);
+        let before = store::head(&in_time, id).await?;
         match &before {
             None if !params.create => return Err(faults::missing(id)),
             Some(known) if attempt > 0 && known.head.is_open_by(&params.turn_id, &params.host_id) => {
-                let durable = host.call(storage::Info, &Empty {}).await?.durable;
+                let durable = in_time.call(storage::Info, &Empty {}).await?.durable;
                 return opened(&host, &convs, &params, known.clone(), durable);
             }
             Some(known) if known.head.open_turn.is_some() => {
@@ -35,7 +47,7 @@ pub(crate) async fn begin(host: Host, convs: Arc<Convs>, params: BeginParams) ->
             }
             Some(_) | None => {}
         }
-        match try_begin(&host, &convs, &params, before.as_ref()).await {
+        match try_begin(&in_time, &convs, &params, before.as_ref()).await {
             Ok((known, durable)) => return opened(&host, &convs, &params, known, durable),
             Err(fault) if faults::wrote_nothing(&fault) => return Err(fault),
             Err(fault) if fault.is(fault::CONFLICT) => {}

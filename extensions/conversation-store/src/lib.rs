@@ -41,10 +41,13 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tracing::warn;
 
-/// Most events and messages together in one begin or append.
-const ITEMS_MAX: usize = 1000;
 /// Most bytes of the id of a turn or host.
 const TURN_ID_BYTES_MAX: usize = 256;
+
+/// How long opening a turn may take for a caller that waits without an end.
+const OPENING_MAX_MS: u64 = 30_000;
+/// What is kept of a caller's time for the answer.
+const ANSWER_MS: u64 = 2_000;
 
 /// The extension.
 struct ConversationStore {
@@ -158,19 +161,21 @@ impl ConversationStore {
 
     async fn begin(
         self: Arc<Self>,
-        _call: Call,
+        call: Call,
         params: contract::BeginParams,
     ) -> Result<contract::BeginReply, Fault> {
         keys::check_id(&params.conversation_id)?;
         check_turn_id(&params.turn_id)?;
         check_turn_id(&params.host_id)?;
         check_items(params.events.len() + params.messages.len())?;
-        on_its_own(&self.host, begin::begin(self.host.clone(), Arc::clone(&self.convs), params)).await
+        let budget_ms = opening_ms(&call);
+        let begun = begin::begin(self.host.clone(), Arc::clone(&self.convs), params, budget_ms);
+        on_its_own(&self.host, begun).await
     }
 
     async fn adopt(
         self: Arc<Self>,
-        _call: Call,
+        call: Call,
         params: contract::AdoptParams,
     ) -> Result<contract::AdoptReply, Fault> {
         keys::check_id(&params.conversation_id)?;
@@ -180,7 +185,9 @@ impl ConversationStore {
             let message = format!("host `{}` cannot adopt a turn of its own", params.host_id);
             return Err(Fault::new(fault::INVALID, message));
         }
-        on_its_own(&self.host, adopt::adopt(self.host.clone(), Arc::clone(&self.convs), params)).await
+        let budget_ms = opening_ms(&call);
+        let adopted = adopt::adopt(self.host.clone(), Arc::clone(&self.convs), params, budget_ms);
+        on_its_own(&self.host, adopted).await
     }
 
     async fn append(
@@ -280,6 +287,15 @@ async fn on_its_own<T: Send + 'static>(
     opened.map_err(|e| Fault::new(fault::PANICKED, format!("the task that opens a turn failed: {e}")))?
 }
 
+/// How long opening a turn may take: what is left of the caller's time, less what the answer takes. Nothing is opened
+/// for a caller that has gone.
+fn opening_ms(call: &Call) -> u64 {
+    match call.budget_ms() {
+        0 => OPENING_MAX_MS,
+        left_ms => left_ms - (left_ms / 4).min(ANSWER_MS),
+    }
+}
+
 fn check_turn_id(id: &str) -> Result<(), Fault> {
     if (1..=TURN_ID_BYTES_MAX).contains(&id.len()) {
         return Ok(());
@@ -289,5 +305,8 @@ fn check_turn_id(id: &str) -> Result<(), Fault> {
 }
 
 fn check_items(n: usize) -> Result<(), Fault> {
-    if n > ITEMS_MAX { Err(faults::too_many("events and messages", n, ITEMS_MAX)) } else { Ok(()) }
+    if n > contract::APPEND_ITEMS_MAX {
+        return Err(faults::too_many("events and messages", n, contract::APPEND_ITEMS_MAX));
+    }
+    Ok(())
 }

@@ -24,6 +24,8 @@ pub(super) enum Fail {
     Conflict,
 }
 
+type Answer = Box<dyn Fn() -> Fault + Send>;
+
 #[derive(Default)]
 pub(super) struct Disk {
     pub(super) id: u64,
@@ -33,6 +35,8 @@ pub(super) struct Disk {
     committing: Mutex<()>,
     fails: Mutex<VecDeque<Fail>>,
     reads_fail: AtomicBool,
+    /// What every commit is answered, if it is set.
+    answer: Mutex<Option<Answer>>,
     /// Commits wait while a test holds it.
     pub(super) gate: tokio::sync::RwLock<()>,
 }
@@ -47,6 +51,11 @@ impl Disk {
 
     pub(super) fn fail_next(&self, fail: Fail) {
         self.fails.lock().unwrap().push_back(fail);
+    }
+
+    /// Writes nothing from now on.
+    pub(super) fn answer_commits(&self, answer: impl Fn() -> Fault + Send + 'static) {
+        *self.answer.lock().unwrap() = Some(Box::new(answer));
     }
 
     pub(super) fn fail_reads(&self, fail: bool) {
@@ -76,6 +85,9 @@ impl Disk {
 
     fn commit(&self, params: &storage::CommitParams) -> Result<storage::CommitReply, Fault> {
         let _alone = self.committing.lock().unwrap();
+        if let Some(answer) = &*self.answer.lock().unwrap() {
+            return Err(answer());
+        }
         let fail = self.fails.lock().unwrap().pop_front();
         match fail {
             Some(Fail::NoSpace) => return Err(Fault::new(NO_SPACE, "the disk is full")),
