@@ -44,7 +44,7 @@ impl Pages {
     /// Keys in `[start, end)`, `limit` at a time.
     pub(crate) fn new(start: String, end: String, limit: usize, reverse: bool) -> Self {
         let done = start >= end;
-        Self { params: ScanParams { start, end, limit, reverse }, done }
+        Self { params: ScanParams { start, end, limit, reverse, ..ScanParams::default() }, done }
     }
 
     /// The next page; `None` after the last.
