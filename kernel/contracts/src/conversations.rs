@@ -28,7 +28,7 @@ pub const STALE: &str = "stale";
 /// Most rows in one page of events.
 pub const EVENTS_LIMIT_MAX: usize = 1000;
 /// Most events and messages together in one begin or append.
-pub const APPEND_ITEMS_MAX: usize = 1000;
+pub const APPEND_ITEMS_MAX: usize = 2500;
 /// Most conversations in one page.
 pub const LIST_LIMIT_MAX: usize = 200;
 

@@ -72,6 +72,18 @@ impl Rig {
         self.store.call(contract::Begin, &params).await
     }
 
+    /// Begins a turn of `host-2` in a conversation of its own.
+    pub(super) async fn begin_elsewhere(&self, id: &str) {
+        let params = contract::BeginParams {
+            conversation_id: id.to_owned(),
+            create: true,
+            turn_id: "t".to_owned(),
+            host_id: "host-2".to_owned(),
+            ..Default::default()
+        };
+        self.store.call(contract::Begin, &params).await.unwrap();
+    }
+
     pub(super) async fn append(
         &self,
         turn_id: &str,
