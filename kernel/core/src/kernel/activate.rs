@@ -170,7 +170,7 @@ async fn bounded<T>(
 }
 
 async fn stop_instance(shared: &Shared, record: &Record) {
-    record.endpoint.gone.store(true, Ordering::Release);
+    shared.router.end_calls_to(&record.endpoint).await;
     let Some(instance) = instance_of(&record.endpoint) else { return };
     let stopped = match catch_unwind(AssertUnwindSafe(|| instance.stop())) {
         Ok(reply) => bounded("stop", STOP_TIMEOUT, reply).await,

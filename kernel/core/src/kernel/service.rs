@@ -5,7 +5,7 @@ use super::ports::{RouterPorts, ms_since};
 use super::{Own, RecordState, Shared, ops, reading};
 use crate::host_lock;
 use crate::manifest::ContributionKind;
-use crate::router::{Endpoint, NativeCall, NativeService, shared};
+use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, shared};
 use crate::turn::{Progress, StopSignal, TurnTools, run_turn};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
@@ -233,12 +233,15 @@ async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> 
     let filters = tools.filters_by_point();
     let entry = RunningTurn { stop: stop.clone(), progress: progress.clone(), began, filters };
     let _running = Running::enter(&shared, &params.turn_id, entry)?;
-    let ports = RouterPorts::new(Arc::clone(&shared.router), call.clone(), params.turn_id.clone(), began);
+    let ports = RouterPorts::new(call.clone(), params.turn_id.clone(), began);
     let mut turn = std::pin::pin!(run_turn(params, tools, &ports, stop.clone(), &progress));
     let ended = tokio::select! {
         ended = &mut turn => ended,
-        () = call.cancelled() => {
-            stop.cancel();
+        reason = call.cancelled() => {
+            match reason {
+                CancelReason::Ended => stop.interrupt(),
+                CancelReason::Caller | CancelReason::Deadline | CancelReason::Silence => stop.cancel(),
+            }
             turn.await
         }
     };
