@@ -6,7 +6,7 @@ use super::{Own, RecordState, Shared, ops, reading};
 use crate::host_lock;
 use crate::manifest::ContributionKind;
 use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, shared};
-use crate::turn::{Progress, StopSignal, TurnTools, run_turn};
+use crate::turn::{Progress, StopReason, StopSignal, TurnTools, run_turn};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{
@@ -202,11 +202,7 @@ fn list_ops(shared: &Shared) -> ListReply {
 fn stop_turn(shared: &Shared, params: &turn::StopParams) -> turn::StopReply {
     let turns = shared.turns.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(running) = turns.get(&params.turn_id) else { return turn::StopReply { stopping: false } };
-    if params.interrupted {
-        running.stop.interrupt();
-    } else {
-        running.stop.cancel();
-    }
+    running.stop.give(if params.interrupted { StopReason::HostEnds } else { StopReason::Person });
     turn::StopReply { stopping: true }
 }
 
@@ -238,10 +234,12 @@ async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> 
     let ended = tokio::select! {
         ended = &mut turn => ended,
         reason = call.cancelled() => {
-            match reason {
-                CancelReason::Ended => stop.interrupt(),
-                CancelReason::Caller | CancelReason::Deadline | CancelReason::Silence => stop.cancel(),
-            }
+            stop.give(match reason {
+                CancelReason::Caller => StopReason::CallerGone,
+                CancelReason::Ended => StopReason::HostEnds,
+                CancelReason::Deadline => StopReason::Deadline,
+                CancelReason::Silence => StopReason::Silence,
+            });
             turn.await
         }
     };
