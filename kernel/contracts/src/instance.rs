@@ -143,7 +143,7 @@ pub struct CheckResult {
     pub recovery: String,
 }
 
-/// How a checked thing stands.
+/// How a checked thing stands. What the reader does not know counts as `fail`, so that somebody looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckStatus {
@@ -152,6 +152,7 @@ pub enum CheckStatus {
     /// It works, and somebody should look.
     Warn,
     /// It does not work.
+    #[serde(other)]
     Fail,
 }
 
@@ -187,6 +188,34 @@ pub struct Metric {
     pub samples: Vec<Sample>,
 }
 
+impl Metric {
+    /// A number that only grows; its name ends in `_total`.
+    pub fn counter(name: &str, help: &str, value: f64) -> Self {
+        Self::of(name, help, MetricKind::Counter, vec![Sample { labels: BTreeMap::new(), value }])
+    }
+
+    /// A number that goes up and down.
+    pub fn gauge(name: &str, help: &str, value: f64) -> Self {
+        Self::of(name, help, MetricKind::Gauge, vec![Sample { labels: BTreeMap::new(), value }])
+    }
+
+    /// A counter with one sample for each value of `label`, in the order given.
+    pub fn counters<L: Into<String>>(
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (L, f64)>,
+    ) -> Self {
+        let sample =
+            |(at, value): (L, f64)| Sample { labels: BTreeMap::from([(label.to_owned(), at.into())]), value };
+        Self::of(name, help, MetricKind::Counter, values.into_iter().map(sample).collect())
+    }
+
+    fn of(name: &str, help: &str, kind: MetricKind, samples: Vec<Sample>) -> Self {
+        Self { name: name.to_owned(), help: help.to_owned(), kind, samples }
+    }
+}
+
 /// How a metric moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -195,6 +224,9 @@ pub enum MetricKind {
     Counter,
     /// Up and down.
     Gauge,
+    /// In a way that the reader does not know.
+    #[serde(other)]
+    Untyped,
 }
 
 /// One number.
