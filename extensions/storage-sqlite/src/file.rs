@@ -3,15 +3,16 @@
 //! The file is never opened by other means than SQLite while it may be in use: closing a second descriptor would drop
 //! the process's locks on it (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 
+use crate::names::identity;
 use crate::schema::{self, Found};
 use crate::settings::{Settings, Synchronous};
-use crate::trouble::{fault_of, is_busy};
+use crate::trouble::{fault_of, is_busy, vanished};
 use dispatch_sdk::{Fault, fault};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,8 +48,12 @@ pub(crate) fn open(settings: &Settings) -> Result<Connection, Fault> {
         }
         Err(error) => return Err(cannot_make(path, &error)),
     };
+    let before = identity(path);
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     set_up(settings, &mut connection, found)?;
+    if before.is_err() || identity(path) != before {
+        return Err(vanished(path, path, "another file lies there"));
+    }
     Ok(connection)
 }
 
@@ -97,11 +102,15 @@ fn look_first(path: &Path) -> Result<Found, Fault> {
     schema::look(path, &connection)
 }
 
+/// Makes an empty file, which has its name only once nobody here has it open: another thread may open it at once.
 fn make(path: &Path) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)?;
-    match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
-        Ok(_) => File::open(dir)?.sync_all(),
+    // Its mode is 0600.
+    let made = tempfile::Builder::new().prefix(".dispatch-").tempfile_in(dir)?;
+    let named = made.into_temp_path().persist_noclobber(path);
+    match named.map_err(|refused| refused.error) {
+        Ok(()) => File::open(dir)?.sync_all(),
         // Another process made it in this moment.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),

@@ -10,6 +10,7 @@ mod checking;
 mod checkpoint;
 mod entries;
 mod file;
+mod names;
 mod readers;
 mod schema;
 mod settings;

@@ -31,7 +31,12 @@ impl Store {
         let ticked = Arc::clone(&watches);
         let writer = blocking(move || Writer::start(opened, file::open(&settings)?, ticked)).await?;
         info!(path = %path.display(), durable, sqlite = rusqlite::version(), "the store is open");
-        Ok(Self { readers: Readers::new(path.clone()), writer: Arc::new(writer), watches, path })
+        Ok(Self {
+            readers: Readers::new(path.clone(), writer.lost()),
+            writer: Arc::new(writer),
+            watches,
+            path,
+        })
     }
 
     /// Ends the reads, writes what has queued, and closes the file; a second time does nothing.

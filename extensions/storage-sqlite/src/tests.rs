@@ -7,6 +7,7 @@ mod full;
 mod kills;
 mod modes;
 mod mutants;
+mod names;
 mod processes;
 mod uploads;
 

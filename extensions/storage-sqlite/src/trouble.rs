@@ -86,6 +86,16 @@ pub(crate) fn corrupt(path: &Path, found: &str) -> Fault {
     Fault::new(CORRUPT, message).with_detail(json!({ "path": shown.to_string() }))
 }
 
+/// One of the files of the store at `path` is not any more under the `name` that it had when it was opened.
+pub(crate) fn vanished(path: &Path, name: &Path, found: &str) -> Fault {
+    let (shown, name) = (path.display(), name.display());
+    let message = format!(
+        "the store `{shown}` lost its file: `{name}` was removed or replaced while this host had it open ({found}); \
+         nothing more is written or read: find out what did it, look at what lies there now, restart the host"
+    );
+    Fault::new(CORRUPT, message).with_detail(json!({ "path": shown.to_string(), "reason": "vanished" }))
+}
+
 fn no_space(path: &Path) -> Fault {
     let message = format!(
         "the disk that holds `{}` is full: nothing was written; make room and try again",
