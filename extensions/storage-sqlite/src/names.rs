@@ -40,6 +40,12 @@ impl Names {
     }
 }
 
+/// Whether `name` leads to the store at `path`, its log or the log's index.
+pub(crate) fn is_part_of(name: &Path, path: &Path) -> bool {
+    let found = identity(name);
+    found.is_ok() && ["", "-wal", "-shm"].iter().any(|ending| identity(&beside(path, ending)) == found)
+}
+
 /// The file's name with `ending` behind it.
 pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

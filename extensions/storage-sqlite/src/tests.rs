@@ -1,5 +1,6 @@
 //! The extension as its callers meet it, over files in temporary directories.
 
+mod backup;
 mod checking;
 mod conformance;
 mod damage;
@@ -9,6 +10,7 @@ mod modes;
 mod mutants;
 mod names;
 mod processes;
+mod upgrade;
 mod uploads;
 
 use crate::StorageSqlite;

@@ -81,7 +81,7 @@ pub(crate) fn corrupt(path: &Path, found: &str) -> Fault {
     let shown = path.display();
     let message = format!(
         "the store `{shown}` is damaged: {found}; it is left as it is: move it and its `-wal` file aside and put a \
-         backup in its place, or save what is readable with `sqlite3 {shown} .recover`"
+         backup in its place (`dispatch backup restore FILE`), or save what is readable with `sqlite3 {shown} .recover`"
     );
     Fault::new(CORRUPT, message).with_detail(json!({ "path": shown.to_string() }))
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::io;
+use std::path::Path;
 
 /// A failed call: `code` for programs, `message` for a person, `detail` for both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +21,22 @@ impl Fault {
     /// A fault without detail.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         Self { code: code.to_owned(), message: message.into(), detail: Value::Null }
+    }
+
+    /// What the file system said when `tried` was done to `path`: `no_space` (a full disk or quota), `not_found`, `denied`,
+    /// else `io`.
+    pub fn from_io(tried: &str, path: &Path, error: &io::Error) -> Self {
+        let (code, way) = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                (crate::storage::NO_SPACE, "make room on the disk, or raise the quota, and try again")
+            }
+            io::ErrorKind::NotFound => (NOT_FOUND, "check the name"),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                (DENIED, "check owner and mode of it and of its directory")
+            }
+            _ => (IO, "look at the disk and at the directory"),
+        };
+        Self::new(code, format!("{tried} `{}`: {error}; {way}", path.display()))
     }
 
     /// The same fault with `detail`.
