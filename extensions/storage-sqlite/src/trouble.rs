@@ -4,6 +4,7 @@ use dispatch_sdk::contracts::storage::{CORRUPT, NO_SPACE};
 use dispatch_sdk::{Fault, fault};
 use rusqlite::{Error, ErrorCode, ffi};
 use serde_json::json;
+use std::io::Write as _;
 use std::path::Path;
 
 /// Why a piece of work on the file failed.
@@ -51,6 +52,12 @@ pub(crate) fn fault_of(path: &Path, error: &Error) -> Fault {
         ErrorCode::DiskFull => no_space(path),
         // The shared index of the WAL could not grow.
         ErrorCode::SystemIoFailure if extended == ffi::SQLITE_IOERR_SHMSIZE => no_space(path),
+        // SQLite knows a full disk and not a full quota; it calls that an error of writing.
+        ErrorCode::SystemIoFailure
+            if WRITING_FAILED.contains(&extended) && is_without_room(path.parent().unwrap_or(path)) =>
+        {
+            no_space(path)
+        }
         ErrorCode::SystemIoFailure if extended == ffi::SQLITE_IOERR_CORRUPTFS => {
             corrupt(path, &error.to_string())
         }
@@ -60,6 +67,20 @@ pub(crate) fn fault_of(path: &Path, error: &Error) -> Fault {
             format!("the store `{shown}` failed: {error} (SQLite code {extended}); look at the disk"),
         ),
     }
+}
+
+const WRITING_FAILED: [i32; 3] =
+    [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_TRUNCATE];
+/// What is written to find out whether there is room: some pages.
+const PROBE: [u8; 16 * 4096] = [0; 16 * 4096];
+
+/// Whether a file in `dir` cannot grow, for the disk or the quota of its owner is full.
+pub(crate) fn is_without_room(dir: &Path) -> bool {
+    let probed = tempfile::tempfile_in(dir).and_then(|mut file| {
+        file.write_all(&PROBE)?;
+        file.sync_all()
+    });
+    probed.is_err_and(|error| Fault::from_io("", dir, &error).is(NO_SPACE))
 }
 
 /// Whether nothing was written because there is no room.

@@ -94,3 +94,23 @@ pub const TOO_LARGE: &str = "too_large";
 pub const BROKEN: &str = "broken";
 /// Trouble outside: disk, network, another program.
 pub const IO: &str = "io";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_full_quota_are_one_thing_and_the_path_is_named() {
+        for (kind, code) in [
+            (io::ErrorKind::StorageFull, crate::storage::NO_SPACE),
+            (io::ErrorKind::QuotaExceeded, crate::storage::NO_SPACE),
+            (io::ErrorKind::NotFound, NOT_FOUND),
+            (io::ErrorKind::ReadOnlyFilesystem, DENIED),
+            (io::ErrorKind::Other, IO),
+        ] {
+            let fault = Fault::from_io("cannot write", Path::new("/data/x"), &kind.into());
+            assert_eq!(fault.code, code, "{fault}");
+            assert!(fault.message.starts_with("cannot write `/data/x`: "), "{fault}");
+        }
+    }
+}
