@@ -72,12 +72,12 @@ pub(crate) fn fault_of(path: &Path, error: &Error) -> Fault {
 const WRITING_FAILED: [i32; 3] =
     [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_TRUNCATE];
 /// What is written to find out whether there is room: some pages.
-const PROBE: [u8; 16 * 4096] = [0; 16 * 4096];
+const PROBE_BYTES: usize = 16 * 4096;
 
 /// Whether a file in `dir` cannot grow, for the disk or the quota of its owner is full.
 pub(crate) fn is_without_room(dir: &Path) -> bool {
     let probed = tempfile::tempfile_in(dir).and_then(|mut file| {
-        file.write_all(&PROBE)?;
+        file.write_all(&vec![0; PROBE_BYTES])?;
         file.sync_all()
     });
     probed.is_err_and(|error| Fault::from_io("", dir, &error).is(NO_SPACE))
