@@ -46,6 +46,7 @@ pub(crate) enum Request {
     ConfigExplain { key: Option<String>, json: bool },
     ConfigKeys { instance: Option<String>, json: bool },
     Trust(TrustOrder),
+    Backup(BackupOrder),
     Doctor { json: bool },
     Completions { shell: String },
     Init(InitOrder),
@@ -85,6 +86,13 @@ pub(crate) enum TrustOrder {
     Trust { dir: PathBuf, force: bool },
     Revoke(PathBuf),
     List { json: bool },
+}
+
+/// `backup`, as the command line says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum BackupOrder {
+    Create { file: PathBuf, instance: Option<String>, force: bool },
+    Restore { file: PathBuf, instance: Option<String> },
 }
 
 /// A command line that was understood.
@@ -232,6 +240,7 @@ fn request(rest: Vec<String>) -> Result<Request, Refusal> {
             None => Err(Refusal::usage("`dispatch config` needs `explain` or `keys`")),
         },
         Some(("trust", m)) => trust(m).map(Request::Trust),
+        Some(("backup", m)) => backup(m).map(Request::Backup),
         Some(("doctor", m)) => Ok(Request::Doctor { json: m.get_flag("json") }),
         Some(("completions", m)) => Ok(Request::Completions { shell: word(m, "shell") }),
         Some(("init", m)) => {
@@ -265,6 +274,18 @@ fn trust(m: &ArgMatches) -> Result<TrustOrder, Refusal> {
         None => Err(Refusal::usage(
             "`dispatch trust` needs a directory, or `--list`, or `--revoke DIR`; `dispatch trust .` trusts this one",
         )),
+    }
+}
+
+fn backup(m: &ArgMatches) -> Result<BackupOrder, Refusal> {
+    let file = |m| PathBuf::from(word(m, "file"));
+    let instance = |m: &ArgMatches| m.get_one::<String>("instance").cloned();
+    match m.subcommand() {
+        Some(("create", m)) => {
+            Ok(BackupOrder::Create { file: file(m), instance: instance(m), force: m.get_flag("force") })
+        }
+        Some((_, m)) => Ok(BackupOrder::Restore { file: file(m), instance: instance(m) }),
+        None => Err(Refusal::usage("`dispatch backup` needs `create` or `restore`")),
     }
 }
 
@@ -379,6 +400,20 @@ mod tests {
         let revoke = Request::Trust(TrustOrder::Revoke(PathBuf::from("x")));
         assert_eq!(request(words("trust --revoke x")).unwrap(), revoke);
         for wrong in ["trust", "trust . --list", "trust . --revoke x", "trust --force", "trust . --json"] {
+            assert_eq!(request(words(wrong)).unwrap_err().code, crate::exit::USAGE, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_backup_is_created_or_restored() {
+        let file = PathBuf::from("x.db");
+        let create = BackupOrder::Create { file: file.clone(), instance: None, force: true };
+        assert_eq!(request(words("backup create x.db --force")).unwrap(), Request::Backup(create));
+        let restore = BackupOrder::Restore { file, instance: Some("a".to_owned()) };
+        assert_eq!(request(words("backup restore --instance a x.db")).unwrap(), Request::Backup(restore));
+        for wrong in
+            ["backup", "backup x.db", "backup create", "backup restore", "backup restore x.db --force"]
+        {
             assert_eq!(request(words(wrong)).unwrap_err().code, crate::exit::USAGE, "{wrong}");
         }
     }

@@ -19,6 +19,7 @@ pub(crate) fn own_commands() -> Command {
         .subcommand(build())
         .subcommand(config())
         .subcommand(trust())
+        .subcommand(backup())
         .subcommand(
             Command::new("doctor")
                 .about("Checks the host, the build and each of its instances, and says what to do; 1 if anything fails")
@@ -214,6 +215,33 @@ fn trust() -> Command {
                 .help("List what is trusted"),
         )
         .arg(json("With --list: one JSON document").requires("list"))
+}
+
+fn backup() -> Command {
+    let file = |help| Arg::new("file").required(true).value_name("FILE").help(help);
+    let instance = || {
+        Arg::new("instance")
+            .long("instance")
+            .value_name("ID")
+            .help("Of this instance, where several of the build can")
+    };
+    let force = Arg::new("force").long("force").action(ArgAction::SetTrue);
+    Command::new("backup")
+        .about("Copies what the build keeps into a file, or puts such a file in its place")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("create")
+                .about("Makes a whole, checked copy; a host that serves meanwhile goes on")
+                .arg(file("Where to; a missing directory is made"))
+                .arg(instance())
+                .arg(force.help("Replace a file that is there, once the copy is whole")),
+        )
+        .subcommand(
+            Command::new("restore")
+                .about("Puts a copy in the place of what is there, which is kept aside; no host may run")
+                .arg(file("The copy; it is only read"))
+                .arg(instance()),
+        )
 }
 
 fn json(help: &'static str) -> Arg {

@@ -3,6 +3,7 @@
 //! It must not know any service, extension or word of the domain: every command it does not own is an extension's.
 
 mod argv;
+mod backup;
 mod boot;
 mod builds;
 mod command;
@@ -66,6 +67,7 @@ fn run(invocation: &Invocation) -> Result<u8, Refusal> {
         Request::ConfigExplain { key, json } => explain::run(invocation, key.as_deref(), *json),
         Request::ConfigKeys { instance, json } => keys::run(invocation, instance.as_deref(), *json),
         Request::Trust(order) => trusting::run(invocation, order),
+        Request::Backup(order) => backup::run(invocation, order),
         Request::Doctor { json } => doctor::run(invocation, *json),
         Request::Completions { shell } => shell::completions(invocation, shell),
         Request::Init(order) => init::run(invocation, order),

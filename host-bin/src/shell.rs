@@ -227,7 +227,7 @@ mod tests {
         let all = whole(&[spec("go", &[("--fast", ""), ("--to", "PLACE"), ("WHAT", "")])]);
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = script(all.clone(), shell);
-            for word in ["go", "fast", "serve", "drain-ms", "ext-dir", "doctor"] {
+            for word in ["go", "fast", "serve", "drain-ms", "ext-dir", "doctor", "backup", "restore"] {
                 assert!(script.contains(word), "{shell}: {word}");
             }
         }

@@ -2,6 +2,8 @@
 //!
 //! They must not know anything of the host but its command line, its output and its exit code.
 
+#[path = "stories/backup.rs"]
+mod backup;
 #[path = "stories/composing.rs"]
 mod composing;
 #[path = "stories/conversations.rs"]

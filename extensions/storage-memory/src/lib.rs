@@ -13,14 +13,15 @@ mod room;
 mod tests;
 
 use blobs::{Blobs, Part};
-use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::storage::{
     self, BlobDeleteReply, CommitReply, DeleteRangeReply, GetReply, InfoReply, ScanReply,
 };
-use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs, Watches};
+use dispatch_sdk::contracts::{Empty, instance};
+use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs, Watches, fault};
 use entries::Entries;
 use room::{MEMORY_BYTES_MAX, Room};
 use serde::Deserialize;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -79,6 +80,8 @@ impl Extension for StorageMemory {
         verbs.on_inline(storage::DeleteRange, Self::delete_range);
         verbs.on(storage::Watch, Self::watch);
         verbs.on(storage::Info, Self::info);
+        verbs.on(instance::Backup, |_, _: Call, _: instance::BackupParams| async { Err(nothing_kept()) });
+        verbs.on(instance::Restore, |_, _: Call, _: instance::RestoreParams| async { Err(nothing_kept()) });
     }
 }
 
@@ -166,4 +169,10 @@ impl StorageMemory {
     async fn info(self: Arc<Self>, _call: Call, _params: Empty) -> Result<InfoReply, Fault> {
         Ok(InfoReply { durable: false, engine: "memory".to_owned() })
     }
+}
+
+fn nothing_kept() -> Fault {
+    let message = "this build keeps everything in memory, and it is gone when the host ends: there is nothing to back \
+                   up, and nothing that a restore would change; use a build with a store on disk";
+    Fault::new(fault::UNAVAILABLE, message).with_detail(json!({ "reason": "in_memory" }))
 }

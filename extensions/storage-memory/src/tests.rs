@@ -4,11 +4,12 @@ use super::StorageMemory;
 use crate::blobs::{Blobs, Part, UPLOAD_IDLE_MS_MAX, UPLOADS_MAX};
 use crate::entries::Entries;
 use crate::room::Room;
+use dispatch_sdk::contracts::instance::{Backup, BackupParams, Restore, RestoreParams};
 use dispatch_sdk::contracts::storage::{
     BlobGet, BlobGetParams, BlobPut, BlobPutParams, Commit, CommitParams, Info, InfoReply, NO_SPACE, Put,
 };
 use dispatch_sdk::contracts::{Empty, Mode};
-use dispatch_sdk::fault::{INVALID, NOT_FOUND, OVERLOADED};
+use dispatch_sdk::fault::{INVALID, NOT_FOUND, OVERLOADED, UNAVAILABLE};
 use dispatch_testkit::{FakeHost, Opened, storage_suite};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -51,8 +52,17 @@ async fn it_says_that_it_forgets_and_needs_no_runtime_but_for_frames() {
     let spawned = store.started().verbs.iter().filter(|verb| verb.mode == Mode::Spawned);
     assert_eq!(
         spawned.map(|verb| verb.name.as_str()).collect::<Vec<_>>(),
-        ["storage.v1/blob_get", "storage.v1/watch"]
+        ["instance.v1/backup", "instance.v1/restore", "storage.v1/blob_get", "storage.v1/watch"]
     );
+}
+
+#[tokio::test]
+async fn it_says_that_there_is_nothing_to_back_up() {
+    let store = open(1024).await;
+    let backup = BackupParams { path: "/x".to_owned(), replace: true };
+    let fault = store.call(Backup, &backup).await.unwrap_err();
+    assert!(fault.is(UNAVAILABLE) && fault.message.contains("in memory"), "{fault}");
+    assert_eq!(store.call(Restore, &RestoreParams { path: "/x".to_owned() }).await.unwrap_err(), fault);
 }
 
 #[tokio::test]

@@ -5,12 +5,15 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod blobs;
 mod checking;
 mod checkpoint;
 mod entries;
 mod file;
+mod names;
 mod readers;
+mod restore;
 mod schema;
 mod settings;
 mod store;
@@ -59,6 +62,8 @@ impl Extension for StorageSqlite {
         verbs.on(storage::Info, Self::info);
         verbs.on(instance::Check, Self::check);
         verbs.on(instance::Metrics, Self::metrics);
+        verbs.on(instance::Backup, Self::backup);
+        verbs.on(instance::Restore, Self::restore);
     }
 
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
@@ -145,6 +150,24 @@ impl StorageSqlite {
     async fn watch(self: Arc<Self>, call: Call, _params: Empty) -> Result<Empty, Fault> {
         let watch = self.store()?.watch(call.caller()).await?;
         watch.run(&call).await
+    }
+
+    async fn backup(
+        self: Arc<Self>,
+        _call: Call,
+        params: instance::BackupParams,
+    ) -> Result<instance::BackupReply, Fault> {
+        let bytes = self.store()?.backup(instance::absolute(&params.path)?, params.replace).await?;
+        Ok(instance::BackupReply { bytes })
+    }
+
+    async fn restore(
+        self: Arc<Self>,
+        _call: Call,
+        params: instance::RestoreParams,
+    ) -> Result<instance::RestoreReply, Fault> {
+        let kept = self.store()?.restore(instance::absolute(&params.path)?).await?;
+        Ok(instance::RestoreReply { kept: kept.display().to_string() })
     }
 
     async fn info(self: Arc<Self>, _call: Call, _params: Empty) -> Result<InfoReply, Fault> {

@@ -1,11 +1,13 @@
 //! The open store: one writer and a few readers on one file.
 
+use crate::backup::{self, Existing};
 use crate::blobs::{self, Cursor, Part};
 use crate::entries;
 use crate::file;
 use crate::readers::{Readers, blocking};
+use crate::restore;
 use crate::settings::Settings;
-use crate::trouble::corrupt;
+use crate::trouble::{Trouble, corrupt};
 use crate::writer::{Work, Writer, Written};
 use dispatch_sdk::contracts::storage::{CommitParams, DeleteRangeParams, Entry, ScanParams, ScanReply};
 use dispatch_sdk::{Fault, Watch, Watches, fault};
@@ -31,7 +33,12 @@ impl Store {
         let ticked = Arc::clone(&watches);
         let writer = blocking(move || Writer::start(opened, file::open(&settings)?, ticked)).await?;
         info!(path = %path.display(), durable, sqlite = rusqlite::version(), "the store is open");
-        Ok(Self { readers: Readers::new(path.clone()), writer: Arc::new(writer), watches, path })
+        Ok(Self {
+            readers: Readers::new(path.clone(), writer.lost()),
+            writer: Arc::new(writer),
+            watches,
+            path,
+        })
     }
 
     /// Ends the reads, writes what has queued, and closes the file; a second time does nothing.
@@ -60,6 +67,24 @@ impl Store {
         look: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Fault> {
         self.readers.read(move |connection| Ok(look(connection)?)).await
+    }
+
+    /// Copies the store to `target` while it is used; the bytes of the copy.
+    pub(crate) async fn backup(&self, target: PathBuf, replace: bool) -> Result<u64, Fault> {
+        let store = self.path.clone();
+        let existing = if replace { Existing::GivesWay } else { Existing::Stays };
+        let made =
+            move |source: &_| backup::create(&store, source, &target, existing).map_err(Trouble::Refused);
+        self.readers.read(made).await
+    }
+
+    /// Puts the backup `from` in the store's place and closes it for good; where the store before lies now.
+    pub(crate) async fn restore(&self, from: PathBuf) -> Result<PathBuf, Fault> {
+        let store = self.path.clone();
+        // What is wrong with the backup is said while everything still runs.
+        let (copy, store) = blocking(move || Ok((backup::of_backup(&from, &store)?, store))).await?;
+        self.close().await?;
+        blocking(move || restore::put(&store, copy)).await
     }
 
     pub(crate) async fn get(&self, namespace: &str, key: String) -> Result<Option<Entry>, Fault> {

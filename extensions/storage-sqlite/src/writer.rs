@@ -8,18 +8,21 @@ mod transaction;
 pub(crate) use transaction::{Outcome, Work, Written};
 
 use crate::checkpoint::{self, Checkpoints};
+use crate::entries;
+use crate::names::Names;
 use crate::trouble::{fault_of, is_full};
 use dispatch_sdk::{Fault, Watches, fault};
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tracing::warn;
+use tracing::{error, warn};
 use transaction::transact;
 
 /// Most works that wait.
@@ -52,6 +55,7 @@ pub(crate) struct Writer {
     path: PathBuf,
     queue: Mutex<Option<SyncSender<Asked>>>,
     watches: Arc<Watches>,
+    lost: Arc<OnceLock<Fault>>,
     bytes_waiting: Arc<AtomicUsize>,
     n_transactions: Arc<AtomicU64>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -62,8 +66,14 @@ impl Writer {
         let (queue, jobs) = sync_channel(WRITE_QUEUE_MAX);
         let bytes_waiting = Arc::new(AtomicUsize::new(0));
         let n_transactions = Arc::new(AtomicU64::new(0));
+        let lost = Arc::default();
+        // Only a connection that has read has its log open.
+        entries::counter(&connection).map_err(|error| fault_of(&path, &error))?;
+        let names = Names::of(&path)?;
         let work = Loop {
             path: path.clone(),
+            names,
+            lost: Arc::clone(&lost),
             connection,
             checkpoints: Checkpoints::default(),
             log_uncut: false,
@@ -77,11 +87,16 @@ impl Writer {
                 |error| Fault::new(fault::UNAVAILABLE, format!("cannot start the writer's thread: {error}")),
             )?;
         let (queue, thread) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
-        Ok(Self { path, queue, watches, bytes_waiting, n_transactions, thread })
+        Ok(Self { path, queue, watches, lost, bytes_waiting, n_transactions, thread })
     }
 
     pub(crate) fn n_transactions(&self) -> u64 {
         self.n_transactions.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing of the file can be trusted any more, once the writer has found that.
+    pub(crate) fn lost(&self) -> Arc<OnceLock<Fault>> {
+        Arc::clone(&self.lost)
     }
 
     /// Queues `work` and waits until it is on the disk; the versions of a commit's puts are the answer.
@@ -147,6 +162,8 @@ fn overloaded() -> Fault {
 /// What the thread owns.
 struct Loop {
     path: PathBuf,
+    names: Names,
+    lost: Arc<OnceLock<Fault>>,
     connection: Connection,
     checkpoints: Checkpoints,
     /// The disk was too full even to cut the log.
@@ -167,6 +184,9 @@ impl Loop {
             }
             self.n_transactions.fetch_add(1, Ordering::Relaxed);
             let tight = self.write(group);
+            if self.lost.get().is_some() {
+                continue;
+            }
             let waiting = self.bytes_waiting.load(Ordering::Relaxed) > 0;
             let carried = match (tight, self.log_uncut) {
                 (true, _) => Ok(()),
@@ -180,7 +200,9 @@ impl Loop {
                 warn!(path = %self.path.display(), %error, "the log was not carried over");
             }
         }
-        if let Err(error) = checkpoint::last(&self.connection) {
+        if self.check_names().is_ok()
+            && let Err(error) = checkpoint::last(&self.connection)
+        {
             warn!(path = %self.path.display(), %error, "the log was not carried over at the end");
         }
     }
@@ -214,6 +236,8 @@ impl Loop {
 
     /// Tells all watches if another connection has written since the last look.
     fn look(&mut self) {
+        // A fault ends the watches.
+        let _ = self.check_names();
         let found = self.connection.pragma_query_value(None, "data_version", |row| row.get(0));
         // Who reads the file after the tick meets the error too, and says what it means.
         let found = found.unwrap_or(-1);
@@ -250,7 +274,15 @@ impl Loop {
     /// room; says whether the disk was too full even for that.
     fn write(&mut self, group: Vec<Job>) -> bool {
         let mut tight = false;
+        if let Some(fault) = self.lost.get().cloned() {
+            self.refuse(group, &fault);
+            return false;
+        }
         let mut written = transact(&self.connection, &group);
+        if let Err(fault) = self.check_names() {
+            self.refuse(group, &fault);
+            return false;
+        }
         if written.as_ref().is_err_and(|lost| is_full(&lost.error)) {
             match checkpoint::make_room(&mut self.connection) {
                 Ok(()) => written = transact(&self.connection, &group),
@@ -269,8 +301,7 @@ impl Loop {
             }
             Err(lost) => {
                 let fault = fault_of(&self.path, &lost.error);
-                let outcomes = group.iter().map(|_| Err(fault.clone())).collect();
-                self.answer(group, outcomes);
+                self.refuse(group, &fault);
             }
         }
         tight
@@ -286,14 +317,37 @@ impl Loop {
         self.answer(group, outcomes);
     }
 
+    fn refuse(&mut self, group: Vec<Job>, fault: &Fault) {
+        let outcomes = group.iter().map(|_| Err(fault.clone())).collect();
+        self.answer(group, outcomes);
+    }
+
+    /// Nothing is acknowledged that went into a file without a name.
     fn answer(&mut self, group: Vec<Job>, outcomes: Vec<Outcome>) {
+        let named = self.check_names();
         for (job, outcome) in group.into_iter().zip(outcomes) {
+            let outcome = outcome.and_then(|written| named.clone().map(|()| written));
             if let (Ok(_), Some(namespace)) = (&outcome, job.work.changes()) {
                 self.watches.changed(namespace);
             }
             // Whoever does not listen any more was cancelled.
             let _ = job.reply.send(outcome);
         }
+    }
+
+    /// Looks whether the open files still have their names; the first time that they do not ends everything.
+    fn check_names(&mut self) -> Result<(), Fault> {
+        if let Some(fault) = self.lost.get() {
+            return Err(fault.clone());
+        }
+        let Err(fault) = self.names.check() else { return Ok(()) };
+        error!(path = %self.path.display(), %fault, "the store has lost its file and stops");
+        // What lies under the names now is somebody else's: the log is neither carried over into it nor removed there.
+        if let Err(error) = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+            error!(path = %self.path.display(), %error, "the log may be carried over at the end");
+        }
+        self.watches.end(fault.clone());
+        Err(self.lost.get_or_init(|| fault).clone())
     }
 }
 
