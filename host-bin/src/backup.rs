@@ -35,7 +35,7 @@ async fn boot_and_ask(invocation: &Invocation, order: &BackupOrder) -> Result<St
 }
 
 async fn ask(kernel: &Kernel, order: &BackupOrder) -> Result<String, Refusal> {
-    let host = kernel.attach::<Read, _>(HOST_INSTANCE, Stdin);
+    let host = kernel.attach::<Read, _>(HOST_INSTANCE, Stdin::without_command());
     match order {
         BackupOrder::Create { file, instance, force } => {
             let id = one_of(kernel.serving(Backup::NAME), instance.as_deref())?;
