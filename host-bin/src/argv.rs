@@ -44,6 +44,7 @@ pub(crate) enum Request {
     BuildShow(String),
     Serve(ServeOrder),
     ConfigExplain { key: Option<String>, json: bool },
+    ConfigKeys { instance: Option<String>, json: bool },
     Trust(TrustOrder),
     Doctor { json: bool },
     Completions { shell: String },
@@ -220,11 +221,15 @@ fn request(rest: Vec<String>) -> Result<Request, Refusal> {
             None => Err(Refusal::usage("`dispatch build` needs `check` or `show`")),
         },
         Some(("config", m)) => match m.subcommand() {
+            Some(("keys", m)) => Ok(Request::ConfigKeys {
+                instance: m.get_one::<String>("instance").cloned(),
+                json: m.get_flag("json"),
+            }),
             Some((_, m)) => Ok(Request::ConfigExplain {
                 key: m.get_one::<String>("key").cloned(),
                 json: m.get_flag("json"),
             }),
-            None => Err(Refusal::usage("`dispatch config` needs `explain`")),
+            None => Err(Refusal::usage("`dispatch config` needs `explain` or `keys`")),
         },
         Some(("trust", m)) => trust(m).map(Request::Trust),
         Some(("doctor", m)) => Ok(Request::Doctor { json: m.get_flag("json") }),
@@ -339,6 +344,8 @@ mod tests {
         for (line, expected) in [
             ("config explain", explain(None, false)),
             ("config explain a.b --json", explain(Some("a.b"), true)),
+            ("config keys", Request::ConfigKeys { instance: None, json: false }),
+            ("config keys a --json", Request::ConfigKeys { instance: Some("a".to_owned()), json: true }),
             ("doctor", Request::Doctor { json: false }),
             ("doctor --json", Request::Doctor { json: true }),
             ("completions bash", completions("bash")),

@@ -57,9 +57,10 @@ pub(crate) const HOST_OPTIONS: [(&str, &str, &str); 7] = [
 ];
 
 /// Variables that the host reads; the help and the man page show them.
-pub(crate) const VARIABLES: [(&str, &str); 6] = [
+pub(crate) const VARIABLES: [(&str, &str); 7] = [
     ("DISPATCH_HOME", "Keep everything in this directory's config, data, state, cache and run"),
     ("DISPATCH_SET__INSTANCE__KEY", "Configure an instance; --set comes after it"),
+    ("NO_COLOR, CLICOLOR_FORCE", "No colours at all; colours also where standard error is no terminal"),
     ("DISPATCH_LOG", "What is logged: error, warn, info, debug, trace, or by target"),
     ("DISPATCH_LOG_FORMAT", "text, or json: one document a line"),
     (
@@ -168,7 +169,12 @@ fn build() -> Command {
 }
 
 fn config() -> Command {
-    Command::new("config").about("Works on the configuration").subcommand_required(true).subcommand(
+    let keys = Command::new("keys")
+        .about("Shows every key that can be set: what it takes, its default, what it means")
+        .arg(Arg::new("instance").value_name("INSTANCE").help("Of this instance only"))
+        .arg(json("One JSON document"));
+    let own = Command::new("config").about("Works on the configuration").subcommand_required(true);
+    own.subcommand(keys).subcommand(
         Command::new("explain")
             .about("Shows each key that is set, its value, which layer it comes from and which it overrides")
             .arg(

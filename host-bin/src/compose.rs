@@ -4,10 +4,10 @@ use crate::argv::{Environment, Invocation};
 use crate::config::{self, Layers, Stranger};
 use crate::exit::Refusal;
 use crate::project::{self, Project};
-use crate::terminal::clean;
 use crate::trust::TrustFile;
-use crate::{builds, dirs, own_process, secrets};
+use crate::{builds, dirs, keys, own_process, secrets};
 use dispatch_contracts::kernel::Dirs;
+use dispatch_contracts::plain::plain;
 use dispatch_kernel::{BuildList, Catalog, Entry, Found, Plan, find_extensions, resolve};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -60,7 +60,7 @@ impl Composed {
     pub(crate) fn tell_notes(&self) {
         for note in self.notes() {
             // Nobody may be left to read it.
-            let _ = writeln!(std::io::stderr(), "note: {}", clean(&note));
+            let _ = writeln!(std::io::stderr(), "note: {}", plain(&note));
         }
     }
 }
@@ -130,6 +130,7 @@ pub(crate) fn configure(invocation: &Invocation, resolved: Resolved) -> Result<C
     let mut layers = Layers::of_build(&build);
     layers.add_all(&plan, invocation, &dirs, &project)?;
     config::apply(&mut plan, &layers);
+    keys::check(&plan, &layers)?;
     Ok(Composed { dirs, catalog, rejected, plan, layers, project, trust, secrets: BTreeSet::new() })
 }
 

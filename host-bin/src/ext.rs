@@ -4,7 +4,7 @@ use crate::argv::Invocation;
 use crate::commands::{HOST_OPTIONS, VARIABLES, leaves, own_commands};
 use crate::compose::{Composed, compose};
 use crate::exit::{EXIT_CODES, OK, Refusal};
-use crate::terminal::clean;
+use dispatch_contracts::plain::plain;
 use dispatch_kernel::{GraphFormat, KnownExtension, inspect, print_graph};
 use serde_json::json;
 use std::io::Write as _;
@@ -86,7 +86,7 @@ pub(crate) fn check(invocation: &Invocation, file: &Path) -> Result<u8, Refusal>
     }
     for stranger in &composed.layers.strangers {
         // Nobody may be left to read it.
-        let _ = writeln!(std::io::stderr(), "note: {}", clean(&stranger.note()));
+        let _ = writeln!(std::io::stderr(), "note: {}", plain(&stranger.note()));
     }
     out(&format!("ok: {} instances, in this order\n{}", composed.plan.instances.len(), order(&composed)))
 }
@@ -141,7 +141,7 @@ pub(crate) fn help(invocation: &Invocation) -> Result<u8, Refusal> {
 /// Writes to standard output what is safe on a terminal.
 pub(crate) fn out(text: &str) -> Result<u8, Refusal> {
     let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(clean(text).as_bytes()).and_then(|()| stdout.flush());
+    let written = stdout.write_all(plain(text).as_bytes()).and_then(|()| stdout.flush());
     match written {
         Ok(()) => Ok(OK),
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(crate::exit::BROKEN_PIPE),

@@ -154,7 +154,7 @@ async fn request(kernel: &Kernel, id: &str) -> Result<String, String> {
     let params = json!({ "messages": [message], "output_tokens_max": TRIAL_TOKENS_MAX });
     // Through text: messages are raw.
     let params: StreamParams = serde_json::from_str(&params.to_string()).map_err(|e| e.to_string())?;
-    let host = kernel.attach::<Read, _>(HOST_INSTANCE, Stdin);
+    let host = kernel.attach::<Read, _>(HOST_INSTANCE, Stdin::without_command());
     let reply = host.call_named(Stream, &provider.name, &params).await.map_err(|fault| fault.to_string())?;
     Ok(if reply.model.is_empty() { String::new() } else { format!(", as `{}`", reply.model) })
 }

@@ -17,6 +17,7 @@ mod explain;
 mod ext;
 mod init;
 mod key_kind;
+mod keys;
 mod logging;
 mod own_process;
 mod ownership;
@@ -63,6 +64,7 @@ fn run(invocation: &Invocation) -> Result<u8, Refusal> {
         Request::BuildShow(name) => builds::text(name).and_then(ext::out),
         Request::Serve(order) => serve::run(invocation, order),
         Request::ConfigExplain { key, json } => explain::run(invocation, key.as_deref(), *json),
+        Request::ConfigKeys { instance, json } => keys::run(invocation, instance.as_deref(), *json),
         Request::Trust(order) => trusting::run(invocation, order),
         Request::Doctor { json } => doctor::run(invocation, *json),
         Request::Completions { shell } => shell::completions(invocation, shell),

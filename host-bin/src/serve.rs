@@ -13,11 +13,11 @@ use crate::exit::{OK, Refusal};
 use crate::policy::{self, Unsaid};
 use crate::signals::{Hangups, Signals};
 use crate::stdin::Stdin;
-use crate::terminal::clean;
 use dispatch_contracts::Verb as _;
 use dispatch_contracts::command::Read;
 use dispatch_contracts::instance::{Serve, ServeParams};
 use dispatch_contracts::kernel::{HOST_INSTANCE, InstanceState};
+use dispatch_contracts::plain::plain;
 use dispatch_kernel::{Attached, Kernel};
 use reload::Running;
 use serde_json::json;
@@ -56,7 +56,7 @@ async fn boot_and_serve(
         Booted::Runs(kernel) => kernel,
         Booted::Ended(ending) => return Ok(ending.code()),
     };
-    let host = kernel.attach::<Read, _>(HOST_INSTANCE, Stdin);
+    let host = kernel.attach::<Read, _>(HOST_INSTANCE, Stdin::without_command());
     let began = tokio::select! {
         began = begin(&kernel, &host, order) => began,
         ending = signals.next() => {
@@ -142,7 +142,7 @@ fn nothing_listens(kernel: &Kernel) -> String {
 
 fn say(line: &str) {
     // Nobody may be left to read it.
-    let _ = writeln!(std::io::stderr(), "{}", clean(line));
+    let _ = writeln!(std::io::stderr(), "{}", plain(line));
 }
 
 /// Stops every instance in order; a signal ends the process at once.

@@ -1,6 +1,7 @@
-//! What may reach a terminal: no control character but line feed and tab. And what a person is asked there.
+//! What a person is asked on a terminal by the host itself.
 
 use crate::exit::Refusal;
+use dispatch_contracts::plain::plain;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use std::io::{BufRead as _, Read as _, Write as _};
 
@@ -8,24 +9,9 @@ use std::io::{BufRead as _, Read as _, Write as _};
 const ANSWER_BYTES_MAX: u64 = 4096;
 const TRIES_MAX: usize = 3;
 
-/// Replaces every control character, and every character that reorders text, by its visible escape.
-pub(crate) fn clean(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let reorders =
-            matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c == '\n' || c == '\t' || !(c.is_control() || reorders) {
-            out.push(c);
-        } else {
-            out.extend(c.escape_default());
-        }
-    }
-    out
-}
-
 /// Asks a person; an empty answer is `known`, if there is one. Asked again until there is an answer, a few times.
 pub(crate) fn ask(question: &str, known: &str) -> Result<String, Refusal> {
-    let known_shown = if known.is_empty() { String::new() } else { format!(" [{}]", clean(known)) };
+    let known_shown = if known.is_empty() { String::new() } else { format!(" [{}]", plain(known)) };
     for _ in 0..TRIES_MAX {
         let answer = line(&format!("{question}{known_shown}: "))?;
         match (answer.is_empty(), known.is_empty()) {
@@ -63,14 +49,4 @@ fn line(prompt: &str) -> Result<String, Refusal> {
         return Err(Refusal::usage("the input ended before it was answered"));
     }
     Ok(answer.trim().to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::clean;
-
-    #[test]
-    fn control_characters_become_visible() {
-        assert_eq!(clean("a\u{1b}[31m\r\u{9b}b\u{202e}\n\tc"), "a\\u{1b}[31m\\r\\u{9b}b\\u{202e}\n\tc");
-    }
 }

@@ -8,12 +8,16 @@ mod composing;
 mod conversations;
 #[path = "stories/crowded.rs"]
 mod crowded;
+#[path = "stories/endpoints.rs"]
+mod endpoints;
 #[path = "stories/explain.rs"]
 mod explain;
 #[path = "stories/faults.rs"]
 mod faults;
 #[path = "stories/host.rs"]
 mod host;
+#[path = "stories/local_access.rs"]
+mod local_access;
 #[path = "stories/operating.rs"]
 mod operating;
 #[path = "stories/orphans.rs"]

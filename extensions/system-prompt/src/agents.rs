@@ -1,7 +1,8 @@
 //! The `AGENTS.md` files of a project, from its git root down to the working directory.
 //!
-//! It must not know the prompt around them, nor read a byte of a file in a directory that nobody trusts, nor use one that
-//! is not as it was when somebody trusted it. A file that is missing is fine; one that cannot be read is skipped.
+//! It must not know the prompt around them, nor read a byte of a file in a directory that nobody trusts, or of one that a
+//! link leads to out of that root, nor use one that is not as it was when somebody trusted it. A file that is missing is
+//! fine; one that cannot be read is skipped.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -35,7 +36,10 @@ pub(crate) struct Agents {
 pub(crate) async fn read(host: &Host, cwd: &str) -> Result<Agents, Fault> {
     let Agents { mut text, mut untrusted } = Agents::default();
     let mut bytes_left = AGENTS_BYTES_MAX;
-    for dir in directories(host, cwd).await? {
+    let dirs = directories(host, cwd).await?;
+    let Some(root) = dirs.first() else { return Ok(Agents::default()) };
+    let root = real_path(host, cwd, root).await?;
+    for dir in dirs {
         let path = Path::new(dir).join(NAME).to_string_lossy().into_owned();
         if !trusted(host, dir, None).await? {
             if is_there(host, cwd, &path).await? {
@@ -43,7 +47,17 @@ pub(crate) async fn read(host: &Host, cwd: &str) -> Result<Agents, Fault> {
             }
             continue;
         }
-        let Some(data) = file(host, cwd, &path).await? else { continue };
+        let Some(real) = real_path(host, cwd, &path).await? else { continue };
+        if root.as_ref().is_none_or(|root| !Path::new(&real).starts_with(root)) {
+            // What a person trusts is the project: a link leads to what nobody has seen, and may change any time.
+            tracing::warn!(
+                path,
+                real,
+                "an instruction file leads out of its project; the prompt is without it"
+            );
+            continue;
+        }
+        let Some(data) = file(host, cwd, &real).await? else { continue };
         if !trusted(host, dir, Some(&data)).await? {
             untrusted.push(path);
             continue;
@@ -82,6 +96,24 @@ async fn is_there(host: &Host, cwd: &str, path: &str) -> Result<bool, Fault> {
     match host.call(Stat, &StatParams { path: path.to_owned(), cwd: cwd.to_owned() }).await {
         Ok(_) => Ok(true),
         Err(fault) if is_of_the_file_system(&fault) => Ok(false),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Where it really lies; none if there is nothing, it may not be looked at, or nobody can tell.
+async fn real_path(host: &Host, cwd: &str, path: &str) -> Result<Option<String>, Fault> {
+    match host.call(Stat, &StatParams { path: path.to_owned(), cwd: cwd.to_owned() }).await {
+        Ok(found) if found.real_path.is_empty() => {
+            tracing::warn!(path, "nobody can tell where this really lies; no instructions are read there");
+            Ok(None)
+        }
+        Ok(found) => Ok(Some(found.real_path)),
+        Err(fault) if is_of_the_file_system(&fault) => {
+            if !fault.is(NOT_FOUND) {
+                tracing::warn!(fault = %fault, "an instruction file cannot be read; the prompt is without it");
+            }
+            Ok(None)
+        }
         Err(fault) => Err(fault),
     }
 }

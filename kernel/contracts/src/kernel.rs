@@ -15,6 +15,11 @@ pub const KERNEL_INSTANCE: &str = "kernel";
 /// Caller id of the host binary. No instance can have it.
 pub const HOST_INSTANCE: &str = "host";
 
+/// The configuration of an extension that has nothing to set; a key is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoSettings {}
+
 /// What an instance is opened with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenParams {
@@ -386,8 +391,11 @@ pub struct InstanceHealth {
     pub id: String,
     /// Calls it has answered, with a fault or without.
     pub calls: u64,
-    /// Of these, `panicked`.
+    /// Panics of its code, in calls and outside.
     pub panics: u64,
+    /// What the last of them said, with its entry and place; empty when there was none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last_panic: String,
     /// Of these, refused as `overloaded`.
     pub overloaded: u64,
     /// Slots taken now.

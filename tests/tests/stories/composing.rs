@@ -166,7 +166,7 @@ fn an_extension_that_hangs_while_it_is_opened_does_not_keep_the_host_from_ending
     let library = library.display();
     let build = format!(
         "[[extension]]\nid = \"first\"\nfrom = \"toy-callee\"\npath = \"{library}\"\n\
-         [[extension]]\nid = \"toy-callee\"\npath = \"{library}\"\nconfig = {{ fail = \"hang in open\" }}\n\
+         [[extension]]\nid = \"toy-callee\"\npath = \"{library}\"\nconfig = {{ fail = \"block in open\" }}\n\
          [bind]\n\"toy.v1\" = \"toy-callee\"\n"
     );
     let build = host.write("toys.toml", &build);

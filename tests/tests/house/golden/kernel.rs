@@ -116,6 +116,7 @@ pub(super) fn samples() -> Vec<Golden> {
             id: "demo".to_owned(),
             calls: 42,
             panics: 1,
+            last_panic: "`prov` panicked in `on_topic`: no luck at src/lib.rs:7".to_owned(),
             overloaded: 2,
             calls_in_flight: 3,
         }],
