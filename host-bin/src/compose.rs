@@ -1,6 +1,6 @@
 //! From the command line to a resolved plan: build list, places, configuration, secrets.
 
-use crate::argv::Invocation;
+use crate::argv::{Environment, Invocation};
 use crate::config::{self, Layers, Stranger};
 use crate::exit::Refusal;
 use crate::project::{self, Project};
@@ -50,6 +50,12 @@ impl Composed {
         self.project.note().into_iter().chain(slips).collect()
     }
 
+    /// Puts the secrets into the plan, and notes which variables hold any.
+    pub(crate) fn put_secrets_in(&mut self, environment: &Environment) -> Result<(), Refusal> {
+        self.secrets = self.layers.variables_named();
+        secrets::resolve(&mut self.plan, environment)
+    }
+
     /// Tells a person on standard error.
     pub(crate) fn tell_notes(&self) {
         for note in self.notes() {
@@ -67,7 +73,7 @@ pub(crate) fn compose(invocation: &Invocation, other: Option<&str>) -> Result<Co
 /// The same, with secrets put in: only for a plan that is about to run.
 pub(crate) fn compose_to_run(invocation: &Invocation) -> Result<Composed, Refusal> {
     let mut composed = compose(invocation, None)?;
-    composed.secrets = secrets::resolve(&mut composed.plan, &invocation.environment)?;
+    composed.put_secrets_in(&invocation.environment)?;
     Ok(composed)
 }
 

@@ -4,9 +4,9 @@
 use crate::argv::{Environment, Invocation};
 use crate::exit::Refusal;
 use crate::key_kind::is_secret;
-use crate::ownership;
 use crate::project::{Project, Settings};
 use crate::project_files::forbidden;
+use crate::{ownership, secrets};
 use dispatch_contracts::kernel::Dirs;
 use dispatch_kernel::{BuildList, ConfigFile, Plan, Problems, nearest, parse_value};
 use serde_json::{Map, Value};
@@ -122,6 +122,22 @@ impl Layers {
         }
         self.variables(&known, &invocation.environment)?;
         self.set(&known, &invocation.options.set)
+    }
+
+    /// Every variable that any layer names as a secret, also where a later one overrides it: what it holds is a key all
+    /// the same.
+    pub(crate) fn variables_named(&self) -> BTreeSet<String> {
+        let mut named = BTreeSet::new();
+        for assignment in &self.assignments {
+            // Files say their values one by one: `api_key.env = "NAME"`.
+            let of_a_file =
+                assignment.keys.len() > 1 && assignment.keys.last().is_some_and(|key| key == "env");
+            match assignment.value.as_str().filter(|_| of_a_file) {
+                Some(name) => _ = named.insert(name.to_owned()),
+                None => secrets::names(&assignment.value, &mut named),
+            }
+        }
+        named
     }
 
     /// Tables named by instance; those of other builds are left alone, and told of.

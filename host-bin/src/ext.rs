@@ -5,7 +5,7 @@ use crate::commands::{HOST_OPTIONS, VARIABLES, leaves, own_commands};
 use crate::compose::{Composed, compose};
 use crate::exit::{EXIT_CODES, OK, Refusal};
 use dispatch_contracts::plain::plain;
-use dispatch_kernel::{GraphFormat, inspect, print_graph};
+use dispatch_kernel::{GraphFormat, KnownExtension, inspect, print_graph};
 use serde_json::json;
 use std::io::Write as _;
 use std::path::Path;
@@ -18,10 +18,7 @@ pub(crate) fn list(invocation: &Invocation, as_json: bool) -> Result<u8, Refusal
 }
 
 fn list_json(composed: &Composed) -> String {
-    let extensions: Vec<_> = composed
-        .catalog
-        .ids()
-        .flat_map(|id| composed.catalog.candidates(id))
+    let extensions: Vec<_> = shown(composed)
         .map(|known| {
             let id = &known.manifest.id;
             let instances: Vec<&str> = instances_of(composed, id).collect();
@@ -40,8 +37,7 @@ fn list_json(composed: &Composed) -> String {
 
 fn list_text(composed: &Composed) -> String {
     let mut text = String::new();
-    let known = composed.catalog.ids().flat_map(|id| composed.catalog.candidates(id));
-    for known in known {
+    for known in shown(composed) {
         let manifest = &known.manifest;
         let mark = if instances_of(composed, &manifest.id).next().is_some() { "*" } else { " " };
         text.push_str(&format!("{mark} {:<24} {:<8} {}\n", manifest.id, manifest.version, manifest.summary));
@@ -51,6 +47,12 @@ fn list_text(composed: &Composed) -> String {
         text.push_str(&format!("! {line}\n"));
     }
     text
+}
+
+/// What there is for a build to choose, and what this one has chosen.
+fn shown(composed: &Composed) -> impl Iterator<Item = &KnownExtension> {
+    let all = composed.catalog.ids().flat_map(|id| composed.catalog.candidates(id));
+    all.filter(|known| known.manifest.listed || instances_of(composed, &known.manifest.id).next().is_some())
 }
 
 fn instances_of<'a>(composed: &'a Composed, extension: &'a str) -> impl Iterator<Item = &'a str> {

@@ -7,16 +7,12 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Puts the secrets into the plan. A variable that is not set takes its key, or its place in a list, away.
-///
-/// Answers the variables that were named, set or not.
-pub(crate) fn resolve(plan: &mut Plan, environment: &Environment) -> Result<BTreeSet<String>, Refusal> {
-    let mut named = BTreeSet::new();
+pub(crate) fn resolve(plan: &mut Plan, environment: &Environment) -> Result<(), Refusal> {
     for instance in &mut plan.instances {
         let id = instance.id.clone();
-        names(&instance.config, &mut named);
         fill(&mut instance.config, &instance.grants, &id, environment)?;
     }
-    Ok(named)
+    Ok(())
 }
 
 /// Every variable that a value names.

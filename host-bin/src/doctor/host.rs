@@ -8,7 +8,7 @@ use crate::exit::Refusal;
 use crate::ext::unloadable;
 use crate::project::Project;
 use crate::trust::TrustFile;
-use crate::{dirs, own_process, secrets};
+use crate::{dirs, own_process};
 use dispatch_contracts::instance::CheckStatus::{Fail, Ok as Fine, Warn};
 use dispatch_contracts::instance::{CheckResult, CheckStatus};
 use dispatch_contracts::kernel::Dirs;
@@ -201,12 +201,11 @@ fn build(invocation: &Invocation, dirs: Dirs, checks: &mut Vec<CheckResult>) -> 
         let way = "rename the table; one that is meant for another build may stay";
         checks.push(check("config_table", Warn, stranger.note(), way));
     }
-    match secrets::resolve(&mut composed.plan, &invocation.environment) {
-        Ok(secrets) => hide(invocation, &secrets),
-        Err(refusal) => {
-            checks.push(refused("configuration", &refusal));
-            return None;
-        }
+    let put_in = composed.put_secrets_in(&invocation.environment);
+    hide(invocation, &composed.secrets);
+    if let Err(refusal) = put_in {
+        checks.push(refused("configuration", &refusal));
+        return None;
     }
     let summary = format!("{} keys are set", composed.layers.assignments.len());
     checks.push(check("configuration", Fine, summary, ""));

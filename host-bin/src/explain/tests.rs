@@ -119,6 +119,18 @@ fn a_secret_is_its_variables_name_and_whether_it_is_set() {
 }
 
 #[test]
+fn a_variable_is_known_as_a_secret_in_whichever_layer_it_stands_and_whoever_overrides_it() {
+    let place = place(
+        "{ a = { env = \"A\" }, list = [{ env = \"B\" }], plain = \"x\" }",
+        "[toy]\na = \"sk\"\nb = { env = \"C\" }\n",
+        ("", No),
+        &[("DISPATCH_SET__TOY__B", "sk")],
+        &["toy.a=sk", "toy.c={ env = \"D\" }"],
+    );
+    assert_eq!(place.layers.variables_named(), ["A", "B", "C", "D"].map(str::to_owned).into());
+}
+
+#[test]
 fn a_credential_is_hidden_whichever_layer_says_it() {
     let place = place(
         "{ api_key = \"canary-1\", limits = { token = \"canary-2\" } }",

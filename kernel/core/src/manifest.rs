@@ -32,7 +32,7 @@ pub const CALLS_IN_FLIGHT_MAX: u32 = 65_536;
 /// The highest `topic_queue_max` a manifest may ask for.
 pub const TOPIC_QUEUE_MAX: u32 = 65_536;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "id",
     "version",
     "summary",
@@ -44,6 +44,7 @@ const KEYS: [&str; 12] = [
     "capabilities",
     "placements",
     "kernel_min",
+    "listed",
     "limits",
 ];
 
@@ -72,6 +73,8 @@ pub struct Manifest {
     pub placements: Vec<Placement>,
     /// The oldest kernel that has every verb it needs.
     pub kernel_min: Option<Version>,
+    /// Whether a list of what there is shows it, also where no build uses it. A toy for tests is not.
+    pub listed: bool,
     /// Bounds of its queues.
     pub limits: Limits,
 }
@@ -139,6 +142,7 @@ fn read_keys(reader: &mut Reader, table: &DeTable<'_>) -> Option<Manifest> {
     let capabilities = plain(reader.texts(table, "capabilities", Capability::parse));
     let placements = placements(reader, table);
     let kernel_min = reader.text(table, "kernel_min", kernel_min).map(|placed| placed.value);
+    let listed = reader.flag(table, "listed").unwrap_or(true);
     let limits = limits(reader, table);
     Some(Manifest {
         id: id?.value,
@@ -152,6 +156,7 @@ fn read_keys(reader: &mut Reader, table: &DeTable<'_>) -> Option<Manifest> {
         capabilities,
         placements,
         kernel_min,
+        listed,
         limits,
     })
 }

@@ -98,6 +98,9 @@ fn one_library_is_added_for_one_run() {
         graph.stdout
     );
     assert!(!ran(&host, &["ext", "graph"]).stdout.contains("toy-callee"));
+    let listed = |words: &[&str]| ran(&host, words).stdout.contains("toy-");
+    assert!(!listed(&["ext", "list"]) && !listed(&["ext", "list", "--json"]), "toys are for tests");
+    assert!(listed(&["ext", "list", "--ext", toy]));
     let none = ran(&host, &["ext", "graph", "--ext", "/nowhere.so"]);
     assert!(none.code == Some(78) && none.stderr.contains("`--ext /nowhere.so` adds nothing"), "{none:?}");
     let shown = ran(&host, &["build", "show", "server"]);
