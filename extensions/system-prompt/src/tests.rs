@@ -103,11 +103,11 @@ async fn outside_a_repository_only_the_directory_itself_counts() {
 
 #[tokio::test]
 async fn a_file_that_a_link_leads_to_is_read_inside_the_project_and_nowhere_else() {
-    let links = [("/w/AGENTS.md", "/w/doc/agents.md"), ("/w/a/AGENTS.md", "/home/u/.netrc")];
+    let links = [("/w/AGENTS.md", "/w/doc/agents.md"), ("/w/a/AGENTS.md", "/srv/u/.netrc")];
     let files = [
         ("/w/.git", holds("")),
         ("/w/doc/agents.md", holds("root")),
-        ("/home/u/.netrc", holds("a secret")),
+        ("/srv/u/.netrc", holds("a secret")),
         ("/w/a/b/AGENTS.md", holds("leaf")),
     ];
     let host = with_links(links, files);
