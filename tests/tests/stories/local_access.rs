@@ -231,13 +231,10 @@ fn searches_pass_over_what_is_kept_wherever_they_begin() {
     let (_, events) = target.run_in(target.host.home(), &["search"]);
     let results = results(&events);
     assert_eq!(results.len(), 6, "{results:?}");
-    assert!(results[0].1.starts_with("(no line below"), "{}", results[0].1);
-    assert!(results[1].1.starts_with("(no file below"), "{}", results[1].1);
-    assert!(results[2].1.starts_with("(no line below"), "{}", results[2].1);
-    assert!(results[3].1.ends_with("/notes.txt\n") && results[3].1.lines().count() == 1, "{}", results[3].1);
-    for (status, content) in &results[4..] {
-        assert!(content.starts_with("(no ") || *status == "error", "{content}");
-    }
+    // They come as they are done.
+    let found: Vec<_> = results.iter().filter(|(_, content)| !content.starts_with("(no ")).collect();
+    let notes = format!("{}/notes.txt\n", target.person.path().display());
+    assert_eq!(found, [&("ok", notes.as_str())]);
 }
 
 #[test]
