@@ -284,7 +284,7 @@ fn lookup(dir: impl AsFd, path: &Path, flags: OFlags, how: ResolveFlags) -> Resu
 /// Opens the very thing that was looked at.
 pub(crate) fn reopen(seen: impl AsFd, flags: OFlags) -> io::Result<OwnedFd> {
     let name = format!("/proc/self/fd/{}", seen.as_fd().as_raw_fd());
-    Ok(rustix::fs::open(name, flags | OFlags::CLOEXEC, Mode::empty()).map_err(without_proc)?)
+    rustix::fs::open(name, flags | OFlags::CLOEXEC, Mode::empty()).map_err(without_proc)
 }
 
 /// Where something that was looked at lies, without links.

@@ -33,15 +33,11 @@ fn with_links<const L: usize, const N: usize>(
         let path = params["path"].as_str().expect("a path").to_owned();
         let real_path = links.get(&path).unwrap_or(&path);
         let is_dir = known.keys().any(|file| Path::new(file).parent() == Some(Path::new(&path)));
-        match known.get(real_path).is_some() || is_dir {
-            true => {
-                let found = json!({ "kind": "directory", "bytes": 0, "modified_at": 0, "path": path });
-                let mut found = found.as_object().expect("it is one").clone();
-                found.insert("real_path".to_owned(), json!(real_path));
-                Ok(found.into())
-            }
-            false => Err(Fault::new("not_found", "cannot look at it")),
+        if !known.contains_key(real_path) && !is_dir {
+            return Err(Fault::new("not_found", "cannot look at it"));
         }
+        let found = json!({ "kind": "directory", "bytes": 0, "modified_at": 0, "path": path, "real_path": real_path });
+        Ok(found)
     });
     host.on("exec.v1/read", move |params| {
         let path = params["path"].as_str().expect("a path");
@@ -103,11 +99,11 @@ async fn outside_a_repository_only_the_directory_itself_counts() {
 
 #[tokio::test]
 async fn a_file_that_a_link_leads_to_is_read_inside_the_project_and_nowhere_else() {
-    let links = [("/w/AGENTS.md", "/w/doc/agents.md"), ("/w/a/AGENTS.md", "/home/u/.netrc")];
+    let links = [("/w/AGENTS.md", "/w/doc/agents.md"), ("/w/a/AGENTS.md", "/srv/u/.netrc")];
     let files = [
         ("/w/.git", holds("")),
         ("/w/doc/agents.md", holds("root")),
-        ("/home/u/.netrc", holds("a secret")),
+        ("/srv/u/.netrc", holds("a secret")),
         ("/w/a/b/AGENTS.md", holds("leaf")),
     ];
     let host = with_links(links, files);

@@ -105,9 +105,9 @@ pub(super) fn samples() -> Vec<Golden> {
                 RootsReply { roots: Some(vec![CWD.to_owned()]), ..RootsReply::default() },
                 RootsReply::default(),
                 RootsReply {
-                    except: vec!["/home/a/.config/dispatch".to_owned()],
-                    sensitive: vec!["/home/a/.ssh".to_owned()],
-                    except_but: vec!["/home/a/.ssh/config".to_owned()],
+                    except: vec!["/srv/a/.config/dispatch".to_owned()],
+                    sensitive: vec!["/srv/a/.ssh".to_owned()],
+                    except_but: vec!["/srv/a/.ssh/config".to_owned()],
                     ..RootsReply::default()
                 },
             ],
