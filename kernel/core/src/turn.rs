@@ -16,6 +16,7 @@ mod events;
 mod filter_ops;
 mod filters;
 mod limits;
+mod live_output;
 mod messages;
 mod outbox;
 mod pool;
@@ -35,7 +36,7 @@ pub use limits::{
     EMIT_GRACE_MS, FILTER_OPS_BYTES_MAX, MALFORMED_CHARS_MAX, MESSAGE_BYTES_MAX, RETRY_ATTEMPTS_MAX,
     STEP_TEXT_BYTES_MAX, TEXT_FLUSH_BYTES, TEXT_FLUSH_MS, TOOL_CALLS_PARALLEL_MAX, TOOL_CALLS_PER_STEP_MAX,
     TOOL_DETAIL_BYTES_MAX, TOOL_GRACE_MS, TOOL_OUTPUT_BYTES_MAX, TOOL_OUTPUT_FRAME_BYTES_MAX,
-    TOOL_RESULT_BYTES_MAX, TurnLimits,
+    TOOL_RESULT_BYTES_MAX, TOOL_RESULT_OPS_BYTES_MAX, TurnLimits,
 };
 pub use ports::{CallStream, Item, NobodyListens, ProviderStream, ToolStream, TurnPorts};
 pub use progress::Progress;

@@ -24,6 +24,8 @@ pub const TOOL_OUTPUT_FRAME_BYTES_MAX: usize = 64 * 1024;
 pub const MESSAGE_BYTES_MAX: usize = 900 * 1024;
 /// Most bytes that one filter may change at once, counted as JSON; more is a fault of the filter.
 pub const FILTER_OPS_BYTES_MAX: usize = 900 * 1024;
+/// The same at `tool.result`, where filters see what the tool answered before it is cut; a reply has no more bytes.
+pub const TOOL_RESULT_OPS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A commit larger than this goes in several, in order.
 pub const COMMIT_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// For how long a commit is offered that nobody takes, in ms from the first offer; then the turn ends without it.
