@@ -348,8 +348,15 @@ pub struct HostAliveParams {
 /// Whether it lives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostAliveReply {
-    /// Its lock is held.
+    /// Its lock is held, or nobody can tell: it is not dead for certain.
     pub alive: bool,
+    /// There is a lock file of it here. Without one it may live with a state directory of its own.
+    #[serde(default = "yes")]
+    pub known: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// `kernel.v1/health`.

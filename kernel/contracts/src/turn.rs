@@ -164,7 +164,7 @@ pub enum AskReply {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AllowScope {
-    /// Every call of this tool in this conversation, as long as this host runs.
+    /// Every call of this tool in this conversation: kept with it until it is taken back.
     Conversation,
     /// This call alone.
     #[default]

@@ -14,7 +14,7 @@ pub use attach::{Attached, AttachedCall, Frame, HostedService};
 
 use crate::clock::Clock;
 use crate::crash::CrashReports;
-use crate::host_lock::{self, HostLock};
+use crate::host_lock::{self, HostLock, Lock};
 use crate::library::LibraryCache;
 use crate::plan::{Plan, PlannedInstance};
 use crate::router::{Endpoint, OpEntry, Router, Table};
@@ -137,7 +137,7 @@ impl Kernel {
         let crash_reports = CrashReports::open(Path::new(&options.dirs.state), &host_id)
             .map_err(|e| refuse(format!("cannot keep crash reports in {}: {e}", options.dirs.state)))?;
         let state_dir = Path::new(&options.dirs.state);
-        let crashes = crash_reports.earlier(|host_id| host_lock::is_alive(state_dir, host_id) == Ok(true));
+        let crashes = crash_reports.earlier(|host_id| host_lock::look(state_dir, host_id) == Ok(Lock::Held));
         let cache = LibraryCache::open(Path::new(&options.dirs.cache), Path::new(&options.dirs.exe))
             .map_err(refuse)?;
         let router = Router::new(options.clock, options.runtime, options.log_level_max);

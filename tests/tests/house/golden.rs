@@ -32,10 +32,13 @@ use super::rust_text::{Kind, tokens};
 use super::tree::{files, rust_files};
 
 /// What refuses unknown fields, for a person's slip there must not pass unnoticed: the inputs of ops.
-const STRICT: [&str; 8] = [
+const STRICT: [&str; 11] = [
     "conversations.v1/archive.params",
+    "conversations.v1/bury.params",
     "conversations.v1/create.params",
+    "conversations.v1/grants.params",
     "conversations.v1/rename.params",
+    "conversations.v1/revoke.params",
     "turns.v1/explain.params",
     "turns.v1/models.params",
     "turns.v1/start.params",

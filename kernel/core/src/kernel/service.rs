@@ -3,7 +3,7 @@
 use super::contributions::check;
 use super::ports::{RouterPorts, ms_since};
 use super::{Own, RecordState, Shared, ops, reading};
-use crate::host_lock;
+use crate::host_lock::{self, Lock};
 use crate::manifest::ContributionKind;
 use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, shared};
 use crate::turn::{Progress, StopReason, StopSignal, TurnTools, run_turn};
@@ -112,9 +112,9 @@ fn host_alive(
     shared: &Shared,
     params: dispatch_contracts::kernel::HostAliveParams,
 ) -> Result<HostAliveReply, Fault> {
-    let alive = host_lock::is_alive(Path::new(&shared.dirs.state), &params.host_id)
+    let lock = host_lock::look(Path::new(&shared.dirs.state), &params.host_id)
         .map_err(|e| Fault::new(INVALID, e))?;
-    Ok(HostAliveReply { alive })
+    Ok(HostAliveReply { alive: lock != Lock::Free, known: lock != Lock::Missing })
 }
 
 fn extensions(shared: &Shared) -> ExtensionsReply {

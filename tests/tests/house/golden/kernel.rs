@@ -156,7 +156,7 @@ pub(super) fn samples() -> Vec<Golden> {
         golden::<HostInfo>(vec![Empty {}], vec![HostInfoReply { host_id: HOST.to_owned() }], vec![]),
         golden::<HostAlive>(
             vec![HostAliveParams { host_id: HOST.to_owned() }],
-            vec![HostAliveReply { alive: true }],
+            vec![HostAliveReply { alive: true, known: true }, HostAliveReply { alive: true, known: false }],
             vec![],
         ),
         golden::<Health>(vec![Empty {}], vec![health], vec![]),
