@@ -121,7 +121,7 @@ impl TurnPorts for Ports {
         Box::new(Ready { frames, end: Some(Ok(RunReply::text("ok"))) })
     }
 
-    fn commit(&self, _params: CommitParams) -> BoxFuture<'_, Result<(), Fault>> {
+    fn commit<'p>(&'p self, _params: &'p CommitParams) -> BoxFuture<'p, Result<(), Fault>> {
         Box::pin(ready(Ok(())))
     }
 
