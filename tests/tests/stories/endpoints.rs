@@ -28,7 +28,8 @@ fn proxy() -> (SocketAddr, Receiver<String>) {
                 line.clear();
             }
             reader.read_exact(&mut vec![0; length]).expect("a body");
-            let event = json!({ "choices": [{ "delta": { "content": "from afar" }, "finish_reason": "stop" }] });
+            let event =
+                json!({ "choices": [{ "delta": { "content": "from afar" }, "finish_reason": "stop" }] });
             let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
             let answer = format!("{head}data: {event}\n\ndata: [DONE]\n\n");
             reader.get_mut().write_all(answer.as_bytes()).expect("the client reads");
@@ -52,7 +53,8 @@ fn the_proxies_of_the_environment_are_honoured_and_loopback_needs_none() {
         let first = asked.recv().expect("it was asked");
         assert_eq!(first, "POST http://model.example/v1/chat/completions HTTP/1.1\r\n", "{name}");
     }
-    let output = host.command(&["hi"]).env("HTTP_PROXY", &at).env("ALL_PROXY", &at).output().expect("started");
+    let output =
+        host.command(&["hi"]).env("HTTP_PROXY", &at).env("ALL_PROXY", &at).output().expect("started");
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "from here", "{output:?}");
     let mut refused = host.command(&afar);
     refused.env("HTTP_PROXY", &at).env("NO_PROXY", "example");
@@ -79,7 +81,9 @@ fn a_hangup_brings_another_endpoint_another_key_and_another_model_to_the_provide
     let host = Host::new(says("the first", "key-number-1"));
     let other = FakeLlm::start(says("the second", "key-number-2"));
     let provider = |base_url: &str, key: &str, model: &str| {
-        let text = format!("[provider-openai-compat]\nbase_url = \"{base_url}\"\napi_key = \"{key}\"\nmodel = \"{model}\"\n");
+        let text = format!(
+            "[provider-openai-compat]\nbase_url = \"{base_url}\"\napi_key = \"{key}\"\nmodel = \"{model}\"\n"
+        );
         configure(&host, &text);
     };
     provider(&host.llm.base_url(), "key-number-1", "m-1");
@@ -89,7 +93,7 @@ fn a_hangup_brings_another_endpoint_another_key_and_another_model_to_the_provide
     let mut log = Log(BufReader::new(served.stderr()));
     let conversation = served.conversation();
     let turn = || {
-        let params = json!({ "parts": [{ "type": "text", "text": "hi" }] });
+        let params = json!({ "input": "hi" });
         let events = served.turn(&conversation, &params);
         only(&events, "text_delta")["text"].clone()
     };

@@ -119,7 +119,8 @@ fn an_endpoint_that_was_never_reached_ends_the_turn_soon_and_says_what_to_look_a
     let closed =
         TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback");
     let at = format!("provider-openai-compat.base_url=http://{closed}/v1");
-    let (ran, events) = host.events(&["--set", &at, "--set", "retry-backoff.unreachable_delays_ms=[10,20]", "hi"]);
+    let (ran, events) =
+        host.events(&["--set", &at, "--set", "retry-backoff.unreachable_delays_ms=[10,20]", "hi"]);
     assert_eq!(ran.code, Some(75), "{}", ran.stderr);
     assert_eq!(events.iter().filter(|event| event["type"] == "retry_scheduled").count(), 2);
     let error = only(&events, "error");

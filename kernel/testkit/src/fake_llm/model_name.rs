@@ -14,7 +14,9 @@ const LOCAL: &str = "local";
 /// What the model of this name answers; `None`: there is no such model.
 pub(super) fn answer(asked: &Asked) -> Option<Vec<Action>> {
     if asked.model() == LOCAL {
-        return Some(vec![Action::text("this is no model, it only speaks the wire; you said: {{last_user}}")]);
+        return Some(vec![Action::text(
+            "this is no model, it only speaks the wire; you said: {{last_user}}",
+        )]);
     }
     let name = asked.model().strip_prefix("fake-")?;
     if name == "tool" {
