@@ -20,6 +20,8 @@ pub(crate) struct HostOptions {
     pub(crate) set: Vec<String>,
     /// `--allow write,exec`.
     pub(crate) allow: Vec<String>,
+    /// `--debuggable`.
+    pub(crate) debuggable: bool,
 }
 
 /// The environment, read once.
@@ -37,6 +39,7 @@ pub(crate) enum Request {
     BuildCheck(PathBuf),
     Serve(ServeOrder),
     ConfigExplain { key: Option<String>, json: bool },
+    ConfigKeys { instance: Option<String>, json: bool },
     Trust(TrustOrder),
     Doctor { json: bool },
     Completions { shell: String },
@@ -117,6 +120,10 @@ fn take_host_options(words: Vec<String>) -> Result<(HostOptions, Vec<String>), R
             rest.extend(words);
             break;
         }
+        if word == "--debuggable" {
+            options.debuggable = true;
+            continue;
+        }
         let (name, inline) = match word.split_once('=') {
             Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
             _ => (word.clone(), None),
@@ -180,11 +187,15 @@ fn request(rest: Vec<String>) -> Result<Request, Refusal> {
             None => Err(Refusal::usage("`dispatch build` needs `check`")),
         },
         Some(("config", m)) => match m.subcommand() {
+            Some(("keys", m)) => Ok(Request::ConfigKeys {
+                instance: m.get_one::<String>("instance").cloned(),
+                json: m.get_flag("json"),
+            }),
             Some((_, m)) => Ok(Request::ConfigExplain {
                 key: m.get_one::<String>("key").cloned(),
                 json: m.get_flag("json"),
             }),
-            None => Err(Refusal::usage("`dispatch config` needs `explain`")),
+            None => Err(Refusal::usage("`dispatch config` needs `explain` or `keys`")),
         },
         Some(("trust", m)) => trust(m).map(Request::Trust),
         Some(("doctor", m)) => Ok(Request::Doctor { json: m.get_flag("json") }),
@@ -238,13 +249,14 @@ mod tests {
     #[test]
     fn host_options_are_taken_wherever_they_stand_before_the_dashes() {
         let (options, rest) = take_host_options(words(
-            "--build a.toml run --json --set x.y=1 hello --allow write,exec -- --set kept",
+            "--build a.toml run --json --set x.y=1 hello --debuggable --allow write,exec -- --set kept --debuggable",
         ))
         .unwrap();
         assert_eq!(options.build.as_deref(), Some("a.toml"));
         assert_eq!(options.set, ["x.y=1"]);
         assert_eq!(options.allow, ["write", "exec"]);
-        assert_eq!(rest, words("run --json hello -- --set kept"));
+        assert!(options.debuggable);
+        assert_eq!(rest, words("run --json hello -- --set kept --debuggable"));
     }
 
     #[test]
@@ -283,6 +295,8 @@ mod tests {
         for (line, expected) in [
             ("config explain", explain(None, false)),
             ("config explain a.b --json", explain(Some("a.b"), true)),
+            ("config keys", Request::ConfigKeys { instance: None, json: false }),
+            ("config keys a --json", Request::ConfigKeys { instance: Some("a".to_owned()), json: true }),
             ("doctor", Request::Doctor { json: false }),
             ("doctor --json", Request::Doctor { json: true }),
             ("completions bash", completions("bash")),

@@ -44,17 +44,20 @@ pub(crate) fn own_commands() -> Command {
 }
 
 /// Options of the host, which stand anywhere before `--`; the help, the completions and the man page show them.
-pub(crate) const HOST_OPTIONS: [(&str, &str, &str); 4] = [
+/// Name, value (empty = none) and meaning.
+pub(crate) const HOST_OPTIONS: [(&str, &str, &str); 5] = [
     ("build", "FILE|NAME", "The build list; without it `default`"),
     ("ext-dir", "DIR", "Look for extensions here too; may be repeated"),
     ("set", "INSTANCE.KEY=VALUE", "Configure an instance; may be repeated"),
     ("allow", "write,exec", "Let tools of these effects run without asking"),
+    ("debuggable", "", "Let a debugger, and whoever else runs as this user, read this process' memory"),
 ];
 
 /// Variables that the host reads; the help and the man page show them.
-pub(crate) const VARIABLES: [(&str, &str); 5] = [
+pub(crate) const VARIABLES: [(&str, &str); 6] = [
     ("DISPATCH_HOME", "Keep everything in this directory's config, data, state, cache and run"),
     ("DISPATCH_SET__INSTANCE__KEY", "Configure an instance; --set comes after it"),
+    ("NO_COLOR, CLICOLOR_FORCE", "No colours at all; colours also where standard error is no terminal"),
     ("DISPATCH_LOG", "What is logged: error, warn, info, debug, trace, or by target"),
     (
         "XDG_CONFIG_HOME, …",
@@ -134,7 +137,12 @@ fn build() -> Command {
 }
 
 fn config() -> Command {
-    Command::new("config").about("Works on the configuration").subcommand_required(true).subcommand(
+    let keys = Command::new("keys")
+        .about("Shows every key that can be set: what it takes, its default, what it means")
+        .arg(Arg::new("instance").value_name("INSTANCE").help("Of this instance only"))
+        .arg(json("One JSON document"));
+    let own = Command::new("config").about("Works on the configuration").subcommand_required(true);
+    own.subcommand(keys).subcommand(
         Command::new("explain")
             .about("Shows each key that is set, its value, which layer it comes from and which it overrides")
             .arg(

@@ -1,14 +1,15 @@
 //! From the command line to a resolved plan: build list, places, configuration, secrets.
 
 use crate::argv::Invocation;
-use crate::config::{self, Layers};
+use crate::config::{self, Layers, Stranger};
 use crate::exit::Refusal;
 use crate::project::{self, Project};
-use crate::terminal::clean;
 use crate::trust::TrustFile;
-use crate::{builds, dirs, secrets};
+use crate::{builds, dirs, keys, own_process, secrets};
 use dispatch_contracts::kernel::Dirs;
+use dispatch_contracts::plain::plain;
 use dispatch_kernel::{BuildList, Catalog, Found, Plan, find_extensions, resolve};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,14 +34,26 @@ pub(crate) struct Composed {
     /// What the working directory has to say, if it may.
     pub(crate) project: Project,
     pub(crate) trust: Arc<TrustFile>,
+    /// Variables that the configuration names as secrets; empty until these are put in.
+    pub(crate) secrets: BTreeSet<String>,
 }
 
 impl Composed {
-    /// Tells a person on standard error what was left out.
+    /// What was left out that a person may miss. A table of another build is nothing to miss, unless it looks like a
+    /// slip.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let is_slip = |stranger: &&Stranger| {
+            stranger.near.is_some() && self.catalog.candidates(&stranger.instance).is_empty()
+        };
+        let slips = self.layers.strangers.iter().filter(is_slip).map(Stranger::note);
+        self.project.note().into_iter().chain(slips).collect()
+    }
+
+    /// Tells a person on standard error.
     pub(crate) fn tell_notes(&self) {
-        if let Some(note) = self.project.note() {
+        for note in self.notes() {
             // Nobody may be left to read it.
-            let _ = writeln!(std::io::stderr(), "note: {}", clean(&note));
+            let _ = writeln!(std::io::stderr(), "note: {}", plain(&note));
         }
     }
 }
@@ -53,8 +66,23 @@ pub(crate) fn compose(invocation: &Invocation, other: Option<&str>) -> Result<Co
 /// The same, with secrets put in: only for a plan that is about to run.
 pub(crate) fn compose_to_run(invocation: &Invocation) -> Result<Composed, Refusal> {
     let mut composed = compose(invocation, None)?;
-    secrets::resolve(&mut composed.plan, &invocation.environment)?;
+    composed.secrets = secrets::resolve(&mut composed.plan, &invocation.environment)?;
     Ok(composed)
+}
+
+/// The same once, before the first thread: what was a secret is in this process' memory alone from then on.
+pub(crate) fn compose_to_boot(invocation: &Invocation) -> Result<Composed, Refusal> {
+    let composed = compose_to_run(invocation)?;
+    hide(invocation, &composed.secrets);
+    Ok(composed)
+}
+
+/// Takes `secrets`, and what the environment and the command line themselves say of credentials, out of where others
+/// could read them.
+pub(crate) fn hide(invocation: &Invocation, secrets: &BTreeSet<String>) {
+    let mut variables = secrets.clone();
+    variables.extend(config::secret_variables(&invocation.environment));
+    own_process::forget(&variables, &config::secret_words(&invocation.options.set));
 }
 
 /// The first half: which instances there are.
@@ -87,7 +115,8 @@ pub(crate) fn configure(invocation: &Invocation, resolved: Resolved) -> Result<C
     let mut layers = Layers::of_build(&build);
     layers.add_all(&plan, invocation, &dirs, &project)?;
     config::apply(&mut plan, &layers);
-    Ok(Composed { dirs, catalog, rejected, plan, layers, project, trust })
+    keys::check(&plan, &layers)?;
+    Ok(Composed { dirs, catalog, rejected, plan, layers, project, trust, secrets: BTreeSet::new() })
 }
 
 /// Build paths, `--ext-dir`, `<exe dir>/extensions`, `<exe dir>`, the data directory.

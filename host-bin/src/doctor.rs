@@ -10,9 +10,9 @@ use crate::boot;
 use crate::exit::{FAILED, OK, Refusal};
 use crate::ext::out;
 use crate::policy;
-use crate::terminal::clean;
 use dispatch_contracts::instance::{CheckResult, CheckStatus};
 use dispatch_contracts::kernel::HOST_INSTANCE;
+use dispatch_contracts::plain::plain;
 use serde_json::json;
 
 /// Most characters of a summary or a recovery that are shown.
@@ -107,7 +107,7 @@ fn status_word(status: CheckStatus) -> &'static str {
 
 /// What an instance says may be long, and may hold anything.
 fn one_line(text: &str) -> String {
-    let line = clean(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = plain(text).split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LINE_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,

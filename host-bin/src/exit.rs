@@ -2,7 +2,7 @@
 //!
 //! Source: sysexits(3) for 64–78, the shell's 128 + signal above.
 
-use crate::terminal::clean;
+use dispatch_contracts::plain::plain;
 use std::io::Write as _;
 
 /// It did what it was asked.
@@ -55,7 +55,7 @@ impl Refusal {
 
     /// Prints it and answers its code. `clap`'s own help and version texts come here with code 0, for stdout.
     pub(crate) fn print(&self) -> u8 {
-        let text = clean(&self.message);
+        let text = plain(&self.message);
         // Nobody may be left to read it.
         let _ = if self.code == OK {
             std::io::stdout().write_all(text.as_bytes())

@@ -4,7 +4,7 @@ use crate::argv::Invocation;
 use crate::commands::{HOST_OPTIONS, VARIABLES, leaves, own_commands};
 use crate::compose::{Composed, compose};
 use crate::exit::{EXIT_CODES, OK, Refusal};
-use crate::terminal::clean;
+use dispatch_contracts::plain::plain;
 use dispatch_kernel::{GraphFormat, print_graph};
 use serde_json::json;
 use std::io::Write as _;
@@ -90,7 +90,7 @@ pub(crate) fn help(invocation: &Invocation) -> Result<u8, Refusal> {
     text.push_str(&format!("  {:<14} Prints this; `--version` the version\n", "--help"));
     text.push_str("\nHost options, anywhere before `--`:\n");
     for (name, value, help) in HOST_OPTIONS {
-        text.push_str(&format!("  {:<25} {help}\n", format!("--{name} {value}")));
+        text.push_str(&format!("  {:<25} {help}\n", format!("--{name} {value}").trim_end()));
     }
     match compose(invocation, None) {
         Ok(composed) => {
@@ -120,7 +120,7 @@ pub(crate) fn help(invocation: &Invocation) -> Result<u8, Refusal> {
 /// Writes to standard output what is safe on a terminal.
 pub(crate) fn out(text: &str) -> Result<u8, Refusal> {
     let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(clean(text).as_bytes()).and_then(|()| stdout.flush());
+    let written = stdout.write_all(plain(text).as_bytes()).and_then(|()| stdout.flush());
     match written {
         Ok(()) => Ok(OK),
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(crate::exit::BROKEN_PIPE),

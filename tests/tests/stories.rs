@@ -14,6 +14,8 @@ mod explain;
 mod faults;
 #[path = "stories/host.rs"]
 mod host;
+#[path = "stories/local_access.rs"]
+mod local_access;
 #[path = "stories/operating.rs"]
 mod operating;
 #[path = "stories/orphans.rs"]
@@ -24,6 +26,8 @@ mod policy;
 mod retries;
 #[path = "stories/searching.rs"]
 mod searching;
+#[path = "stories/secrets.rs"]
+mod secrets;
 #[path = "stories/served.rs"]
 mod served;
 #[path = "stories/serving_turns.rs"]

@@ -9,8 +9,7 @@ fn findings_are_aligned_and_each_is_one_clean_line() {
         check("longer", CheckStatus::Fail, "broken\n\u{1b}[31mred", "mend\nit"),
     ];
     let text = in_text(&Group { instance: "x".to_owned(), checks });
-    let expected =
-        "x\n  ok    a       fine\n  fail  longer  broken \\u{1b}[31mred\n                -> mend it\n";
+    let expected = "x\n  ok    a       fine\n  fail  longer  broken ␛[31mred\n                -> mend it\n";
     assert_eq!(text, expected);
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It must not run a byte of what it finds. The embedded manifest counts; an `extension.toml` beside it must be equal.
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, KnownExtension};
 use crate::library::{Section, SectionError};
 use crate::manifest::Manifest;
 use std::collections::BTreeSet;
@@ -94,7 +94,10 @@ fn take(found: &mut Found, candidate: &Candidate) {
     }
     match differs_from_its_file(file, &manifest.id, &section.manifest) {
         Some(problem) => found.rejected.push(problem),
-        None => found.catalog.add(manifest, file),
+        None => {
+            let (library, settings) = (file.clone(), section.settings.map(Into::into));
+            found.catalog.add_known(KnownExtension { manifest, library, settings });
+        }
     }
 }
 

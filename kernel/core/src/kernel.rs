@@ -5,6 +5,7 @@
 mod activate;
 mod attach;
 mod contributions;
+mod foreign;
 mod ops;
 mod ports;
 mod service;
@@ -25,7 +26,9 @@ use dispatch_contracts::kernel::{
     Contributions, Dirs, HealthReply, InstanceHealth, InstanceInfo, InstanceState, InventoryReply,
 };
 use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
@@ -50,6 +53,9 @@ pub struct BootOptions {
 pub trait Trust: Send + Sync + 'static {
     /// Whether what lies in `dir` may act. In doubt it may not.
     fn trusts(&self, dir: &Path) -> bool;
+
+    /// Whether `file`, with a content of this SHA-256 (lower-case hex), may act: it is as it was when a person said so.
+    fn trusts_file(&self, file: &Path, sha256: &str) -> bool;
 }
 
 /// Trusts nothing.
@@ -57,6 +63,10 @@ pub struct TrustNothing;
 
 impl Trust for TrustNothing {
     fn trusts(&self, _dir: &Path) -> bool {
+        false
+    }
+
+    fn trusts_file(&self, _file: &Path, _sha256: &str) -> bool {
         false
     }
 }
@@ -92,6 +102,8 @@ struct Shared {
     binds: BTreeMap<String, String>,
     /// In order of activation.
     records: Mutex<Vec<Record>>,
+    /// Instances that are being started, with what they contributed by `kernel.v1/update` meanwhile.
+    starting: Mutex<HashMap<String, Option<Contributions>>>,
     /// Turns that run now.
     turns: Mutex<HashMap<String, service::RunningTurn>>,
     trust: Arc<dyn Trust>,
@@ -128,6 +140,18 @@ impl Kernel {
     /// An instance that fails is rolled back and disabled with the reason, and so is what depends on it; the rest runs.
     /// Errors: an instance marked `required` did not start; everything has been stopped again.
     pub async fn boot(plan: Plan, options: BootOptions) -> Result<Self, BootError> {
+        Self::boot_until(plan, options, std::future::pending()).await
+    }
+
+    /// The same, given up when `told_to_end` is ready, as by a signal: what has started is stopped in order, and what
+    /// is being opened or started is waited for no longer, even if it blocks.
+    ///
+    /// Errors: as [`Kernel::boot`]; or it was told to end, with the instance that was being started.
+    pub async fn boot_until(
+        plan: Plan,
+        options: BootOptions,
+        told_to_end: impl Future<Output = ()> + Send,
+    ) -> Result<Self, BootError> {
         let refuse = |reason: String| BootError { reasons: vec![reason] };
         let host_id = options.clock.new_id();
         let lock = HostLock::take(Path::new(&options.dirs.state), &host_id).map_err(refuse)?;
@@ -135,8 +159,8 @@ impl Kernel {
             .map_err(|e| refuse(format!("cannot keep crash reports in {}: {e}", options.dirs.state)))?;
         let state_dir = Path::new(&options.dirs.state);
         let crashes = crash_reports.earlier(|host_id| host_lock::is_alive(state_dir, host_id) == Ok(true));
-        let cache = LibraryCache::open(Path::new(&options.dirs.cache), Path::new(&options.dirs.exe))
-            .map_err(refuse)?;
+        let cache = LibraryCache::open(Path::new(&options.dirs.cache), Path::new(&options.dirs.exe));
+        let cache = Arc::new(cache.map_err(refuse)?);
         let router = Router::new(options.clock, options.runtime, options.log_level_max);
         let shared = Arc::new(Shared {
             router,
@@ -145,6 +169,7 @@ impl Kernel {
             policy: options.policy,
             binds: plan.binds,
             records: Mutex::default(),
+            starting: Mutex::default(),
             turns: Mutex::default(),
             trust: options.trust,
             own: std::sync::OnceLock::new(),
@@ -152,8 +177,18 @@ impl Kernel {
         service::install(&shared);
         shared.router.watch_for_abandoned();
         let kernel = Self { shared, lock, crash_reports };
+        let mut told_to_end = pin!(told_to_end);
         for planned in plan.instances {
-            activate::activate(&kernel.shared, &cache, &crashes, planned).await;
+            let id = planned.id.clone();
+            let given_up = tokio::select! {
+                biased;
+                () = &mut told_to_end => true,
+                () = activate::activate(&kernel.shared, &cache, &crashes, planned) => false,
+            };
+            if given_up {
+                kernel.stop().await;
+                return Err(refuse(format!("the host was told to end while `{id}` was being started")));
+            }
         }
         let reasons = kernel.required_but_disabled();
         if reasons.is_empty() {
@@ -218,6 +253,28 @@ impl Shared {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn starting(&self) -> MutexGuard<'_, HashMap<String, Option<Contributions>>> {
+        self.starting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters an instance that has been started or not, with what it updated meanwhile.
+    fn enter(&self, record: Record) {
+        let id = record.planned.id.clone();
+        let active = matches!(record.state, RecordState::Active);
+        {
+            let mut records = self.records();
+            records.push(record);
+            // Under the lock of the records, so that an update finds the one or the other.
+            let updated = self.starting().remove(&id).flatten().filter(|_| active);
+            if let Some(contributes) = updated
+                && let Err(reason) = service::contribute(&mut records, &id, contributes, self.kernel_ops())
+            {
+                tracing::warn!(instance = %id, reason, "what it contributed while it was being started is refused");
+            }
+        }
+        self.rebuild_table();
+    }
+
     fn kernel_ops(&self) -> &[Arc<OpEntry>] {
         self.own.get().map_or(&[], |own| &own.ops)
     }
@@ -245,6 +302,7 @@ impl Shared {
                 id: endpoint.id.clone(),
                 calls: endpoint.calls.load(Ordering::Relaxed),
                 panics: endpoint.panics.load(Ordering::Relaxed),
+                last_panic: endpoint.last_panic.lock().unwrap_or_else(PoisonError::into_inner).clone(),
                 overloaded: endpoint.overloaded.load(Ordering::Relaxed),
                 calls_in_flight: u64::from(endpoint.calls_in_flight.load(Ordering::Relaxed)),
             }

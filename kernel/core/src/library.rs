@@ -6,6 +6,7 @@ mod blocks;
 mod cache;
 mod section;
 
+pub use cache::sha256;
 pub(crate) use cache::{LibraryCache, hex};
 
 use cache::Copy;

@@ -2,18 +2,18 @@
 
 use super::contributions::check;
 use super::ports::{RouterPorts, ms_since};
-use super::{Own, RecordState, Shared, ops};
+use super::{Own, Record, RecordState, Shared, ops};
 use crate::host_lock;
 use crate::manifest::ContributionKind;
-use crate::router::{Endpoint, NativeCall, NativeService, shared};
+use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, OpEntry, shared};
 use crate::turn::{Progress, StopSignal, TurnTools, run_turn};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{
-    DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions, ExtensionsReply,
-    Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply, InstanceInfo, Inventory, KERNEL_INSTANCE,
-    PointFilters, Providers, ProvidersReply, Started, Trusted, TrustedParams, TrustedReply, Update,
-    UpdateParams, VerbInfo,
+    Contributions, DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions,
+    ExtensionsReply, Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply, InstanceInfo, Inventory,
+    KERNEL_INSTANCE, PointFilters, Providers, ProvidersReply, Started, Trusted, TrustedParams, TrustedReply,
+    Update, UpdateParams, VerbInfo,
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
 use dispatch_contracts::{Empty, Fault, Verb, turn};
@@ -152,35 +152,60 @@ async fn trusted(shared: &Arc<Shared>, params: TrustedParams) -> Result<TrustedR
         let message = format!("`dir` must be an absolute path; found `{}`", dir.display());
         return Err(Fault::new(INVALID, message));
     }
+    let (file, sha256) = (params.file, params.sha256);
+    if !file.is_empty() && Path::new(&file).file_name() != Some(file.as_ref()) {
+        return Err(Fault::new(INVALID, format!("`file` must be a name in `dir`; found `{file}`")));
+    }
     let trust = Arc::clone(&shared.trust);
-    let trusted = tokio::task::spawn_blocking(move || trust.trusts(&dir)).await;
+    let trusted = tokio::task::spawn_blocking(move || match file.is_empty() {
+        true => trust.trusts(&dir),
+        false => trust.trusts(&dir) && trust.trusts_file(&dir.join(file), &sha256),
+    })
+    .await;
     // A question that broke off is a no.
     Ok(TrustedReply { trusted: trusted.unwrap_or(false) })
 }
 
+/// Taken within `start` and beside it as well: then it counts when the instance is there.
 fn update(shared: &Arc<Shared>, call: &NativeCall, params: UpdateParams) -> Result<Empty, Fault> {
+    let id = call.caller();
     {
         let mut records = shared.records();
-        let active = |state: &RecordState| matches!(state, RecordState::Active);
-        let Some(index) = records.iter().position(|r| r.planned.id == call.caller() && active(&r.state))
-        else {
-            let message =
-                format!("`{}` is no active instance and cannot update what it contributes", call.caller());
-            return Err(Fault::new(INVALID, message));
-        };
-        let record = &records[index];
-        let verbs = record.endpoint.verbs.load().values().cloned().collect();
-        let started = Started { verbs, contributes: params.contributes };
-        let ops = check(&record.planned, &started, &record.endpoint, &records, shared.kernel_ops()).map_err(
-            |reason| {
-                Fault::new(INVALID, format!("cannot update what `{}` contributes: {reason}", call.caller()))
-            },
-        )?;
-        records[index].contributes = started.contributes;
-        records[index].ops = ops;
+        let active = |record: &Record| record.planned.id == id && matches!(record.state, RecordState::Active);
+        if !records.iter().any(active) {
+            let mut starting = shared.starting();
+            let Some(updated) = starting.get_mut(id) else {
+                let message = format!("`{id}` is no active instance and cannot update what it contributes");
+                return Err(Fault::new(INVALID, message));
+            };
+            *updated = Some(params.contributes);
+            return Ok(Empty {});
+        }
+        contribute(&mut records, id, params.contributes, shared.kernel_ops()).map_err(|reason| {
+            Fault::new(INVALID, format!("cannot update what `{id}` contributes: {reason}"))
+        })?;
     }
     shared.rebuild_table();
     Ok(Empty {})
+}
+
+/// Replaces what an instance contributes, within what its manifest declares.
+pub(super) fn contribute(
+    records: &mut [Record],
+    id: &str,
+    contributes: Contributions,
+    kernel_ops: &[Arc<OpEntry>],
+) -> Result<(), String> {
+    let Some(index) = records.iter().position(|record| record.planned.id == id) else {
+        return Err("it is not there".to_owned());
+    };
+    let record = &records[index];
+    let verbs = record.endpoint.verbs.load().values().cloned().collect();
+    let started = Started { verbs, contributes };
+    let ops = check(&record.planned, &started, &record.endpoint, records, kernel_ops)?;
+    records[index].contributes = started.contributes;
+    records[index].ops = ops;
+    Ok(())
 }
 
 fn list_ops(shared: &Shared) -> ListReply {
@@ -227,12 +252,15 @@ async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> 
     let filters = tools.filters_by_point();
     let entry = RunningTurn { stop: stop.clone(), progress: progress.clone(), began, filters };
     let _running = Running::enter(&shared, &params.turn_id, entry)?;
-    let ports = RouterPorts::new(Arc::clone(&shared.router), call.clone(), params.turn_id.clone(), began);
+    let ports = RouterPorts::new(call.clone(), params.turn_id.clone(), began);
     let mut turn = std::pin::pin!(run_turn(params, tools, &ports, stop.clone(), &progress));
     let ended = tokio::select! {
         ended = &mut turn => ended,
-        () = call.cancelled() => {
-            stop.cancel();
+        reason = call.cancelled() => {
+            match reason {
+                CancelReason::Ended => stop.interrupt(),
+                CancelReason::Caller | CancelReason::Deadline | CancelReason::Silence => stop.cancel(),
+            }
             turn.await
         }
     };

@@ -1,7 +1,8 @@
 //! The `.dispatch` section: read before a byte of the library runs.
 
 use super::blocks::Blocks;
-use dispatch_abi::SECTION_NAME;
+use crate::settings::SETTINGS_BYTES_MAX;
+use dispatch_abi::{SECTION_NAME, SETTINGS_SECTION_NAME};
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSection as _, ReadCache};
 use serde::Deserialize;
@@ -21,6 +22,8 @@ pub(crate) struct Section {
     pub(crate) panic: String,
     /// The bytes of `extension.toml`.
     pub(crate) manifest: Vec<u8>,
+    /// The schema of its configuration; a library of before there was one has none.
+    pub(crate) settings: Option<Vec<u8>>,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +86,19 @@ impl Section {
         let Some(end) = end else {
             return Err(SectionError::Malformed("no line about the build".to_owned()));
         };
+        let settings = match elf.section_by_name(SETTINGS_SECTION_NAME) {
+            None => None,
+            Some(section) if section.size() > SETTINGS_BYTES_MAX as u64 => {
+                return Err(SectionError::Malformed(format!(
+                    "its settings are {} bytes long, at most {SETTINGS_BYTES_MAX}",
+                    section.size()
+                )));
+            }
+            Some(section) => {
+                let bytes = section.data().map_err(|e| SectionError::NotALibrary(e.to_string()))?;
+                Some(bytes.to_vec())
+            }
+        };
         let line: Line =
             serde_json::from_slice(&bytes[..end]).map_err(|e| SectionError::Malformed(e.to_string()))?;
         Ok(Self {
@@ -91,6 +107,7 @@ impl Section {
             rustc: line.rustc,
             panic: line.panic,
             manifest: bytes[end + 1..].to_vec(),
+            settings,
         })
     }
 }

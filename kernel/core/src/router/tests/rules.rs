@@ -1,8 +1,9 @@
 //! Who may call what, out of which call, how deep, for whom, and how long in silence.
 
-use super::super::{CALL_DEPTH_MAX, NativeWishes, OpEntry, Table, shared};
+use super::super::{CALL_DEPTH_MAX, CancelReason, NativeWishes, OpEntry, Table, shared};
 use super::world::{Handmade, World, extension, open, opts, world};
 use crate::router::Endpoint;
+use dispatch_abi::PANIC_LOG_TARGET;
 use dispatch_contracts::fault::{
     BAD_CALL, DEADLINE, INVALID, NO_SERVICE, NOT_FOUND, NOT_REQUIRED, OVERLOADED, TOO_DEEP, UNAVAILABLE,
 };
@@ -151,13 +152,15 @@ async fn an_instance_that_is_being_stopped_is_not_reached_by_its_contract_nor_by
 }
 
 #[tokio::test]
-async fn silence_ends_a_long_call_but_a_nested_call_in_flight_is_no_silence() {
+async fn silence_ends_a_long_call_but_neither_a_nested_call_nor_a_sleep_in_flight_is_silence() {
     let world = world(4);
     let silent = world.call("toy.v1/hang-silent", "{}").await.unwrap_err();
     let message = "`callee` showed no sign of life in `toy.v1/hang-silent` for 80 ms";
     assert_eq!((silent.code.as_str(), silent.message.as_str()), (DEADLINE, message));
     // The nested call takes four times the limit.
     assert_eq!(world.call("toy.v1/sleep-child-silent", "1").await.unwrap().as_slice(), b"1");
+    // So does the sleep that the host itself will end.
+    assert_eq!(world.call("toy.v1/host-sleep-silent", "1").await.unwrap().as_slice(), b"1");
 }
 
 /// A cancel that comes between the call's entry in the table and the callee's own must not be lost.
@@ -172,7 +175,7 @@ async fn a_cancel_that_comes_while_the_call_is_handed_over_still_reaches_the_cal
             let (known, told) = (Arc::clone(&known), Arc::clone(&told));
             move |call_id| {
                 let call = router.calls.get(call_id).unwrap();
-                router.cancel_tree(&call);
+                call.cancel_tree(CancelReason::Caller);
                 known.store(true, Ordering::SeqCst);
                 let told = Arc::clone(&told);
                 async move {
@@ -195,4 +198,26 @@ async fn a_cancel_that_comes_while_the_call_is_handed_over_still_reaches_the_cal
     world.serve("toy.v1", &Arc::new(callee));
     assert_eq!(world.call("toy.v1/x", "{}").await.unwrap().as_slice(), b"\"partial\"");
     world.opened.close();
+}
+
+/// As the SDK tells of a panic in `on_topic`, in a task, in a drop: nobody waits there for an answer.
+#[tokio::test]
+async fn a_panic_outside_a_call_is_counted_and_named() {
+    let world = world(4);
+    let host = world.router.host_for(&world.caller);
+    let record = r#"{"message":"`caller` panicked in `on_topic`: as asked at x.rs:1"}"#;
+    host.log(1, PANIC_LOG_TARGET.into(), record.into());
+    host.log(1, "dispatch_sdk".into(), r#"{"message":"something else"}"#.into());
+    assert_eq!(world.caller.panics.load(Ordering::SeqCst), 1);
+    let last = world.caller.last_panic.lock().unwrap().clone();
+    assert_eq!(last, "`caller` panicked in `on_topic`: as asked at x.rs:1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sleep_may_last_longer_than_a_day() {
+    let world = world(4);
+    let host = world.router.host_for(&world.caller);
+    let began = tokio::time::Instant::now();
+    host.sleep(50 * 3600 * 1000).await;
+    assert!(began.elapsed() >= std::time::Duration::from_secs(50 * 3600), "{:?}", began.elapsed());
 }
