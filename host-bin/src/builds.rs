@@ -50,6 +50,14 @@ pub(crate) fn find(wanted: Option<&str>, dirs: &Dirs) -> Result<BuildList, Refus
     )))
 }
 
+/// The text of a list that the binary carries.
+pub(crate) fn text(name: &str) -> Result<&'static str, Refusal> {
+    let found = BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+    found.ok_or_else(|| {
+        Refusal::usage(format!("the binary carries no build `{name}`; it carries {}", names()))
+    })
+}
+
 /// The names of the lists that the binary carries, in a line.
 pub(crate) fn names() -> String {
     BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")

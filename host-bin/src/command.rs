@@ -1,7 +1,8 @@
 //! Runs a command that an extension brings: boot, call, write frames, signals, stop.
 
 use crate::argv::{Environment, Invocation};
-use crate::boot;
+use crate::boot::{self, Booted};
+use crate::commands::own_commands;
 use crate::compose::{Composed, compose_to_boot};
 use crate::exit::{BROKEN_PIPE, FAILED, INTERRUPTED, Refusal};
 use crate::policy::{self, Unsaid};
@@ -12,7 +13,7 @@ use dispatch_contracts::kernel::{HOST_INSTANCE, InstanceState};
 use dispatch_contracts::op::ERROR_TABLE;
 use dispatch_contracts::tool::OutputStream;
 use dispatch_contracts::{Fault, fault};
-use dispatch_kernel::{AttachedCall, Frame, Kernel};
+use dispatch_kernel::{AttachedCall, Frame, Kernel, nearest};
 use std::io::Write as _;
 use tokio::sync::watch;
 
@@ -36,14 +37,19 @@ async fn boot_and_run(
         .iter()
         .any(|instance| instance.contributes.commands.iter().any(|c| c == name));
     if !known {
+        let own = own_commands();
+        let own = own.get_subcommands().map(clap::Command::get_name);
+        let contributed = composed.plan.instances.iter().flat_map(|i| &i.contributes.commands);
+        let near = nearest(name, own.chain(contributed.map(String::as_str)));
+        let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
         return Err(Refusal::usage(format!(
-            "there is no command `{name}` in this build; `dispatch --help` lists them"
+            "there is no command `{name}` in this build; {near}`dispatch --help` lists them"
         )));
     }
     let mut signals = Signals::listen()?;
-    let kernel = tokio::select! {
-        kernel = boot::boot(composed, policy) => kernel?,
-        _ = signals.next() => return Ok(INTERRUPTED),
+    let kernel = match boot::boot_until(composed, policy, &mut signals).await? {
+        Booted::Runs(kernel) => kernel,
+        Booted::Ended(ending) => return Ok(ending.code()),
     };
     let code = run_in(&kernel, &invocation.environment, name, argv, &mut signals).await;
     tokio::select! {

@@ -13,11 +13,13 @@ pub(crate) fn own_commands() -> Command {
         .disable_help_subcommand(true)
         .subcommand_required(true)
         .allow_external_subcommands(true)
+        .subcommand(init())
         .subcommand(serve())
         .subcommand(ext())
         .subcommand(build())
         .subcommand(config())
         .subcommand(trust())
+        .subcommand(backup())
         .subcommand(
             Command::new("doctor")
                 .about("Checks the host, the build and each of its instances, and says what to do; 1 if anything fails")
@@ -45,20 +47,23 @@ pub(crate) fn own_commands() -> Command {
 
 /// Options of the host, which stand anywhere before `--`; the help, the completions and the man page show them.
 /// Name, value (empty = none) and meaning.
-pub(crate) const HOST_OPTIONS: [(&str, &str, &str); 5] = [
+pub(crate) const HOST_OPTIONS: [(&str, &str, &str); 7] = [
     ("build", "FILE|NAME", "The build list; without it `default`"),
     ("ext-dir", "DIR", "Look for extensions here too; may be repeated"),
+    ("ext", "FILE", "Add this library to the build, for this run; may be repeated"),
     ("set", "INSTANCE.KEY=VALUE", "Configure an instance; may be repeated"),
     ("allow", "write,exec", "Let tools of these effects run without asking"),
+    ("log-format", "text|json", "How the log is written; before DISPATCH_LOG_FORMAT"),
     ("debuggable", "", "Let a debugger, and whoever else runs as this user, read this process' memory"),
 ];
 
 /// Variables that the host reads; the help and the man page show them.
-pub(crate) const VARIABLES: [(&str, &str); 6] = [
+pub(crate) const VARIABLES: [(&str, &str); 7] = [
     ("DISPATCH_HOME", "Keep everything in this directory's config, data, state, cache and run"),
     ("DISPATCH_SET__INSTANCE__KEY", "Configure an instance; --set comes after it"),
     ("NO_COLOR, CLICOLOR_FORCE", "No colours at all; colours also where standard error is no terminal"),
     ("DISPATCH_LOG", "What is logged: error, warn, info, debug, trace, or by target"),
+    ("DISPATCH_LOG_FORMAT", "text, or json: one document a line"),
     (
         "XDG_CONFIG_HOME, …",
         "Where things lie without DISPATCH_HOME; a service manager's STATE_DIRECTORY, … first",
@@ -79,6 +84,24 @@ pub(crate) fn leaves(parent: &Command) -> Vec<(String, &Command)> {
         }
     }
     leaves
+}
+
+fn init() -> Command {
+    let text = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    Command::new("init")
+        .about("Sets up a provider: asks for endpoint, model and key, tries them, and writes config.toml")
+        .arg(text("base-url", "URL", "The endpoint; without it a person is asked"))
+        .arg(text("model", "NAME", "The model; without it a person is asked"))
+        .arg(text("key-env", "VARIABLE", "The variable that holds the key; its name is written, not the key"))
+        .arg(text("instance", "ID", "Which provider of the build, where several take a key"))
+        .arg(
+            Arg::new("no-try")
+                .long("no-try")
+                .action(ArgAction::SetTrue)
+                .help("Write it without asking the endpoint for a word"),
+        )
 }
 
 fn serve() -> Command {
@@ -129,11 +152,21 @@ fn ext() -> Command {
 }
 
 fn build() -> Command {
-    Command::new("build").about("Works on build lists").subcommand_required(true).subcommand(
-        Command::new("check")
-            .about("Resolves a build list and prints every problem with its place")
-            .arg(Arg::new("file").required(true).value_name("FILE|NAME").help("The build list")),
-    )
+    Command::new("build")
+        .about("Works on build lists")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("check")
+                .about(
+                    "Resolves a build list, looks at its libraries, and prints every problem with its place",
+                )
+                .arg(Arg::new("file").required(true).value_name("FILE|NAME").help("The build list")),
+        )
+        .subcommand(
+            Command::new("show")
+                .about("Prints a build list that the binary carries")
+                .arg(Arg::new("name").required(true).value_name("NAME").help("Its name, such as `default`")),
+        )
 }
 
 fn config() -> Command {
@@ -182,6 +215,33 @@ fn trust() -> Command {
                 .help("List what is trusted"),
         )
         .arg(json("With --list: one JSON document").requires("list"))
+}
+
+fn backup() -> Command {
+    let file = |help| Arg::new("file").required(true).value_name("FILE").help(help);
+    let instance = || {
+        Arg::new("instance")
+            .long("instance")
+            .value_name("ID")
+            .help("Of this instance, where several of the build can")
+    };
+    let force = Arg::new("force").long("force").action(ArgAction::SetTrue);
+    Command::new("backup")
+        .about("Copies what the build keeps into a file, or puts such a file in its place")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("create")
+                .about("Makes a whole, checked copy; a host that serves meanwhile goes on")
+                .arg(file("Where to; a missing directory is made"))
+                .arg(instance())
+                .arg(force.help("Replace a file that is there, once the copy is whole")),
+        )
+        .subcommand(
+            Command::new("restore")
+                .about("Puts a copy in the place of what is there, which is kept aside; no host may run")
+                .arg(file("The copy; it is only read"))
+                .arg(instance()),
+        )
 }
 
 fn json(help: &'static str) -> Arg {

@@ -108,10 +108,14 @@ fn status_word(status: CheckStatus) -> &'static str {
 /// What an instance says may be long, and may hold anything.
 fn one_line(text: &str) -> String {
     let line = plain(text).split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(LINE_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
+    let n_chars = line.chars().count();
+    if n_chars <= LINE_CHARS_MAX {
+        return line;
     }
+    // What to do stands at the end.
+    let head: String = line.chars().take(LINE_CHARS_MAX / 2).collect();
+    let tail: String = line.chars().skip(n_chars - LINE_CHARS_MAX / 2).collect();
+    format!("{head} … {tail}")
 }
 
 #[cfg(test)]

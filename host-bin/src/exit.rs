@@ -3,6 +3,7 @@
 //! Source: sysexits(3) for 64–78, the shell's 128 + signal above.
 
 use dispatch_contracts::plain::plain;
+use serde_json::json;
 use std::io::Write as _;
 
 /// It did what it was asked.
@@ -51,6 +52,16 @@ impl Refusal {
 
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self { code: FAILED, message: message.into() }
+    }
+
+    /// The same, and one JSON line on standard output for a program: `{"error": {"exit_code", "message"}}`.
+    pub(crate) fn print_with_document(&self) -> u8 {
+        if self.code != OK {
+            let document = json!({ "error": { "exit_code": self.code, "message": self.message.trim_end() } });
+            // Nobody may be left to read it.
+            let _ = std::io::stdout().write_all(format!("{document}\n").as_bytes());
+        }
+        self.print()
     }
 
     /// Prints it and answers its code. `clap`'s own help and version texts come here with code 0, for stdout.

@@ -7,7 +7,7 @@ mod reload;
 mod supervisor;
 
 use crate::argv::{Invocation, ServeOrder};
-use crate::boot;
+use crate::boot::{self, Booted};
 use crate::compose::{Composed, compose_to_boot};
 use crate::exit::{OK, Refusal};
 use crate::policy::{self, Unsaid};
@@ -52,9 +52,9 @@ async fn boot_and_serve(
     composed.tell_notes();
     let policy = policy::of(composed.plan.policy, &invocation.options.allow, Unsaid::IsDenied)?;
     let mut running = Running::of(&composed);
-    let kernel = tokio::select! {
-        kernel = boot::boot(composed, policy) => kernel?,
-        ending = signals.next() => return Ok(ending.code()),
+    let kernel = match boot::boot_until(composed, policy, &mut signals).await? {
+        Booted::Runs(kernel) => kernel,
+        Booted::Ended(ending) => return Ok(ending.code()),
     };
     let host = kernel.attach::<Read, _>(HOST_INSTANCE, Stdin::without_command());
     let began = tokio::select! {

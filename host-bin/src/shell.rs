@@ -11,7 +11,7 @@ use crate::ext::out;
 use crate::policy::{self, Unsaid};
 use crate::{dirs, keys};
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, ValueHint};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
@@ -94,6 +94,9 @@ fn whole(specs: &[CommandSpec]) -> Command {
         let arg = Arg::new(name).long(name).help(help).global(true);
         all = all.arg(match value {
             "" => arg.action(ArgAction::SetTrue),
+            "DIR" => arg.value_name(value).value_hint(ValueHint::DirPath),
+            value if value.starts_with("FILE") => arg.value_name(value).value_hint(ValueHint::FilePath),
+            "text|json" => arg.value_name(value).value_parser(["text", "json"]),
             value => arg.value_name(value),
         });
     }
@@ -224,7 +227,7 @@ mod tests {
         let all = whole(&[spec("go", &[("--fast", ""), ("--to", "PLACE"), ("WHAT", "")])]);
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = script(all.clone(), shell);
-            for word in ["go", "fast", "serve", "drain-ms", "ext-dir", "doctor"] {
+            for word in ["go", "fast", "serve", "drain-ms", "ext-dir", "doctor", "backup", "restore"] {
                 assert!(script.contains(word), "{shell}: {word}");
             }
         }

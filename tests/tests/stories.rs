@@ -2,6 +2,10 @@
 //!
 //! They must not know anything of the host but its command line, its output and its exit code.
 
+#[path = "stories/backup.rs"]
+mod backup;
+#[path = "stories/composing.rs"]
+mod composing;
 #[path = "stories/conversations.rs"]
 mod conversations;
 #[path = "stories/crowded.rs"]
@@ -32,6 +36,8 @@ mod secrets;
 mod served;
 #[path = "stories/serving_turns.rs"]
 mod serving_turns;
+#[path = "stories/setting_up.rs"]
+mod setting_up;
 #[path = "stories/swap.rs"]
 mod swap;
 #[path = "stories/terminal.rs"]

@@ -6,9 +6,11 @@ use crate::begin::start;
 use crate::convs::Convs;
 use crate::faults;
 use crate::head::Begun;
+use crate::hosts::Hosts;
 use crate::row::Row;
 use crate::store::{self, Batch, Known};
 use crate::turn_log::SEQ_RESERVE;
+use crate::turn_rows;
 use crate::writer::CONFLICT_RETRIES_MAX;
 use dispatch_sdk::contracts::conversations::{AdoptParams, AdoptReply};
 use dispatch_sdk::contracts::event::NOTICE;
@@ -24,26 +26,39 @@ pub(crate) const TURN_ADOPTED: &str = "turn_adopted";
 ///
 /// Of several hosts that try at once the first to commit wins: each commit requires the head with the dead host in it.
 /// A commit of which nobody knows whether it was written is looked up by reading the head again.
-pub(crate) async fn adopt(host: Host, convs: Arc<Convs>, params: AdoptParams) -> Result<AdoptReply, Fault> {
+/// No attempt begins when `budget_ms` is over.
+pub(crate) async fn adopt(
+    host: Host,
+    convs: Arc<Convs>,
+    hosts: Arc<Hosts>,
+    params: AdoptParams,
+    budget_ms: u64,
+) -> Result<AdoptReply, Fault> {
     let AdoptParams { conversation_id: id, turn_id, dead_host_id, host_id } = &params;
     if convs.runs(id, turn_id) {
         return Err(faults::runs_here(id, turn_id));
     }
+    let give_up_at = host.now_ms().saturating_add(budget_ms);
     let mut last = faults::busy(id, CONFLICT_RETRIES_MAX);
     let mut unsure = false;
     for _ in 0..CONFLICT_RETRIES_MAX {
-        let before = store::head_of(&host, id).await?;
+        let left_ms = give_up_at.saturating_sub(host.now_ms());
+        if left_ms == 0 {
+            return Err(last);
+        }
+        let in_time = host.with_budget_ms(left_ms);
+        let before = store::head_of(&in_time, id).await?;
         if unsure && before.head.is_open_by(turn_id, host_id) {
-            return installed(&host, &convs, &params, before);
+            return installed(&host, &convs, &params, before).await;
         }
         if !before.head.is_open_by(turn_id, dead_host_id) {
             return Err(faults::not_of(id, turn_id, dead_host_id, &before.head));
         }
         if !before.head.is_untouched() {
-            return Ok(AdoptReply { adopted: false, created_at: before.head.created_at });
+            return Ok(AdoptReply { created_at: before.head.created_at, ..AdoptReply::default() });
         }
-        match try_adopt(&host, &convs, &params, &before).await {
-            Ok(known) => return installed(&host, &convs, &params, known),
+        match try_adopt(&in_time, &convs, &hosts, &params, &before).await {
+            Ok(known) => return installed(&host, &convs, &params, known).await,
             Err(fault) if faults::wrote_nothing(&fault) => return Err(fault),
             Err(fault) if fault.is(fault::CONFLICT) => {}
             Err(fault) => {
@@ -57,7 +72,13 @@ pub(crate) async fn adopt(host: Host, convs: Arc<Convs>, params: AdoptParams) ->
 
 /// One row goes with it: it says what happened, and it covers every number under which the dead host may have shown
 /// text that it did not write, so that a client takes that text back before the turn says it again.
-async fn try_adopt(host: &Host, convs: &Convs, params: &AdoptParams, before: &Known) -> Result<Known, Fault> {
+async fn try_adopt(
+    host: &Host,
+    convs: &Arc<Convs>,
+    hosts: &Arc<Hosts>,
+    params: &AdoptParams,
+    before: &Known,
+) -> Result<Known, Fault> {
     let at = host.now_ms();
     let mut head = before.head.clone();
     let seq_first = head.seq_last + 1;
@@ -82,20 +103,23 @@ async fn try_adopt(host: &Host, convs: &Convs, params: &AdoptParams, before: &Kn
         data: to_raw_value(&said).expect("an object of strings always encodes"),
     };
     let mut batch = Batch::new(&params.conversation_id, Some(before), &head);
-    batch.put_row(&row)?;
-    let (version, _) = batch.commit(host, &convs.counts).await?;
+    batch.put_row(&row);
+    let (version, _) = hosts.commit(batch, host, convs, &params.host_id).await?;
     Ok(Known { head, version })
 }
 
-fn installed(
+async fn installed(
     host: &Host,
     convs: &Arc<Convs>,
     params: &AdoptParams,
     known: Known,
 ) -> Result<AdoptReply, Fault> {
-    let created_at = known.head.created_at;
-    match start(host, convs, &params.conversation_id, &params.turn_id, known) {
-        Some(_) => Ok(AdoptReply { adopted: true, created_at }),
+    let (id, created_at, owner) = (&params.conversation_id, known.head.created_at, known.head.owner.clone());
+    let open = known.head.open_turn.as_ref().expect("it was adopted open");
+    let row = turn_rows::of_open(host, id, &known.head, open).await?;
+    let turn = Some(row.clone());
+    match start(host, convs, id, row, known) {
+        Some(_) => Ok(AdoptReply { adopted: true, created_at, turn, owner }),
         None => Err(faults::runs_here(&params.conversation_id, &params.turn_id)),
     }
 }

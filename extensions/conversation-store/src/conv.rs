@@ -27,6 +27,8 @@ struct State {
     /// Last number of the last turn that ended here: a watcher that read less has missed its end.
     ended_seq: u64,
     watchers: Vec<Arc<Watcher>>,
+    /// Version of the list's entry at the last look of this process.
+    looked_at: Option<u64>,
 }
 
 /// The turn that this process began.
@@ -91,6 +93,28 @@ impl Conv {
         state.all_fall_behind();
     }
 
+    /// Whether somebody watches and nothing is pushed: what is new comes from another process, through the store.
+    pub(crate) fn has_idle_watchers(&self) -> bool {
+        let state = self.lock();
+        state.turn.is_none() && !state.watchers.is_empty()
+    }
+
+    /// The list says that the conversation is at this version: watchers read what they do not have.
+    pub(crate) fn changed_to(&self, version: u64) {
+        let mut state = self.lock();
+        if state.turn.is_none() && state.looked_at.replace(version) != Some(version) {
+            state.all_fall_behind();
+        }
+    }
+
+    /// Something may have changed.
+    pub(crate) fn changed(&self) {
+        let state = self.lock();
+        if state.turn.is_none() {
+            state.all_fall_behind();
+        }
+    }
+
     /// Whether this process runs a turn here, so that everything new is pushed.
     pub(crate) fn runs_a_turn(&self) -> bool {
         self.lock().turn.is_some()
@@ -139,7 +163,7 @@ impl Conv {
     /// The commit of `cut` went through: shows the appended rows, then what waited for them.
     pub(crate) fn settle(&self, turn_id: &str, cut: &Cut, appended: Vec<Row>, after: After, at: u64) {
         let mut state = self.lock();
-        let State { turn, ended_seq, watchers } = &mut *state;
+        let State { turn, ended_seq, watchers, .. } = &mut *state;
         let Some(own) = turn.as_mut().filter(|turn| turn.turn_id == turn_id) else { return };
         own.log.settle(cut);
         if !watchers.is_empty() {

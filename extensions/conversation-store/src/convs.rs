@@ -34,6 +34,21 @@ impl Convs {
         self.get(id).is_some_and(|conv| conv.writer(turn_id).is_some())
     }
 
+    /// Whether somebody watches a conversation in which this process runs no turn.
+    pub(crate) fn has_idle_watchers(&self) -> bool {
+        self.lock().values().any(|conv| conv.has_idle_watchers())
+    }
+
+    /// Whoever watches one of those reads what it does not have.
+    pub(crate) fn all_idle_changed(&self) {
+        self.lock().values().for_each(|conv| conv.changed());
+    }
+
+    /// Whether this process runs any turn.
+    pub(crate) fn runs_any(&self) -> bool {
+        self.lock().values().any(|conv| conv.runs_a_turn())
+    }
+
     /// Registers a watcher; it is taken out when what comes back is dropped.
     pub(crate) fn watch(self: &Arc<Self>, id: &str) -> Watching {
         let watcher = Watcher::new();

@@ -93,6 +93,25 @@ pub(crate) fn too_many(what: &str, n: usize, n_max: usize) -> Fault {
     Fault::new(fault::INVALID, format!("{n} {what} in one call are more than {n_max}; send them in several"))
 }
 
+pub(crate) fn unreadable(key: &str, why: &serde_json::Error) -> Fault {
+    Fault::new(CORRUPT, format!("the entry `{key}` cannot be read: {why}; it is kept as it is"))
+}
+
+/// The turn was begun before, and is over.
+pub(crate) fn begun_before(id: &str, turn_id: &str) -> Fault {
+    let message = format!(
+        "cannot begin turn `{turn_id}` in conversation `{id}`: it was begun before and has ended; a turn runs once, \
+         begin one with a new id"
+    );
+    Fault::new(fault::CONFLICT, message)
+}
+
+/// The host to bury is none that is dead.
+pub(crate) fn lives(host_id: &str) -> Fault {
+    let message = format!("cannot bury host `{host_id}`: it lives; stop its process first");
+    Fault::new(fault::CONFLICT, message)
+}
+
 pub(crate) fn unreadable_head(id: &str, why: &serde_json::Error) -> Fault {
     let message = format!("the head of conversation `{id}` cannot be read: {why}; it is kept as it is");
     Fault::new(CORRUPT, message)

@@ -1,6 +1,6 @@
 //! The record at the head of each conversation: its version is what every write is conditional on.
 
-use dispatch_sdk::contracts::conversations::{Conversation, OpenTurn};
+use dispatch_sdk::contracts::conversations::{Conversation, OpenTurn, Owner};
 use serde::{Deserialize, Serialize};
 
 /// Most characters of a title.
@@ -29,6 +29,8 @@ pub(crate) struct Head {
     pub(crate) open_turn: Option<HeadTurn>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) archived: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<Owner>,
 }
 
 /// The open turn, and where it begins in the log.
@@ -65,7 +67,8 @@ impl Head {
 
     pub(crate) fn open_turn(&self) -> Option<OpenTurn> {
         let turn = self.open_turn.as_ref()?;
-        Some(OpenTurn { turn_id: turn.turn_id.clone(), host_id: turn.host_id.clone() })
+        let begun = turn.begun.is_some() && !self.is_untouched();
+        Some(OpenTurn { turn_id: turn.turn_id.clone(), host_id: turn.host_id.clone(), begun })
     }
 
     pub(crate) fn conversation(&self, id: &str) -> Conversation {
@@ -80,6 +83,7 @@ impl Head {
             provider: self.provider.clone(),
             model: self.model.clone(),
             archived: self.archived,
+            owner: self.owner.clone(),
         }
     }
 }

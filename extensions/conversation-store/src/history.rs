@@ -2,6 +2,7 @@
 //! provider takes them. Mending is pure, idempotent and never written back.
 
 use crate::keys;
+use crate::read::read_message;
 use crate::store::Pages;
 use dispatch_sdk::contracts::conversations::MessagesReply;
 use dispatch_sdk::contracts::message::{Message, Part, Role, ToolStatus};
@@ -9,7 +10,6 @@ use dispatch_sdk::{Fault, Host};
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::HashSet;
-use tracing::warn;
 
 /// Messages read at a time.
 const PAGE_MESSAGES: usize = 500;
@@ -25,12 +25,9 @@ pub(crate) async fn load(host: &Host, id: &str) -> Result<MessagesReply, Fault> 
     let mut pages = Pages::new(keys::message(id, 0), keys::messages_end(id), PAGE_MESSAGES, false);
     while let Some(entries) = pages.next(host).await? {
         for entry in entries {
-            match Outline::read(&entry.value) {
-                Some(outline) => rows.push((outline, entry.value)),
-                None => {
-                    warn!(key = entry.key, "a message cannot be read; it is left out");
-                    skipped += 1;
-                }
+            match read_message(host, &entry).await? {
+                Some(message) => rows.push(message),
+                None => skipped += 1,
             }
         }
     }
@@ -101,6 +98,8 @@ pub(crate) fn mend(rows: Vec<(Outline, Box<RawValue>)>) -> Vec<Box<RawValue>> {
                 mended.push(value);
             }
             Role::Assistant if !outline.has_text && outline.calls.is_empty() => {}
+            // Whoever reads the history passes over it, so it stands between no call and its result.
+            Role::Unknown => mended.push(value),
             Role::Assistant | Role::System | Role::User => {
                 answer_open(&mut open, &mut answered, &mut mended);
                 open = outline.calls;

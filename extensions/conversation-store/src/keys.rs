@@ -1,7 +1,7 @@
 //! Names of the entries in the store. It must not know what they hold.
 //!
-//! Numbers are padded with zeros, so that bytewise order is their order. No part holds a `/`, and `0` is the byte after
-//! `/`: `log/<id>0` is the end of everything below `log/<id>/`.
+//! Numbers are padded with zeros, so that bytewise order is their order. No part but the last holds a `/`, and `0` is the
+//! byte after `/`: `log/<id>0` is the end of everything below `log/<id>/`.
 
 use dispatch_sdk::{Fault, fault};
 
@@ -46,6 +46,61 @@ pub(crate) fn message(id: &str, idx: u64) -> String {
 pub(crate) fn messages_end(id: &str) -> String {
     format!("msg/{id}0")
 }
+
+/// The row of a turn.
+pub(crate) fn turn(id: &str, turn_id: &str) -> String {
+    format!("turn/{id}/{turn_id}")
+}
+
+/// The index of turns by their end.
+pub(crate) const ENDED_START: &str = "ended/";
+pub(crate) const ENDED_END: &str = "ended0";
+
+pub(crate) fn ended(ended_at: u64, id: &str, turn_id: &str) -> String {
+    format!("{ENDED_START}{ended_at:020}/{id}/{turn_id}")
+}
+
+/// Where turns that ended at `at` or later begin.
+pub(crate) fn ended_since(at: u64) -> String {
+    format!("{ENDED_START}{at:020}")
+}
+
+/// The index of open turns, by host. Ids of hosts hold no `/` either.
+pub(crate) const OPEN_START: &str = "open/";
+pub(crate) const OPEN_END: &str = "open0";
+
+pub(crate) fn open(host_id: &str, id: &str) -> String {
+    format!("{OPEN_START}{host_id}/{id}")
+}
+
+/// Where the open turns of a host begin, and end.
+pub(crate) fn open_of(host_id: &str) -> (String, String) {
+    (format!("{OPEN_START}{host_id}/"), format!("{OPEN_START}{host_id}0"))
+}
+
+/// The host and the conversation of an open turn.
+pub(crate) fn parts_of_open(key: &str) -> Option<(&str, &str)> {
+    key.strip_prefix(OPEN_START)?.split_once('/')
+}
+
+/// The row of a host.
+pub(crate) fn host(host_id: &str) -> String {
+    format!("{HOSTS_START}{host_id}")
+}
+
+pub(crate) const HOSTS_START: &str = "host/";
+pub(crate) const HOSTS_END: &str = "host0";
+
+pub(crate) fn grant(id: &str, tool: &str) -> String {
+    format!("grant/{id}/{tool}")
+}
+
+pub(crate) fn grants_of(id: &str) -> (String, String) {
+    (format!("grant/{id}/"), format!("grant/{id}0"))
+}
+
+/// How far the store is on its way to this layout.
+pub(crate) const LAYOUT: &str = "layout";
 
 /// Where all heads begin and end.
 pub(crate) const HEADS_START: &str = "head/";

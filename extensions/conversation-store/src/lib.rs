@@ -7,29 +7,39 @@
 mod adopt;
 mod begin;
 mod block;
+mod changes;
 mod check;
 mod conv;
 mod convs;
 mod counts;
 mod edit;
 mod faults;
+mod grants;
 mod head;
+mod here;
 mod history;
+mod hosts;
 mod keys;
 mod list;
+mod open_turns;
 mod ops;
 mod read;
 mod row;
 mod seal;
+mod spill;
 mod store;
 #[cfg(test)]
 mod tests;
 mod turn_log;
+mod turn_rows;
 mod watch;
 mod watcher;
 mod writer;
 
 use crate::convs::Convs;
+use crate::here::Proc;
+use crate::hosts::Hosts;
+use crate::open_turns::OpenTurnsIndex;
 use crate::writer::Request;
 use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::contracts::event::TURN_ENDED;
@@ -37,19 +47,28 @@ use dispatch_sdk::contracts::instance;
 use dispatch_sdk::contracts::verb::Empty;
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, fault};
 use serde::Deserialize;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 use tracing::warn;
 
-/// Most events and messages together in one begin or append.
-const ITEMS_MAX: usize = 1000;
 /// Most bytes of the id of a turn or host.
 const TURN_ID_BYTES_MAX: usize = 256;
+
+/// How long opening a turn may take for a caller that waits without an end.
+const OPENING_MAX_MS: u64 = 30_000;
+/// What is kept of a caller's time for the answer.
+const ANSWER_MS: u64 = 2_000;
 
 /// The extension.
 struct ConversationStore {
     host: Host,
     convs: Arc<Convs>,
+    hosts: Arc<Hosts>,
+    open_turns: OpenTurnsIndex,
+    /// The task that looks at the store for all watchers, from the first one on.
+    following: OnceLock<AbortHandle>,
 }
 
 dispatch_sdk::export!(ConversationStore);
@@ -62,7 +81,14 @@ struct Settings {}
 impl Extension for ConversationStore {
     fn open(host: Host, config: Config) -> Result<Self, Fault> {
         let Settings {} = config.parse()?;
-        Ok(Self { host, convs: Arc::default() })
+        let hosts = Arc::new(Hosts::new(Box::new(Proc::at(Path::new("/proc")))));
+        Ok(Self {
+            host,
+            convs: Arc::default(),
+            hosts,
+            open_turns: OpenTurnsIndex::default(),
+            following: OnceLock::new(),
+        })
     }
 
     fn verbs(verbs: &mut Verbs<Self>) {
@@ -73,6 +99,14 @@ impl Extension for ConversationStore {
         verbs.on(contract::Rename, Self::rename);
         verbs.on(contract::Archive, Self::archive);
         verbs.on(contract::OpenTurns, Self::open_turns);
+        verbs.on(contract::Hosts, Self::hosts);
+        verbs.on(contract::HostLife, Self::host_life);
+        verbs.on(contract::Bury, Self::bury);
+        verbs.on(contract::Turn, Self::turn);
+        verbs.on(contract::EndedTurns, Self::ended_turns);
+        verbs.on(contract::Grants, Self::grants);
+        verbs.on(contract::Grant, Self::grant);
+        verbs.on(contract::Revoke, Self::revoke);
         verbs.on_inline(contract::Adopt, Self::adopt);
         verbs.on_inline(contract::Begin, Self::begin);
         verbs.on_inline(contract::Append, Self::append);
@@ -101,6 +135,8 @@ impl Extension for ConversationStore {
                 warn!(conversation_id = conv.id(), %fault, "live text could not be written before the stop");
             }
         }
+        self.following.get().inspect(|task| task.abort());
+        self.hosts.leave(&self.host, &self.convs).await;
         Ok(())
     }
 }
@@ -148,35 +184,117 @@ impl ConversationStore {
         edit::archive(&call.host(), &self.convs.counts, &params).await
     }
 
-    async fn open_turns(self: Arc<Self>, call: Call, _: Empty) -> Result<contract::OpenTurnsReply, Fault> {
-        list::open_turns(&call.host()).await
+    async fn open_turns(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::OpenTurnsParams,
+    ) -> Result<contract::OpenTurnsReply, Fault> {
+        self.open_turns.page(&call.host(), &params).await
+    }
+
+    async fn hosts(self: Arc<Self>, call: Call, _: Empty) -> Result<contract::HostsReply, Fault> {
+        self.open_turns.hosts(&call.host(), &self.hosts).await
+    }
+
+    async fn host_life(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::HostLifeParams,
+    ) -> Result<contract::HostLifeReply, Fault> {
+        Ok(contract::HostLifeReply { life: self.hosts.life(&call.host(), &params.host_id).await? })
+    }
+
+    async fn bury(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::BuryParams,
+    ) -> Result<contract::HostLifeReply, Fault> {
+        self.hosts.bury(&call.host(), &params.host_id).await
+    }
+
+    async fn turn(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::TurnParams,
+    ) -> Result<contract::TurnRow, Fault> {
+        keys::check_id(&params.conversation_id)?;
+        check_turn_id(&params.turn_id)?;
+        turn_rows::read(&call.host(), &params).await
+    }
+
+    async fn ended_turns(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::EndedTurnsParams,
+    ) -> Result<contract::EndedTurnsReply, Fault> {
+        turn_rows::ended(&call.host(), &params).await
+    }
+
+    async fn grants(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::GrantsParams,
+    ) -> Result<contract::GrantsReply, Fault> {
+        keys::check_id(&params.conversation_id)?;
+        grants::list(&call.host(), &params.conversation_id).await
+    }
+
+    async fn grant(self: Arc<Self>, call: Call, params: contract::GrantParams) -> Result<Empty, Fault> {
+        keys::check_id(&params.conversation_id)?;
+        grants::grant(&call.host(), &params).await?;
+        Ok(Empty {})
+    }
+
+    async fn revoke(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::RevokeParams,
+    ) -> Result<contract::RevokeReply, Fault> {
+        keys::check_id(&params.conversation_id)?;
+        grants::revoke(&call.host(), &params).await
     }
 
     async fn begin(
         self: Arc<Self>,
-        _call: Call,
+        call: Call,
         params: contract::BeginParams,
     ) -> Result<contract::BeginReply, Fault> {
         keys::check_id(&params.conversation_id)?;
         check_turn_id(&params.turn_id)?;
-        check_turn_id(&params.host_id)?;
+        keys::check_id(&params.host_id)?;
         check_items(params.events.len() + params.messages.len())?;
-        on_its_own(&self.host, begin::begin(self.host.clone(), Arc::clone(&self.convs), params)).await
+        let budget_ms = opening_ms(&call);
+        let begun = begin::begin(
+            self.host.clone(),
+            Arc::clone(&self.convs),
+            Arc::clone(&self.hosts),
+            params,
+            budget_ms,
+        );
+        on_its_own(&self.host, begun).await
     }
 
     async fn adopt(
         self: Arc<Self>,
-        _call: Call,
+        call: Call,
         params: contract::AdoptParams,
     ) -> Result<contract::AdoptReply, Fault> {
         keys::check_id(&params.conversation_id)?;
         check_turn_id(&params.turn_id)?;
-        check_turn_id(&params.host_id)?;
+        keys::check_id(&params.host_id)?;
         if params.host_id == params.dead_host_id {
             let message = format!("host `{}` cannot adopt a turn of its own", params.host_id);
             return Err(Fault::new(fault::INVALID, message));
         }
-        on_its_own(&self.host, adopt::adopt(self.host.clone(), Arc::clone(&self.convs), params)).await
+        let budget_ms = opening_ms(&call);
+        let adopted = adopt::adopt(
+            self.host.clone(),
+            Arc::clone(&self.convs),
+            Arc::clone(&self.hosts),
+            params,
+            budget_ms,
+        );
+        on_its_own(&self.host, adopted).await
     }
 
     async fn append(
@@ -217,7 +335,7 @@ impl ConversationStore {
     ) -> Result<contract::SealReply, Fault> {
         let id = &params.conversation_id;
         keys::check_id(id)?;
-        let sealed = seal::seal(&call.host(), &self.convs.counts, id, &params.turn_id).await?;
+        let sealed = seal::seal(&call.host(), &self.convs.counts, &params).await?;
         if sealed && let Some(conv) = self.convs.get(id) {
             conv.lose(&params.turn_id);
             self.convs.release(&conv);
@@ -254,6 +372,8 @@ impl ConversationStore {
     }
 
     async fn watch(self: Arc<Self>, call: Call, params: contract::WatchParams) -> Result<Empty, Fault> {
+        let (host, convs) = (self.host.clone(), Arc::clone(&self.convs));
+        self.following.get_or_init(|| tokio::spawn(changes::follow(host, convs)).abort_handle());
         watch::watch(&self.convs, &call, params).await?;
         Ok(Empty {})
     }
@@ -276,6 +396,15 @@ async fn on_its_own<T: Send + 'static>(
     opened.map_err(|e| Fault::new(fault::PANICKED, format!("the task that opens a turn failed: {e}")))?
 }
 
+/// How long opening a turn may take: what is left of the caller's time, less what the answer takes. Nothing is opened
+/// for a caller that has gone.
+fn opening_ms(call: &Call) -> u64 {
+    match call.budget_ms() {
+        0 => OPENING_MAX_MS,
+        left_ms => left_ms - (left_ms / 4).min(ANSWER_MS),
+    }
+}
+
 fn check_turn_id(id: &str) -> Result<(), Fault> {
     if (1..=TURN_ID_BYTES_MAX).contains(&id.len()) {
         return Ok(());
@@ -285,5 +414,8 @@ fn check_turn_id(id: &str) -> Result<(), Fault> {
 }
 
 fn check_items(n: usize) -> Result<(), Fault> {
-    if n > ITEMS_MAX { Err(faults::too_many("events and messages", n, ITEMS_MAX)) } else { Ok(()) }
+    if n > contract::APPEND_ITEMS_MAX {
+        return Err(faults::too_many("events and messages", n, contract::APPEND_ITEMS_MAX));
+    }
+    Ok(())
 }

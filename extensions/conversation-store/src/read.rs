@@ -4,13 +4,15 @@ use crate::faults;
 use crate::history::Outline;
 use crate::keys;
 use crate::row::Row;
+use crate::spill;
 use crate::store::{self, Pages};
 use dispatch_sdk::contracts::conversations::{
     EVENTS_LIMIT_MAX, EventsParams, EventsReply, HISTORY_LIMIT_MAX, HistoryParams, HistoryReply,
     PlacedMessage,
 };
-use dispatch_sdk::contracts::storage::Entry;
+use dispatch_sdk::contracts::storage::{CORRUPT, Entry};
 use dispatch_sdk::{Fault, Host};
+use serde_json::value::RawValue;
 use tracing::warn;
 
 /// Most bytes of values in one window; one value more may tip it.
@@ -48,7 +50,7 @@ pub(crate) async fn history(host: &Host, params: &HistoryParams) -> Result<Histo
         end: params.before.map_or_else(|| keys::messages_end(id), |before| keys::message(id, before)),
         from_end: params.since.is_none(),
     };
-    let window = range.read(host, limit, read_message).await?;
+    let window = range.read(host, limit, read_placed).await?;
     Ok(HistoryReply {
         messages: window.items,
         has_older: window.has_older,
@@ -80,7 +82,7 @@ impl Range {
         self,
         host: &Host,
         limit: usize,
-        read: impl Fn(&Entry) -> Option<T>,
+        read: impl AsyncFn(&Host, &Entry) -> Result<Option<T>, Fault>,
     ) -> Result<Window<T>, Fault> {
         let mut window = Window { items: Vec::new(), has_older: false, has_newer: false, skipped: 0 };
         let pages = Pages::new(self.start.clone(), self.end.clone(), limit, self.from_end);
@@ -103,7 +105,7 @@ async fn fill<T>(
     host: &Host,
     limit: usize,
     mut pages: Pages,
-    read: &impl Fn(&Entry) -> Option<T>,
+    read: &impl AsyncFn(&Host, &Entry) -> Result<Option<T>, Fault>,
     window: &mut Window<T>,
 ) -> Result<bool, Fault> {
     let mut bytes = 0;
@@ -112,8 +114,8 @@ async fn fill<T>(
             if window.items.len() == limit || bytes > WINDOW_BYTES_MAX {
                 return Ok(true);
             }
-            bytes += entry.value.get().len();
-            match read(entry) {
+            bytes += spill::bytes_of(entry);
+            match read(host, entry).await? {
                 Some(item) => window.items.push(item),
                 None => window.skipped += 1,
             }
@@ -123,19 +125,36 @@ async fn fill<T>(
 }
 
 /// Reads a row, or says in the log that it cannot be read.
-pub(crate) fn read_row(entry: &Entry) -> Option<Row> {
-    let row = Row::read(entry);
+pub(crate) async fn read_row(host: &Host, entry: &Entry) -> Result<Option<Row>, Fault> {
+    let row = match spill::whole(host, entry).await {
+        Ok(value) => Row::read(entry, &value),
+        Err(fault) if fault.is(CORRUPT) => None,
+        Err(fault) => return Err(fault),
+    };
     if row.is_none() {
         warn!(key = entry.key, "a row of the log cannot be read; it is left out");
     }
-    row
+    Ok(row)
 }
 
-fn read_message(entry: &Entry) -> Option<PlacedMessage> {
-    let position = keys::number_of(&entry.key)?;
-    if Outline::read(&entry.value).is_none() {
+/// Reads a message and what mending looks at in it, or says in the log that it cannot be read.
+pub(crate) async fn read_message(
+    host: &Host,
+    entry: &Entry,
+) -> Result<Option<(Outline, Box<RawValue>)>, Fault> {
+    let message = match spill::whole(host, entry).await {
+        Ok(value) => Outline::read(&value).map(|outline| (outline, value.into_owned())),
+        Err(fault) if fault.is(CORRUPT) => None,
+        Err(fault) => return Err(fault),
+    };
+    if message.is_none() {
         warn!(key = entry.key, "a message cannot be read; it is left out");
-        return None;
     }
-    Some(PlacedMessage { position, message: entry.value.clone() })
+    Ok(message)
+}
+
+async fn read_placed(host: &Host, entry: &Entry) -> Result<Option<PlacedMessage>, Fault> {
+    let Some(position) = keys::number_of(&entry.key) else { return Ok(None) };
+    let message = read_message(host, entry).await?;
+    Ok(message.map(|(_, message)| PlacedMessage { position, message }))
 }

@@ -1,10 +1,8 @@
 //! One row of a log: an event, or a block of deltas `[seq_first, seq]` of one kind.
 
-use crate::faults;
 use crate::keys;
-use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::event::{Event, EventBody};
-use dispatch_sdk::contracts::storage::{Entry, VALUE_BYTES_MAX};
+use dispatch_sdk::contracts::storage::Entry;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -34,19 +32,16 @@ impl Row {
         }
     }
 
-    /// Reads a row back; `None` when it cannot be read.
-    pub(crate) fn read(entry: &Entry) -> Option<Self> {
+    /// Reads a row back; `None` when it cannot be read. The value is that of the entry, or of the blob that it names.
+    pub(crate) fn read(entry: &Entry, value: &RawValue) -> Option<Self> {
         let seq = keys::number_of(&entry.key)?;
-        let row: Self = serde_json::from_str(entry.value.get()).ok()?;
+        let row: Self = serde_json::from_str(value.get()).ok()?;
         (row.seq_first <= seq).then_some(Self { seq, ..row })
     }
 
     /// The value to put.
-    ///
-    /// Errors: `too_large` when the store cannot hold it.
-    pub(crate) fn encode(&self) -> Result<Box<RawValue>, Fault> {
-        let value = to_raw_value(self).expect("a struct of strings, numbers and JSON always encodes");
-        checked(value, &self.kind)
+    pub(crate) fn encode(&self) -> Box<RawValue> {
+        to_raw_value(self).expect("a struct of strings, numbers and JSON always encodes")
     }
 
     /// The event as a reader sees it who has seen everything up to `after`.
@@ -62,10 +57,4 @@ impl Row {
             rebased: self.seq_first <= after && after < self.seq,
         }
     }
-}
-
-/// A value that the store can hold, or `too_large` naming what it is.
-pub(crate) fn checked(value: Box<RawValue>, what: &str) -> Result<Box<RawValue>, Fault> {
-    let bytes = value.get().len();
-    if bytes > VALUE_BYTES_MAX { Err(faults::too_large(what, bytes)) } else { Ok(value) }
 }

@@ -2,21 +2,24 @@
 
 use crate::counts::Counts;
 use crate::faults;
+use crate::head::HeadTurn;
 use crate::history::{UNKNOWN_OUTCOME, unknown_result};
 use crate::keys;
+use crate::read::read_row;
 use crate::row::Row;
 use crate::store::{self, Batch, Known, Pages};
+use crate::turn_rows;
 use crate::writer::CONFLICT_RETRIES_MAX;
+use dispatch_sdk::contracts::conversations::{SealParams, TurnRow};
 use dispatch_sdk::contracts::event::{
-    Delta, EventBody, REASONING_DELTA, STEP_COMPLETED, TEXT_DELTA, TOOL_CALL, TOOL_OUTPUT, TOOL_RESULT,
-    TURN_ENDED, ToolResulted, TurnEnded, TurnStatus, USAGE,
+    Delta, EventBody, STEP_COMPLETED, TEXT_DELTA, TOOL_CALL, TOOL_RESULT, TURN_ENDED, ToolResulted,
+    TurnEnded, TurnStatus, USAGE,
 };
 use dispatch_sdk::contracts::message::{Message, Part, Role, ToolStatus};
 use dispatch_sdk::contracts::provider::Usage;
 use dispatch_sdk::{Fault, Host, fault};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use tracing::warn;
 
 /// Rows read at a time.
 const PAGE_ROWS: usize = 256;
@@ -25,17 +28,22 @@ const PARTIAL_BYTES_MAX: usize = 128 * 1024;
 /// `reason` of the end.
 const HOST_DIED: &str = "host_died";
 
-/// Seals the turn; `false` = it is not open.
-pub(crate) async fn seal(host: &Host, counts: &Counts, id: &str, turn_id: &str) -> Result<bool, Fault> {
+/// Seals the turn; `false` = it is not open, or another host has it by now.
+pub(crate) async fn seal(host: &Host, counts: &Counts, params: &SealParams) -> Result<bool, Fault> {
+    let SealParams { conversation_id: id, turn_id, dead_host_id } = params;
+    let wanted = |open: &&HeadTurn| {
+        open.turn_id == *turn_id && dead_host_id.as_ref().is_none_or(|dead| open.host_id == *dead)
+    };
     for _ in 0..CONFLICT_RETRIES_MAX {
         let known = store::head_of(host, id).await?;
-        let Some(turn) = known.head.open_turn.as_ref().filter(|turn| turn.turn_id == turn_id) else {
+        let Some(turn) = known.head.open_turn.as_ref().filter(wanted) else {
             return Ok(false);
         };
         let ledger = read_turn(host, id, turn.cursor).await?;
-        let ended_at = ledger.last.as_ref().map_or(turn.started_at, |row| row.at);
+        let ended_at = ledger.last_at.unwrap_or(turn.started_at);
         let duration_ms = ended_at.saturating_sub(turn.started_at);
-        match try_seal(host, counts, id, &known, ledger.end(duration_ms)).await {
+        let row = turn_rows::of_open(host, id, &known.head, turn).await?;
+        match try_seal(host, counts, id, &known, row, ledger.end(duration_ms)).await {
             Ok(()) => return Ok(true),
             Err(fault) if fault.is(fault::CONFLICT) => {}
             Err(fault) => return Err(fault),
@@ -49,18 +57,23 @@ async fn read_turn(host: &Host, id: &str, cursor: u64) -> Result<Ledger, Fault> 
     let mut pages = Pages::new(keys::row(id, cursor + 1), keys::rows_end(id), PAGE_ROWS, false);
     while let Some(entries) = pages.next(host).await? {
         for entry in &entries {
-            match Row::read(entry) {
-                Some(row) => ledger.see(row),
-                None => warn!(key = entry.key, "a row of the log cannot be read; it is left out"),
+            if let Some(row) = read_row(host, entry).await? {
+                ledger.see(&row);
             }
         }
     }
     Ok(ledger)
 }
 
-async fn try_seal(host: &Host, counts: &Counts, id: &str, known: &Known, end: End) -> Result<(), Fault> {
+async fn try_seal(
+    host: &Host,
+    counts: &Counts,
+    id: &str,
+    known: &Known,
+    mut turn: TurnRow,
+    end: End,
+) -> Result<(), Fault> {
     let at = host.now_ms();
-    let turn_id = known.head.open_turn.as_ref().map_or("", |turn| turn.turn_id.as_str());
     let mut head = known.head.clone();
     let idx = head.messages;
     let first = head.seq_reserved.max(head.seq_last) + 1;
@@ -70,18 +83,16 @@ async fn try_seal(host: &Host, counts: &Counts, id: &str, known: &Known, end: En
     head.seq_reserved = head.seq_last;
     head.open_turn = None;
     let mut batch = Batch::new(id, Some(known), &head);
-    // Text that nobody wrote down may have been shown under any number up to the last reserved one: the block covers them.
-    if let Some(mut row) = end.open_block
-        && row.seq < first - 1
-    {
-        batch.delete_row(row.seq);
-        row.seq = first - 1;
-        batch.put_row(&row)?;
-    }
+    // Text that nobody wrote down may have been shown under any number up to the last reserved one. The row after the
+    // last one that is there covers them, whatever it is: so every client takes that text back.
+    let mut seq_first = known.head.seq_last + 1;
     for (seq, event) in (first..).zip(&end.events) {
-        batch.put_row(&Row::of(event, turn_id, seq, at))?;
+        batch.put_row(&Row { seq_first, ..Row::of(event, &turn.turn_id, seq, at) });
+        seq_first = seq + 1;
     }
-    batch.put_messages(idx, &end.messages)?;
+    batch.put_messages(idx, &end.messages);
+    turn.steps = end.steps;
+    turn_rows::end(&mut batch, id, turn, &head, end.events.last(), None, at);
     batch.commit(host, counts).await?;
     Ok(())
 }
@@ -95,7 +106,8 @@ pub(crate) struct Ledger {
     partial: Option<Delta>,
     usage: Usage,
     context_tokens: u64,
-    last: Option<Row>,
+    steps: u32,
+    last_at: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -122,12 +134,12 @@ struct Step {
 pub(crate) struct End {
     pub(crate) events: Vec<EventBody>,
     pub(crate) messages: Vec<Box<RawValue>>,
-    /// The last row, if more of it may have been shown.
-    pub(crate) open_block: Option<Row>,
+    /// Steps that were completed.
+    pub(crate) steps: u32,
 }
 
 impl Ledger {
-    pub(crate) fn see(&mut self, row: Row) {
+    pub(crate) fn see(&mut self, row: &Row) {
         match row.kind.as_str() {
             TEXT_DELTA => self.see_text(&row.data),
             TOOL_CALL => {
@@ -148,12 +160,14 @@ impl Ledger {
                     self.committed(&step.step_id);
                     if row.kind == USAGE {
                         self.see_usage(step.usage.unwrap_or_default());
+                    } else {
+                        self.steps += 1;
                     }
                 }
             }
             _ => {}
         }
-        self.last = Some(row);
+        self.last_at = Some(row.at);
     }
 
     fn see_text(&mut self, data: &RawValue) {
@@ -211,8 +225,7 @@ impl Ledger {
             duration_ms,
         };
         events.push(EventBody { kind: TURN_ENDED.to_owned(), data: raw(&ended) });
-        let joins = |row: &Row| matches!(row.kind.as_str(), TEXT_DELTA | REASONING_DELTA | TOOL_OUTPUT);
-        End { events, messages, open_block: self.last.filter(joins) }
+        End { events, messages, steps: self.steps }
     }
 }
 

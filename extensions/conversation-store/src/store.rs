@@ -5,9 +5,14 @@ use crate::counts::Counts;
 use crate::faults;
 use crate::head::Head;
 use crate::keys::{self, Index};
-use crate::row::{Row, checked};
+use crate::open_turns::entry_value;
+use crate::row::Row;
+use crate::spill;
+use dispatch_sdk::contracts::conversations::TurnRow;
 use dispatch_sdk::contracts::storage::{self, Commit, CommitParams, Entry, Put, Require, ScanParams};
-use dispatch_sdk::{Fault, Host};
+use dispatch_sdk::{Fault, Host, fault};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 
 /// A head and the version it was read or written at.
@@ -29,6 +34,14 @@ pub(crate) fn read_head(entry: &Entry, id: &str) -> Result<Head, Fault> {
     serde_json::from_str(entry.value.get()).map_err(|e| faults::unreadable_head(id, &e))
 }
 
+/// Reads a small record and its version; one that cannot be read is `corrupt`.
+pub(crate) async fn read<T: DeserializeOwned>(host: &Host, key: &str) -> Result<Option<(T, u64)>, Fault> {
+    let params = storage::GetParams { key: key.to_owned() };
+    let Some(entry) = host.call(storage::Get, &params).await?.entry else { return Ok(None) };
+    let read = serde_json::from_str(entry.value.get()).map_err(|e| faults::unreadable(key, &e))?;
+    Ok(Some((read, entry.version)))
+}
+
 /// Reads a head that must be there.
 pub(crate) async fn head_of(host: &Host, id: &str) -> Result<Known, Fault> {
     head(host, id).await?.ok_or_else(|| faults::missing(id))
@@ -44,7 +57,24 @@ impl Pages {
     /// Keys in `[start, end)`, `limit` at a time.
     pub(crate) fn new(start: String, end: String, limit: usize, reverse: bool) -> Self {
         let done = start >= end;
-        Self { params: ScanParams { start, end, limit, reverse }, done }
+        Self { params: ScanParams { start, end, limit, reverse, ..ScanParams::default() }, done }
+    }
+
+    /// Whether there are more keys than those of the pages so far.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.done
+    }
+
+    /// So many bytes of values at a time, and one value at least.
+    pub(crate) fn of_bytes(mut self, bytes_max: usize) -> Self {
+        self.params.bytes_max = bytes_max;
+        self
+    }
+
+    /// Without the values.
+    pub(crate) fn keys_only(mut self) -> Self {
+        self.params.keys_only = true;
+        self
     }
 
     /// The next page; `None` after the last.
@@ -62,10 +92,19 @@ impl Pages {
     }
 }
 
+/// The first entry in `[start, end)`, without its value.
+pub(crate) async fn first(host: &Host, start: String, end: String) -> Result<Option<Entry>, Fault> {
+    let page = Pages::new(start, end, 1, false).keys_only().next(host).await?;
+    Ok(page.and_then(|entries| entries.into_iter().next()))
+}
+
 /// Whether any key lies in `[start, end)`.
 pub(crate) async fn any(host: &Host, start: String, end: String) -> Result<bool, Fault> {
-    let page = Pages::new(start, end, 1, false).next(host).await?;
-    Ok(page.is_some_and(|entries| !entries.is_empty()))
+    Ok(first(host, start, end).await?.is_some())
+}
+
+fn raw<T: Serialize>(value: &T) -> Box<RawValue> {
+    to_raw_value(value).expect("a struct of strings, numbers and JSON always encodes")
 }
 
 /// One commit for one conversation, being put together. The head comes first.
@@ -75,13 +114,12 @@ pub(crate) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Replaces the head `before` (`None` = it must not exist) and moves the entry by activity with it.
+    /// Replaces the head `before` (`None` = it must not exist) and moves what indexes it along: the entry by activity,
+    /// and that of its open turn.
     pub(crate) fn new(id: &'a str, before: Option<&Known>, head: &Head) -> Self {
-        let raw =
-            |value: Result<Box<RawValue>, _>| value.expect("a struct of strings and numbers always encodes");
         let mut commit = CommitParams::default();
         commit.require.push(Require { key: keys::head(id), version: before.map(|known| known.version) });
-        commit.put.push(Put { key: keys::head(id), value: raw(to_raw_value(head)) });
+        commit.put.push(Put { key: keys::head(id), value: raw(head) });
         let activity_of = |head: &Head| Index::of(head.archived).entry(head.active_at, id);
         let activity = activity_of(head);
         if let Some(old) = before.map(|known| activity_of(&known.head))
@@ -89,13 +127,32 @@ impl<'a> Batch<'a> {
         {
             commit.delete.push(old);
         }
-        commit.put.push(Put { key: activity, value: raw(to_raw_value(&head.conversation(id))) });
+        commit.put.push(Put { key: activity, value: raw(&head.conversation(id)) });
+        let open_of = |head: &Head| Some(keys::open(&head.open_turn.as_ref()?.host_id, id));
+        let (closed, open) = (before.and_then(|known| open_of(&known.head)), open_of(head));
+        if closed != open {
+            commit.delete.extend(closed);
+            commit.put.extend(open.map(|key| Put { key, value: entry_value() }));
+        }
         Self { id, commit }
     }
 
-    pub(crate) fn put_row(&mut self, row: &Row) -> Result<(), Fault> {
-        self.commit.put.push(Put { key: keys::row(self.id, row.seq), value: row.encode()? });
-        Ok(())
+    pub(crate) fn put_row(&mut self, row: &Row) {
+        self.commit.put.push(Put { key: keys::row(self.id, row.seq), value: row.encode() });
+    }
+
+    /// Puts the row of a turn that never was begun before.
+    pub(crate) fn put_new_turn(&mut self, row: &TurnRow) {
+        self.commit.require.push(Require { key: keys::turn(self.id, &row.turn_id), version: None });
+        self.put_turn(row);
+    }
+
+    pub(crate) fn put_turn(&mut self, row: &TurnRow) {
+        self.commit.put.push(Put { key: keys::turn(self.id, &row.turn_id), value: raw(row) });
+    }
+
+    pub(crate) fn put_other(&mut self, put: Put) {
+        self.commit.put.push(put);
     }
 
     pub(crate) fn delete_row(&mut self, seq: u64) {
@@ -103,22 +160,22 @@ impl<'a> Batch<'a> {
     }
 
     /// Puts `messages` from index `idx` on.
-    pub(crate) fn put_messages(&mut self, idx: u64, messages: &[Box<RawValue>]) -> Result<(), Fault> {
+    pub(crate) fn put_messages(&mut self, idx: u64, messages: &[Box<RawValue>]) {
         for (idx, message) in (idx..).zip(messages) {
-            let value = checked(message.clone(), "message")?;
-            self.commit.put.push(Put { key: keys::message(self.id, idx), value });
+            self.commit.put.push(Put { key: keys::message(self.id, idx), value: message.clone() });
         }
-        Ok(())
     }
 
-    /// Commits; answers the head's new version and whether it survives a power cut.
-    pub(crate) async fn commit(self, host: &Host, counts: &Counts) -> Result<(u64, bool), Fault> {
+    /// Commits; answers the head's new version and whether it survives a power cut. What is too large for a value is a
+    /// blob before that.
+    pub(crate) async fn commit(mut self, host: &Host, counts: &Counts) -> Result<(u64, bool), Fault> {
+        spill::spill(host, &mut self.commit.put).await?;
         let reply = host.call(Commit, &self.commit).await;
         counts.committed(reply.as_ref().err());
         let reply = reply?;
         let Some(version) = reply.versions.first() else {
             let message = "the store committed and named no versions; it breaks `storage.v1`";
-            return Err(Fault::new(dispatch_sdk::fault::BROKEN, message));
+            return Err(Fault::new(fault::BROKEN, message));
         };
         Ok((*version, reply.durable))
     }

@@ -15,6 +15,9 @@ pub(crate) const FLUSH_BYTES: usize = 16 * 1024;
 /// Most unwritten bytes of one turn; beyond them the store is not keeping up and `live` refuses.
 pub(crate) const UNWRITTEN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Most rows of one turn that wait to be written: one commit takes them all, beside those of an append.
+pub(crate) const UNWRITTEN_ROWS_MAX: usize = 768;
+
 /// Shows a live piece to whoever watches, under its number.
 pub(crate) type Show<'a> = &'a mut dyn FnMut(u64, &Piece);
 
@@ -99,9 +102,12 @@ impl TurnLog {
     /// Errors: what the last commit failed with, or `overloaded`, when too much is unwritten.
     pub(crate) fn live(&mut self, pieces: Vec<Piece>, at: u64, show: Show<'_>) -> Result<(), Fault> {
         let bytes: usize = pieces.iter().map(Piece::bytes).sum();
-        if self.unwritten_bytes + bytes > UNWRITTEN_BYTES_MAX {
-            let message =
-                format!("{} bytes of live text are not written yet; try again", self.unwritten_bytes);
+        let n_rows = self.blocks.len() + self.pending.len();
+        if self.unwritten_bytes + bytes > UNWRITTEN_BYTES_MAX || n_rows + pieces.len() > UNWRITTEN_ROWS_MAX {
+            let message = format!(
+                "{} bytes of live text, {n_rows} rows at most, are not written yet; try again",
+                self.unwritten_bytes
+            );
             return Err(self.fault.clone().unwrap_or_else(|| Fault::new(fault::OVERLOADED, message)));
         }
         self.unwritten_bytes += bytes;

@@ -1,6 +1,7 @@
 //! Following a conversation: the log from a cursor on, then what is in memory, then what comes, in one order.
 //!
-//! When this process runs no turn in it, another may, and only the store tells: then it is polled.
+//! When this process runs no turn in it, another may, and only the store tells: `changes` looks at it for all watchers.
+//! While a watcher waits for its reader it holds nothing: what comes next is read when it can be taken.
 
 use crate::conv::Attached;
 use crate::convs::{Convs, Watching};
@@ -8,19 +9,19 @@ use crate::faults;
 use crate::keys;
 use crate::read::read_row;
 use crate::store::{self, Pages};
-use crate::watcher::Next;
+use crate::watcher::{Frame, Next};
 use dispatch_sdk::contracts::conversations::WatchParams;
 use dispatch_sdk::{Call, Fault, fault};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::warn;
 
-/// How often the store is asked while another process runs a turn in the conversation.
-const POLL_TURN_EVERY: Duration = Duration::from_millis(200);
-/// How often it is asked whether another process began one.
-const POLL_IDLE_EVERY: Duration = Duration::from_millis(500);
-/// Rows read at a time.
+/// How often the store is asked although nobody said that something changed: the clock of whoever wrote may be wrong.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Most rows read at a time.
 const PAGE_ROWS: usize = 64;
+/// Most bytes of rows read at a time, one row at least: what a stream takes before it waits for its reader.
+const PAGE_BYTES: usize = 64 * 1024;
 /// Most reads in a row that may fail before the watch ends with the fault.
 const READ_FAILURES_MAX: u32 = 20;
 /// Wait after a read that failed.
@@ -37,7 +38,6 @@ pub(crate) async fn watch(convs: &Arc<Convs>, call: &Call, params: WatchParams) 
         id: params.conversation_id,
         cursor: params.after,
         version: None,
-        turn_elsewhere: false,
         n_failures: 0,
     };
     tokio::select! {
@@ -57,8 +57,6 @@ struct Reader<'a> {
     cursor: u64,
     /// Version of the head at the last look.
     version: Option<u64>,
-    /// At the last look a turn was open, and it was not ours.
-    turn_elsewhere: bool,
     n_failures: u32,
 }
 
@@ -107,11 +105,10 @@ impl Reader<'_> {
                 Next::Behind => return Ok(()),
                 Next::Nothing if self.watching.conv.runs_a_turn() => self.watching.watcher.changed().await,
                 Next::Nothing => {
-                    let every = if self.turn_elsewhere { POLL_TURN_EVERY } else { POLL_IDLE_EVERY };
                     let host = self.call.host();
                     tokio::select! {
                         () = self.watching.watcher.changed() => {}
-                        () = host.sleep(every) => {
+                        () = host.sleep(LOOK_EVERY) => {
                             if self.look().await? {
                                 self.watching.watcher.fall_behind();
                             }
@@ -131,7 +128,6 @@ impl Reader<'_> {
             }
         };
         self.n_failures = 0;
-        self.turn_elsewhere = known.head.open_turn.is_some();
         let before = self.version.replace(known.version);
         Ok(before != self.version)
     }
@@ -139,28 +135,29 @@ impl Reader<'_> {
     /// Emits the rows after the cursor, up to `to` if it says so.
     async fn emit_log(&mut self, to: Option<u64>) -> Result<(), Fault> {
         let end = to.map_or_else(|| keys::rows_end(&self.id), |to| keys::row(&self.id, to.saturating_add(1)));
-        let from = |cursor: u64| keys::row(&self.id, cursor.saturating_add(1));
-        let mut pages = Pages::new(from(self.cursor), end.clone(), PAGE_ROWS, false);
+        let id = self.id.clone();
+        let from = |cursor: u64| keys::row(&id, cursor.saturating_add(1));
+        let pages_from =
+            |cursor: u64| Pages::new(from(cursor), end.clone(), PAGE_ROWS, false).of_bytes(PAGE_BYTES);
+        let mut pages = pages_from(self.cursor);
         loop {
+            self.call.room().await?;
             let entries = match pages.next(&self.call.host()).await {
                 Ok(Some(entries)) => entries,
                 Ok(None) => return Ok(()),
                 Err(fault) => {
                     self.failed(fault).await?;
-                    pages = Pages::new(
-                        keys::row(&self.id, self.cursor.saturating_add(1)),
-                        end.clone(),
-                        PAGE_ROWS,
-                        false,
-                    );
+                    pages = pages_from(self.cursor);
                     continue;
                 }
             };
             self.n_failures = 0;
-            for entry in &entries {
-                if let Some(row) = read_row(entry) {
+            for entry in entries {
+                self.call.room().await?;
+                if let Some(row) = read_row(&self.call.host(), &entry).await? {
                     let seq = row.seq;
-                    self.call.emit(&row.into_event(&self.id, self.cursor)).await?;
+                    let frame = Frame::new(&row.into_event(&id, self.cursor));
+                    self.call.emit_raw(frame.json.clone()).await?;
                     self.cursor = seq;
                 } else if let Some(seq) = keys::number_of(&entry.key) {
                     self.cursor = seq;

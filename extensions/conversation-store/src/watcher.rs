@@ -3,7 +3,7 @@
 use dispatch_sdk::SharedBytes;
 use dispatch_sdk::contracts::event::Event;
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -12,6 +12,15 @@ use tokio::sync::Notify;
 pub(crate) const WATCHER_QUEUE_MAX: usize = 1024;
 /// Most bytes of frames that wait for one watcher; one frame more may tip it.
 pub(crate) const WATCHER_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most bytes of a frame that a stream takes.
+const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What stands for the data of an event that no stream takes.
+#[derive(Debug, Serialize)]
+struct Elided {
+    elided_bytes: u64,
+}
 
 /// What the envelope of a live event takes beside its data, for a buffer that does not have to grow.
 const ENVELOPE_BYTES: usize = 256;
@@ -37,7 +46,15 @@ pub(crate) struct Frame {
 
 impl Frame {
     pub(crate) fn new(event: &Event) -> Arc<Self> {
-        let json = serde_json::to_vec(event).expect("a struct of strings, numbers and JSON always encodes");
+        let encode = |event: &Event| {
+            serde_json::to_vec(event).expect("a struct of strings, numbers and JSON always encodes")
+        };
+        let mut json = encode(event);
+        if json.len() > FRAME_BYTES_MAX {
+            let elided = Elided { elided_bytes: event.data.get().len() as u64 };
+            let data = to_raw_value(&elided).expect("a number always encodes");
+            json = encode(&Event { data, ..event.clone() });
+        }
         Arc::new(Self { seq: event.seq, json: SharedBytes::from(Arc::new(json.into())) })
     }
 

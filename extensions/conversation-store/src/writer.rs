@@ -8,7 +8,8 @@ use crate::faults;
 use crate::row::Row;
 use crate::store::{self, Batch, Known};
 use crate::turn_log::{Cut, Failed, Urgency};
-use dispatch_sdk::contracts::conversations::{AppendParams, AppendReply};
+use crate::turn_rows;
+use dispatch_sdk::contracts::conversations::{AppendParams, AppendReply, TurnRow};
 use dispatch_sdk::{Fault, Host, fault};
 use std::future::Future;
 use std::pin::Pin;
@@ -38,6 +39,8 @@ pub(crate) struct Writer {
     pub(crate) convs: Arc<Convs>,
     pub(crate) conv: Arc<Conv>,
     pub(crate) turn_id: String,
+    /// The turn's row, as far as it is known before the end.
+    pub(crate) row: TurnRow,
     /// As last written by this writer; the store decides whether it still holds.
     pub(crate) known: Known,
     pub(crate) wake: Arc<Notify>,
@@ -166,19 +169,26 @@ impl Writer {
         let id = self.conv.id().to_owned();
         let mut batch = Batch::new(&id, Some(&self.known), &head);
         for block in &cut.blocks {
-            batch.put_row(&block.row(&self.turn_id))?;
+            batch.put_row(&block.row(&self.turn_id));
         }
         for seq in &cut.deletes {
             batch.delete_row(*seq);
         }
         for row in &appended {
-            batch.put_row(row)?;
+            batch.put_row(row);
         }
-        batch.put_messages(first, messages)?;
+        batch.put_messages(first, messages);
+        let mut row = self.row.clone();
+        row.steps += turn_rows::n_steps(events);
+        if let Some(append) = append.filter(|append| append.end_turn) {
+            let (last, summary) = (append.events.last(), append.summary.as_ref());
+            turn_rows::end(&mut batch, &id, row.clone(), &head, last, summary, at);
+        }
         let (version, durable) = batch.commit(&self.host, &self.convs.counts).await?;
 
         let seq_last = head.seq_last;
         self.known = Known { head, version };
+        self.row = row;
         self.failing = false;
         let after = if ended { After::Ended } else { After::GoesOn };
         self.conv.settle(&self.turn_id, cut, appended, after, self.host.now_ms());

@@ -2,16 +2,11 @@
 //! running ones may finish.
 
 use crate::Orchestrator;
-use crate::running::RunPlan;
-use crate::turn_table::Turn;
 use dispatch_sdk::contracts::Empty;
-use dispatch_sdk::contracts::conversations::{
-    Adopt, AdoptParams, Conversation, OpenTurn, OpenTurns, Seal, SealParams,
-};
-use dispatch_sdk::contracts::fault::CONFLICT;
+use dispatch_sdk::contracts::conversations::{Conversation, OpenTurn, OpenTurns, OpenTurnsParams};
 use dispatch_sdk::contracts::instance::{DrainParams, DrainReply, ServeParams, ServeReply};
 use dispatch_sdk::contracts::kernel::HostInfo;
-use dispatch_sdk::{Call, Fault, Meta};
+use dispatch_sdk::{Call, Fault};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -45,7 +40,7 @@ impl Orchestrator {
 
     async fn look_after_open_turns(self: Arc<Self>) -> Result<(), Fault> {
         let own = self.host.call(HostInfo, &Empty {}).await?.host_id;
-        let open = self.host.call(OpenTurns, &Empty {}).await?.conversations;
+        let open = self.host.call(OpenTurns, &OpenTurnsParams::default()).await?.conversations;
         let places = Arc::new(Semaphore::new(LOOKING_AFTER_MAX));
         let mut looking = JoinSet::new();
         for conversation in open {
@@ -75,41 +70,7 @@ impl Orchestrator {
         if self.runs_somewhere(&self.host, own_host_id, &open).await {
             return Ok(());
         }
-        let (conversation_id, turn_id) = (conversation.id.clone(), open.turn_id);
-        let meta = Meta {
-            conversation_id: Some(conversation_id.clone()),
-            turn_id: Some(turn_id.clone()),
-            ..Meta::default()
-        };
-        let host = self.host.with_meta(&meta);
-        let turn = Turn::new(meta, conversation_id.clone(), turn_id.clone(), self.host.now_ms());
-        let place = self.turns.enter(turn)?;
-        let adopt = AdoptParams {
-            conversation_id: conversation_id.clone(),
-            turn_id: turn_id.clone(),
-            dead_host_id: open.host_id,
-            host_id: own_host_id.to_owned(),
-        };
-        let adopted = match host.call(Adopt, &adopt).await {
-            // Another host was faster.
-            Err(fault) if fault.is(CONFLICT) => return Ok(()),
-            adopted => adopted?,
-        };
-        if !adopted.adopted {
-            drop(place);
-            tracing::info!(turn_id, "sealing a turn whose host died while it ran");
-            host.call(Seal, &SealParams { conversation_id, turn_id }).await?;
-            return Ok(());
-        }
-        tracing::info!(turn_id, "running a turn that a dead host had accepted");
-        let plan = RunPlan {
-            provider: conversation.provider.clone(),
-            model: conversation.model.clone(),
-            cwd: conversation.cwd.clone(),
-            conversation_made_at: adopted.created_at,
-        };
-        self.run_in_background(host, place, plan);
-        Ok(())
+        self.take_over(own_host_id, conversation, open).await.map(drop)
     }
 
     /// Lets no turn in and none begin, and waits for those that run. What waits stays in the log, for the next host.

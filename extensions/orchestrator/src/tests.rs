@@ -1,9 +1,11 @@
 //! The extension through a fake host: conversation-store and the kernel are doubles with fail points.
 
 mod asking;
+mod counting;
 mod ending;
 mod explaining;
 mod models;
+mod opening;
 mod ops;
 mod queueing;
 mod starting;

@@ -1,6 +1,9 @@
 //! Blobs of one namespace: the parts as they came, under the sha256 of the whole.
 
 use crate::room::{ITEM_BYTES, Room};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dispatch_sdk::contracts::storage::{BlobPart, BlobPutParams};
 use dispatch_sdk::{Fault, fault};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -22,6 +25,23 @@ pub(crate) struct Part {
     pub(crate) bytes: Box<[u8]>,
     pub(crate) last: bool,
     pub(crate) now_ms: u64,
+}
+
+impl Part {
+    /// Errors: `invalid`, `too_large`.
+    pub(crate) fn read(params: BlobPutParams, now_ms: u64) -> Result<Self, Fault> {
+        let bytes = STANDARD.decode(&params.data).map_err(|e| {
+            let (offset, upload_id) = (params.offset, &params.upload_id);
+            Fault::new(fault::INVALID, format!("the part at {offset} of `{upload_id}` is not base64: {e}"))
+        })?;
+        params.check(bytes.len())?;
+        let BlobPutParams { upload_id, offset, last, .. } = params;
+        Ok(Self { upload_id, offset, bytes: bytes.into_boxed_slice(), last, now_ms })
+    }
+}
+
+pub(crate) fn frame(part: &[u8]) -> BlobPart {
+    BlobPart { data: STANDARD.encode(part) }
 }
 
 /// The bytes of a blob, whole or not yet.
@@ -87,6 +107,15 @@ impl Blobs {
     pub(crate) fn get(&self, hash: &str) -> Result<Arc<Blob>, Fault> {
         let missing = || Fault::new(fault::NOT_FOUND, format!("no blob `{hash}`"));
         self.kept.get(hash).cloned().ok_or_else(missing)
+    }
+
+    /// Whether there was one. Who reads it now keeps its bytes until the end.
+    pub(crate) fn delete(&mut self, hash: &str, room: &mut Room) -> bool {
+        let gone = self.kept.remove(hash);
+        if let Some(blob) = &gone {
+            room.give_back(blob.taken());
+        }
+        gone.is_some()
     }
 
     /// Refuses a part that is not the next one of its upload, and an upload too many.

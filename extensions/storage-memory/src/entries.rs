@@ -1,10 +1,13 @@
 //! Keys, values and versions of one namespace. Keys compare as their bytes do.
 
 use crate::room::{ITEM_BYTES, Room};
-use dispatch_sdk::contracts::storage::{CommitParams, Entry, Require, SCAN_BYTES_MAX, ScanParams, ScanReply};
+use dispatch_sdk::contracts::storage::{
+    CommitParams, DELETE_RANGE_BYTES_MAX, DeleteRangeParams, Entry, Require, ScanParams, ScanReply,
+};
 use dispatch_sdk::{Fault, fault};
 use serde_json::json;
 use serde_json::value::RawValue;
+use std::collections::btree_map::Range;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
@@ -24,6 +27,10 @@ impl Kept {
     fn entry(&self, key: &str) -> Entry {
         Entry { key: key.to_owned(), value: self.value.clone(), version: self.version }
     }
+
+    fn key_only(&self, key: &str) -> Entry {
+        Entry { key: key.to_owned(), value: RawValue::NULL.to_owned(), version: self.version }
+    }
 }
 
 impl Entries {
@@ -31,16 +38,37 @@ impl Entries {
         self.kept.get(key).map(|kept| kept.entry(key))
     }
 
-    /// One page; `params.limit` is at least 1.
+    /// One page; the bounds of `params` are filled in.
     pub(crate) fn scan(&self, params: &ScanParams) -> ScanReply {
-        let end = match params.end.as_str() {
-            "" => Bound::Unbounded,
-            // A range that ends before it begins holds nothing; the map would panic.
-            end if end <= params.start.as_str() => return ScanReply { entries: Vec::new(), more: false },
-            end => Bound::Excluded(end),
-        };
-        let range = self.kept.range::<str, _>((Bound::Included(params.start.as_str()), end));
-        if params.reverse { page(range.rev(), params.limit) } else { page(range, params.limit) }
+        let range = self.range(&params.start, &params.end);
+        if params.reverse { page(range.rev(), params) } else { page(range, params) }
+    }
+
+    /// Deletes the first entries of a range; how many, and whether there are more.
+    pub(crate) fn delete_range(
+        &mut self,
+        params: &DeleteRangeParams,
+        room: &mut Room,
+    ) -> Result<(u64, bool), Fault> {
+        params.require.iter().try_for_each(|require| self.check(require))?;
+        let mut n_bytes_left = DELETE_RANGE_BYTES_MAX;
+        let mut first: Vec<String> = Vec::new();
+        let mut more = false;
+        for (key, kept) in self.range(&params.start, &params.end) {
+            let n_bytes = kept.value.get().len();
+            if first.len() == params.limit || n_bytes > n_bytes_left {
+                more = true;
+                break;
+            }
+            n_bytes_left -= n_bytes;
+            first.push(key.clone());
+        }
+        for key in &first {
+            if let Some(kept) = self.kept.remove(key) {
+                room.give_back(n_bytes(key, &kept.value));
+            }
+        }
+        Ok((first.len() as u64, more))
     }
 
     /// Writes all or nothing, and answers the versions of the puts. A key that is both deleted and put is put.
@@ -74,6 +102,15 @@ impl Entries {
         Err(Fault::new(fault::CONFLICT, message).with_detail(json!({ "key": key })))
     }
 
+    fn range(&self, start: &str, end: &str) -> Range<'_, String, Kept> {
+        let end = match end {
+            "" => Bound::Unbounded,
+            // A range that ends before it begins holds nothing; the map would panic.
+            end => Bound::Excluded(end.max(start)),
+        };
+        self.kept.range::<str, _>((Bound::Included(start), end))
+    }
+
     /// Room that the entries of a commit will take, and that of those which it replaces or deletes.
     fn exchanged(&self, params: &CommitParams) -> (u64, u64) {
         // Of several puts of one key the last stays.
@@ -90,17 +127,17 @@ fn n_bytes(key: &str, value: &RawValue) -> u64 {
     (key.len() + value.get().len()) as u64 + ITEM_BYTES
 }
 
-fn page<'a>(range: impl Iterator<Item = (&'a String, &'a Kept)>, limit: usize) -> ScanReply {
+fn page<'a>(range: impl Iterator<Item = (&'a String, &'a Kept)>, params: &ScanParams) -> ScanReply {
     let mut reply = ScanReply { entries: Vec::new(), more: false };
     let mut n_bytes = 0;
     for (key, kept) in range {
-        // A value is smaller than a page, so the first one always fits.
-        n_bytes += kept.value.get().len();
-        if reply.entries.len() == limit || n_bytes > SCAN_BYTES_MAX {
+        n_bytes += if params.keys_only { key.len() } else { kept.value.get().len() };
+        let is_full = reply.entries.len() == params.limit || n_bytes > params.bytes_max;
+        if is_full && !reply.entries.is_empty() {
             reply.more = true;
             break;
         }
-        reply.entries.push(kept.entry(key));
+        reply.entries.push(if params.keys_only { kept.key_only(key) } else { kept.entry(key) });
     }
     reply
 }

@@ -1,25 +1,27 @@
 //! Keeps all state in memory: `storage.v1` for a host that may forget everything when it ends.
 //!
-//! It must not know what its callers keep in it, nor any file. Nothing waits here, so every verb but the one that
-//! emits frames is answered in place. Every commit says that it is not durable.
+//! It must not know what its callers keep in it, nor any file. Nothing waits here, so every verb but those that emit
+//! frames is answered in place. Every commit says that it is not durable.
 
 #![forbid(unsafe_code)]
 
 mod blobs;
-mod door;
 mod entries;
 mod room;
 
 #[cfg(test)]
 mod tests;
 
-use blobs::Blobs;
-use dispatch_sdk::contracts::Empty;
-use dispatch_sdk::contracts::storage::{self, BlobPart, CommitReply, GetReply, InfoReply, ScanReply};
-use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs};
+use blobs::{Blobs, Part};
+use dispatch_sdk::contracts::storage::{
+    self, BlobDeleteReply, CommitReply, DeleteRangeReply, GetReply, InfoReply, ScanReply,
+};
+use dispatch_sdk::contracts::{Empty, instance};
+use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs, Watches, fault};
 use entries::Entries;
 use room::{MEMORY_BYTES_MAX, Room};
 use serde::Deserialize;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,6 +30,7 @@ dispatch_sdk::export!(StorageMemory);
 struct StorageMemory {
     host: Host,
     state: Mutex<State>,
+    watches: Arc<Watches>,
 }
 
 #[derive(Deserialize)]
@@ -64,7 +67,7 @@ impl Extension for StorageMemory {
     fn open(host: Host, config: Config) -> Result<Self, Fault> {
         let Settings { bytes_max } = config.parse()?;
         let state = State { room: Room::new(bytes_max), namespaces: BTreeMap::new() };
-        Ok(Self { host, state: Mutex::new(state) })
+        Ok(Self { host, state: Mutex::new(state), watches: Arc::default() })
     }
 
     fn verbs(verbs: &mut Verbs<Self>) {
@@ -73,7 +76,12 @@ impl Extension for StorageMemory {
         verbs.on_inline(storage::Commit, Self::commit);
         verbs.on_inline(storage::BlobPut, Self::blob_put);
         verbs.on(storage::BlobGet, Self::blob_get);
+        verbs.on_inline(storage::BlobDelete, Self::blob_delete);
+        verbs.on_inline(storage::DeleteRange, Self::delete_range);
+        verbs.on(storage::Watch, Self::watch);
         verbs.on(storage::Info, Self::info);
+        verbs.on(instance::Backup, |_, _: Call, _: instance::BackupParams| async { Err(nothing_kept()) });
+        verbs.on(instance::Restore, |_, _: Call, _: instance::RestoreParams| async { Err(nothing_kept()) });
     }
 }
 
@@ -83,13 +91,13 @@ impl StorageMemory {
     }
 
     async fn get(self: Arc<Self>, call: Call, params: storage::GetParams) -> Result<GetReply, Fault> {
-        door::check_key(&params.key)?;
+        params.check()?;
         let mut state = self.lock();
         Ok(GetReply { entry: state.of(call.caller()).0.entries.get(&params.key) })
     }
 
     async fn scan(self: Arc<Self>, call: Call, params: storage::ScanParams) -> Result<ScanReply, Fault> {
-        let params = door::check_scan(params)?;
+        let params = params.bounded()?;
         let mut state = self.lock();
         Ok(state.of(call.caller()).0.entries.scan(&params))
     }
@@ -99,10 +107,12 @@ impl StorageMemory {
         call: Call,
         params: storage::CommitParams,
     ) -> Result<CommitReply, Fault> {
-        door::check_commit(&params)?;
+        params.check()?;
         let mut state = self.lock();
         let (namespace, room) = state.of(call.caller());
-        Ok(CommitReply { versions: namespace.entries.commit(params, room)?, durable: false })
+        let versions = namespace.entries.commit(params, room)?;
+        self.watches.changed(call.caller());
+        Ok(CommitReply { versions, durable: false })
     }
 
     async fn blob_put(
@@ -111,7 +121,7 @@ impl StorageMemory {
         params: storage::BlobPutParams,
     ) -> Result<storage::BlobPutReply, Fault> {
         // Decoded before the lock is taken, so that a part holds up nobody else for longer than its hash.
-        let part = door::check_part(params, self.host.now_ms())?;
+        let part = Part::read(params, self.host.now_ms())?;
         let mut state = self.lock();
         let (namespace, room) = state.of(call.caller());
         Ok(storage::BlobPutReply { hash: namespace.blobs.put(part, room)? })
@@ -124,12 +134,45 @@ impl StorageMemory {
     ) -> Result<storage::BlobGetReply, Fault> {
         let blob = self.lock().of(call.caller()).0.blobs.get(&params.hash)?;
         for part in blob.parts() {
-            call.emit(&BlobPart { data: door::to_base64(part) }).await?;
+            call.emit(&blobs::frame(part)).await?;
         }
         Ok(storage::BlobGetReply { bytes: blob.n_bytes() })
+    }
+
+    async fn blob_delete(
+        self: Arc<Self>,
+        call: Call,
+        params: storage::BlobDeleteParams,
+    ) -> Result<BlobDeleteReply, Fault> {
+        let mut state = self.lock();
+        let (namespace, room) = state.of(call.caller());
+        Ok(BlobDeleteReply { deleted: namespace.blobs.delete(&params.hash, room) })
+    }
+
+    async fn delete_range(
+        self: Arc<Self>,
+        call: Call,
+        params: storage::DeleteRangeParams,
+    ) -> Result<DeleteRangeReply, Fault> {
+        let params = params.bounded()?;
+        let mut state = self.lock();
+        let (namespace, room) = state.of(call.caller());
+        let (n_deleted, more) = namespace.entries.delete_range(&params, room)?;
+        self.watches.changed(call.caller());
+        Ok(DeleteRangeReply { n_deleted, more, durable: false })
+    }
+
+    async fn watch(self: Arc<Self>, call: Call, _params: Empty) -> Result<Empty, Fault> {
+        self.watches.begin(call.caller())?.run(&call).await
     }
 
     async fn info(self: Arc<Self>, _call: Call, _params: Empty) -> Result<InfoReply, Fault> {
         Ok(InfoReply { durable: false, engine: "memory".to_owned() })
     }
+}
+
+fn nothing_kept() -> Fault {
+    let message = "this build keeps everything in memory, and it is gone when the host ends: there is nothing to back \
+                   up, and nothing that a restore would change; use a build with a store on disk";
+    Fault::new(fault::UNAVAILABLE, message).with_detail(json!({ "reason": "in_memory" }))
 }

@@ -4,11 +4,12 @@ use super::StorageMemory;
 use crate::blobs::{Blobs, Part, UPLOAD_IDLE_MS_MAX, UPLOADS_MAX};
 use crate::entries::Entries;
 use crate::room::Room;
+use dispatch_sdk::contracts::instance::{Backup, BackupParams, Restore, RestoreParams};
 use dispatch_sdk::contracts::storage::{
     BlobGet, BlobGetParams, BlobPut, BlobPutParams, Commit, CommitParams, Info, InfoReply, NO_SPACE, Put,
 };
 use dispatch_sdk::contracts::{Empty, Mode};
-use dispatch_sdk::fault::{INVALID, NOT_FOUND, OVERLOADED};
+use dispatch_sdk::fault::{INVALID, NOT_FOUND, OVERLOADED, UNAVAILABLE};
 use dispatch_testkit::{FakeHost, Opened, storage_suite};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -49,7 +50,19 @@ async fn it_says_that_it_forgets_and_needs_no_runtime_but_for_frames() {
     assert_eq!(info, InfoReply { durable: false, engine: "memory".to_owned() });
     assert!(!store.call(Commit, &puts(vec![put("key", 9)])).await.unwrap().durable);
     let spawned = store.started().verbs.iter().filter(|verb| verb.mode == Mode::Spawned);
-    assert_eq!(spawned.map(|verb| verb.name.as_str()).collect::<Vec<_>>(), ["storage.v1/blob_get"]);
+    assert_eq!(
+        spawned.map(|verb| verb.name.as_str()).collect::<Vec<_>>(),
+        ["instance.v1/backup", "instance.v1/restore", "storage.v1/blob_get", "storage.v1/watch"]
+    );
+}
+
+#[tokio::test]
+async fn it_says_that_there_is_nothing_to_back_up() {
+    let store = open(1024).await;
+    let backup = BackupParams { path: "/x".to_owned(), replace: true };
+    let fault = store.call(Backup, &backup).await.unwrap_err();
+    assert!(fault.is(UNAVAILABLE) && fault.message.contains("in memory"), "{fault}");
+    assert_eq!(store.call(Restore, &RestoreParams { path: "/x".to_owned() }).await.unwrap_err(), fault);
 }
 
 #[tokio::test]
@@ -113,7 +126,7 @@ fn uploads_are_bounded_in_number_and_time_and_a_double_takes_no_room() {
 async fn a_blob_that_does_not_fit_is_refused_and_its_upload_goes_on_once_there_is_room() {
     let store = open(3000).await;
     store.call(Commit, &puts(vec![put("ballast", 2000)])).await.unwrap();
-    let data = crate::door::to_base64(&[7; 1500]);
+    let data = crate::blobs::frame(&[7; 1500]).data;
     let params = BlobPutParams { upload_id: "blob".to_owned(), offset: 0, data, last: true };
     assert_eq!(store.call(BlobPut, &params).await.unwrap_err().code, NO_SPACE);
     let delete = CommitParams { delete: vec!["ballast".to_owned()], ..CommitParams::default() };

@@ -4,6 +4,9 @@
 //! upload is a blob without a hash. Everything about an upload is in the file: it outlives a restart.
 
 use crate::trouble::Trouble;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dispatch_sdk::contracts::storage::{BlobPart, BlobPutParams};
 use dispatch_sdk::{Fault, fault};
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::json;
@@ -26,6 +29,23 @@ pub(crate) struct Part {
     pub(crate) bytes: Vec<u8>,
     pub(crate) last: bool,
     pub(crate) now_ms: u64,
+}
+
+impl Part {
+    /// Reads the part that `caller` sends. Errors: `invalid`, `too_large`.
+    pub(crate) fn read(caller: &str, params: BlobPutParams, now_ms: u64) -> Result<Self, Fault> {
+        let bytes = STANDARD.decode(&params.data).map_err(|e| {
+            let (offset, upload_id) = (params.offset, &params.upload_id);
+            Fault::new(fault::INVALID, format!("the part at {offset} of `{upload_id}` is not base64: {e}"))
+        })?;
+        params.check(bytes.len())?;
+        let BlobPutParams { upload_id, offset, last, .. } = params;
+        Ok(Self { namespace: caller.to_owned(), upload_id, offset, bytes, last, now_ms })
+    }
+}
+
+pub(crate) fn frame(bytes: &[u8]) -> BlobPart {
+    BlobPart { data: STANDARD.encode(bytes) }
 }
 
 /// What the last part of an upload completes.
@@ -220,6 +240,30 @@ fn finish(connection: &Connection, part: &Part, upload: &Upload, whole: &Whole) 
     Ok(())
 }
 
+/// Ends `namespace`'s hold on a blob inside the open transaction, and drops the bytes if nobody else holds them; says
+/// whether it had one.
+pub(crate) fn delete(connection: &Connection, namespace: &str, hash: &str) -> rusqlite::Result<bool> {
+    let n_held = connection
+        .prepare_cached("DELETE FROM blob_owner WHERE namespace = ?1 AND hash = ?2")?
+        .execute((namespace, hash))?;
+    let n_holders: i64 = connection
+        .prepare_cached("SELECT count(*) FROM blob_owner WHERE hash = ?1")?
+        .query_row([hash], |row| row.get(0))?;
+    if n_held == 0 || n_holders > 0 {
+        return Ok(n_held > 0);
+    }
+    let blob_id: i64 = connection
+        .prepare_cached("SELECT id FROM blob WHERE hash = ?1")?
+        .query_row([hash], |row| row.get(0))?;
+    drop_blob(connection, blob_id)?;
+    Ok(true)
+}
+
+/// Whether a blob that was found is still there.
+pub(crate) fn is_kept(connection: &Connection, blob_id: i64) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM blob WHERE id = ?1")?.exists([blob_id])
+}
+
 /// Drops the upload that `part` begins anew if it was left, and a few others that were.
 fn drop_idle(connection: &Connection, part: &Part) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
@@ -244,6 +288,10 @@ fn drop_upload(
     blob_id: i64,
 ) -> rusqlite::Result<()> {
     forget_upload(connection, namespace, upload_id)?;
+    drop_blob(connection, blob_id)
+}
+
+fn drop_blob(connection: &Connection, blob_id: i64) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM blob_part WHERE blob_id = ?1")?.execute([blob_id])?;
     connection.prepare_cached("DELETE FROM blob WHERE id = ?1")?.execute([blob_id])?;
     Ok(())

@@ -3,6 +3,7 @@
 //! A check reads; it carries nothing over and repairs nothing.
 
 use crate::StorageSqlite;
+use crate::names::beside;
 use crate::store::Store;
 use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::instance::{
@@ -47,7 +48,7 @@ impl StorageSqlite {
                 gauge(
                     "dispatch_store_log_bytes",
                     "Size of its write-ahead log.",
-                    bytes_of(&log_path(store.path())),
+                    bytes_of(&beside(store.path(), "-wal")),
                 ),
                 commits,
             ],
@@ -83,7 +84,7 @@ fn quick_check(connection: &Connection) -> rusqlite::Result<String> {
 }
 
 fn log(store: &Store) -> CheckResult {
-    let bytes = bytes_of(&log_path(store.path()));
+    let bytes = bytes_of(&beside(store.path(), "-wal"));
     let (status, recovery) = if bytes > LOG_BYTES_WARN {
         (CheckStatus::Warn, "end whatever else has the file open for long, then restart the host")
     } else {
@@ -109,12 +110,6 @@ fn durability(durable: bool) -> CheckResult {
     };
     let (name, summary) = ("durability".to_owned(), summary.to_owned());
     CheckResult { name, status, summary, recovery: recovery.to_owned() }
-}
-
-fn log_path(path: &Path) -> std::path::PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
-    name.into()
 }
 
 /// A missing file has no bytes.

@@ -1,18 +1,14 @@
 //! Keys and values in SQL. Keys compare as their bytes do: SQLite compares UTF-8 text with `memcmp`.
 
 use crate::trouble::Trouble;
-use dispatch_sdk::contracts::storage::{CommitParams, Entry, Require, SCAN_BYTES_MAX, ScanParams, ScanReply};
+use dispatch_sdk::contracts::storage::{
+    CommitParams, DELETE_RANGE_BYTES_MAX, DeleteRangeParams, Entry, Require, ScanParams, ScanReply,
+};
 use dispatch_sdk::{Fault, fault};
 use rusqlite::types::{FromSqlError, Type, Value};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use serde_json::json;
 use serde_json::value::RawValue;
-
-// A blob compares greater than any text, so `x''` as the end means no end.
-const SCAN_ASCENDING: &str = "SELECT key, value, version FROM entry
-    WHERE namespace = ?1 AND key >= ?2 AND key < ?3 ORDER BY key LIMIT ?4";
-const SCAN_DESCENDING: &str = "SELECT key, value, version FROM entry
-    WHERE namespace = ?1 AND key >= ?2 AND key < ?3 ORDER BY key DESC LIMIT ?4";
 
 pub(crate) fn get(connection: &Connection, namespace: &str, key: &str) -> rusqlite::Result<Option<Entry>> {
     connection
@@ -21,32 +17,87 @@ pub(crate) fn get(connection: &Connection, namespace: &str, key: &str) -> rusqli
         .optional()
 }
 
-/// One page; `params.limit` is at least 1.
+/// One page; the bounds of `params` are filled in.
 pub(crate) fn scan(
     connection: &Connection,
     namespace: &str,
     params: &ScanParams,
 ) -> rusqlite::Result<ScanReply> {
-    let sql = if params.reverse { SCAN_DESCENDING } else { SCAN_ASCENDING };
-    let end = match params.end.as_str() {
-        "" => Value::Blob(Vec::new()),
-        end => Value::Text(end.to_owned()),
-    };
-    let mut statement = connection.prepare_cached(sql)?;
+    // A value that is not asked for is not read: it is the last column.
+    let value = if params.keys_only { "'null'" } else { "value" };
+    let direction = if params.reverse { "DESC" } else { "ASC" };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT key, {value}, version FROM entry
+         WHERE namespace = ?1 AND key >= ?2 AND key < ?3 ORDER BY key {direction} LIMIT ?4"
+    ))?;
     // One row more than asked for tells whether there are more.
-    let mut rows = statement.query((namespace, &params.start, end, params.limit as i64 + 1))?;
+    let mut rows = statement.query((namespace, &params.start, end(&params.end), one_more(params.limit)))?;
     let mut reply = ScanReply { entries: Vec::new(), more: false };
     let mut n_bytes = 0;
     while let Some(row) = rows.next()? {
         let entry = entry(row)?;
-        n_bytes += entry.value.get().len();
-        if reply.entries.len() == params.limit || n_bytes > SCAN_BYTES_MAX {
+        n_bytes += if params.keys_only { entry.key.len() } else { entry.value.get().len() };
+        let is_full = reply.entries.len() == params.limit || n_bytes > params.bytes_max;
+        if is_full && !reply.entries.is_empty() {
             reply.more = true;
             break;
         }
         reply.entries.push(entry);
     }
     Ok(reply)
+}
+
+/// Deletes the first entries of a range inside the open transaction; how many, and whether there are more.
+pub(crate) fn delete_range(
+    connection: &Connection,
+    namespace: &str,
+    params: &DeleteRangeParams,
+) -> Result<(u64, bool), Trouble> {
+    for require in &params.require {
+        check(connection, namespace, require)?;
+    }
+    let (last, more) = last_of_range(connection, namespace, params)?;
+    let Some(last) = last else { return Ok((0, more)) };
+    let n_deleted = connection
+        .prepare_cached("DELETE FROM entry WHERE namespace = ?1 AND key >= ?2 AND key <= ?3")?
+        .execute((namespace, &params.start, last))?;
+    Ok((n_deleted as u64, more))
+}
+
+/// The last key that one deletion takes, and whether the range goes on behind it.
+fn last_of_range(
+    connection: &Connection,
+    namespace: &str,
+    params: &DeleteRangeParams,
+) -> rusqlite::Result<(Option<String>, bool)> {
+    // `octet_length` reads no value.
+    let mut statement = connection.prepare_cached(
+        "SELECT key, octet_length(value) FROM entry
+         WHERE namespace = ?1 AND key >= ?2 AND key < ?3 ORDER BY key LIMIT ?4",
+    )?;
+    let mut rows = statement.query((namespace, &params.start, end(&params.end), one_more(params.limit)))?;
+    let (mut last, mut n_keys, mut n_bytes) = (None, 0, 0);
+    while let Some(row) = rows.next()? {
+        n_bytes += row.get::<_, i64>(1)?;
+        if n_keys == params.limit || n_bytes > DELETE_RANGE_BYTES_MAX as i64 {
+            return Ok((last, true));
+        }
+        last = Some(row.get(0)?);
+        n_keys += 1;
+    }
+    Ok((last, false))
+}
+
+/// The end of a range. A blob compares greater than any text, so `x''` means no end.
+fn end(end: &str) -> Value {
+    match end {
+        "" => Value::Blob(Vec::new()),
+        end => Value::Text(end.to_owned()),
+    }
+}
+
+fn one_more(limit: usize) -> i64 {
+    limit as i64 + 1
 }
 
 /// Applies one commit inside the open transaction and answers the versions of its puts, taken from `counter` on.

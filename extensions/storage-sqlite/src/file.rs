@@ -3,18 +3,22 @@
 //! The file is never opened by other means than SQLite while it may be in use: closing a second descriptor would drop
 //! the process's locks on it (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 
+use crate::backup::{Copy, Existing};
+use crate::names::identity;
+use crate::restore;
 use crate::schema::{self, Found};
 use crate::settings::{Settings, Synchronous};
-use crate::trouble::{fault_of, is_busy};
+use crate::trouble::{fault_of, is_busy, vanished};
 use dispatch_sdk::{Fault, fault};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
+use tracing::info;
 
 /// Earlier versions can damage a file when two connections meet at a reset of the WAL.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
@@ -47,8 +51,12 @@ pub(crate) fn open(settings: &Settings) -> Result<Connection, Fault> {
         }
         Err(error) => return Err(cannot_make(path, &error)),
     };
+    let before = identity(path);
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     set_up(settings, &mut connection, found)?;
+    if before.is_err() || identity(path) != before {
+        return Err(vanished(path, path, "another file lies there"));
+    }
     Ok(connection)
 }
 
@@ -97,11 +105,15 @@ fn look_first(path: &Path) -> Result<Found, Fault> {
     schema::look(path, &connection)
 }
 
+/// Makes an empty file, which has its name only once nobody here has it open: another thread may open it at once.
 fn make(path: &Path) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)?;
-    match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
-        Ok(_) => File::open(dir)?.sync_all(),
+    // Its mode is 0600.
+    let made = tempfile::Builder::new().prefix(".dispatch-").tempfile_in(dir)?;
+    let named = made.into_temp_path().persist_noclobber(path);
+    match named.map_err(|refused| refused.error) {
+        Ok(()) => File::open(dir)?.sync_all(),
         // Another process made it in this moment.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
@@ -109,16 +121,10 @@ fn make(path: &Path) -> io::Result<()> {
 }
 
 fn cannot_make(path: &Path, error: &io::Error) -> Fault {
-    let code = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            dispatch_sdk::contracts::storage::NO_SPACE
-        }
-        _ => fault::IO,
-    };
-    Fault::new(code, format!("cannot make the store `{}`: {error}; check the directory", path.display()))
+    Fault::from_io("cannot make the store", path, error)
 }
 
-fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Fault> {
+pub(crate) fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Fault> {
     let opened = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     let mut connection = opened.map_err(|error| fault_of(path, &error))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
@@ -158,9 +164,20 @@ fn set_up(settings: &Settings, connection: &mut Connection, found: Found) -> Res
         crate::checkpoint::WAL_BYTES_KEPT
     );
     connection.execute_batch(&pragmas).map_err(sqlite)?;
-    if found == Found::Empty {
-        schema::create(path, connection)?;
+    match found {
+        Found::Empty => schema::create(path, connection),
+        Found::Older(_) => schema::migrate(path, connection, |version| copy_before_upgrade(path, version)),
+        Found::Ours => Ok(()),
     }
+}
+
+/// Copies a store that is about to become a newer version, to lie beside it: an older program can read the copy alone.
+fn copy_before_upgrade(path: &Path, version: i64) -> Result<(), Fault> {
+    // Who writes cannot be copied from; another connection reads what is committed.
+    let reader = open_reader(path)?;
+    let aside = restore::set_aside(path, &format!("v{version}"), |aside| File::create_new(aside).map(drop))?;
+    let bytes = Copy::make(&reader, &aside)?.keep(Existing::GivesWay)?;
+    info!(path = %path.display(), copy = %aside.display(), version, bytes, "the store is upgraded; a copy was made");
     Ok(())
 }
 
@@ -183,9 +200,7 @@ fn tighten(path: &Path) -> Result<(), Fault> {
         }
         std::fs::set_permissions(path, Permissions::from_mode(FILE_MODE))
     });
-    tightened.map_err(|error| {
-        Fault::new(fault::IO, format!("cannot set the mode of the store `{}`: {error}", path.display()))
-    })
+    tightened.map_err(|error| Fault::from_io("cannot set the mode of the store", path, &error))
 }
 
 #[cfg(test)]

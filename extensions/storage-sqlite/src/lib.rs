@@ -5,13 +5,15 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod blobs;
 mod checking;
 mod checkpoint;
-mod door;
 mod entries;
 mod file;
+mod names;
 mod readers;
+mod restore;
 mod schema;
 mod settings;
 mod store;
@@ -21,7 +23,10 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use dispatch_sdk::contracts::storage::{self, BlobPart, CommitReply, GetReply, InfoReply, ScanReply};
+use blobs::Part;
+use dispatch_sdk::contracts::storage::{
+    self, BlobDeleteReply, CommitReply, DeleteRangeReply, GetReply, InfoReply, ScanReply,
+};
 use dispatch_sdk::contracts::{Empty, Mode, instance};
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, fault};
 use settings::Settings;
@@ -51,9 +56,14 @@ impl Extension for StorageSqlite {
         verbs.on_inline(storage::Commit, Self::commit);
         verbs.on(storage::BlobPut, Self::blob_put);
         verbs.on(storage::BlobGet, Self::blob_get);
+        verbs.on(storage::BlobDelete, Self::blob_delete);
+        verbs.on(storage::DeleteRange, Self::delete_range);
+        verbs.on(storage::Watch, Self::watch);
         verbs.on(storage::Info, Self::info);
         verbs.on(instance::Check, Self::check);
         verbs.on(instance::Metrics, Self::metrics);
+        verbs.on(instance::Backup, Self::backup);
+        verbs.on(instance::Restore, Self::restore);
     }
 
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
@@ -78,12 +88,12 @@ impl StorageSqlite {
     }
 
     async fn get(self: Arc<Self>, call: Call, params: storage::GetParams) -> Result<GetReply, Fault> {
-        door::check_key(&params.key)?;
+        params.check()?;
         Ok(GetReply { entry: self.store()?.get(call.caller(), params.key).await? })
     }
 
     async fn scan(self: Arc<Self>, call: Call, params: storage::ScanParams) -> Result<ScanReply, Fault> {
-        let params = door::check_scan(params)?;
+        let params = params.bounded()?;
         self.store()?.scan(call.caller(), params).await
     }
 
@@ -92,7 +102,7 @@ impl StorageSqlite {
         call: Call,
         params: storage::CommitParams,
     ) -> Result<CommitReply, Fault> {
-        door::check_commit(&params)?;
+        params.check()?;
         let versions = self.store()?.commit(call.caller(), params).await?;
         Ok(CommitReply { versions, durable: self.settings.durable() })
     }
@@ -102,7 +112,7 @@ impl StorageSqlite {
         call: Call,
         params: storage::BlobPutParams,
     ) -> Result<storage::BlobPutReply, Fault> {
-        let part = door::check_part(call.caller(), params, self.host.now_ms())?;
+        let part = Part::read(call.caller(), params, self.host.now_ms())?;
         Ok(storage::BlobPutReply { hash: self.store()?.blob_put(part).await? })
     }
 
@@ -114,9 +124,50 @@ impl StorageSqlite {
         let store = self.store()?;
         let mut blob = store.blob(call.caller(), params.hash).await?;
         while let Some(bytes) = store.blob_part(&mut blob).await? {
-            call.emit(&BlobPart { data: door::to_base64(&bytes) }).await?;
+            call.emit(&blobs::frame(&bytes)).await?;
         }
         Ok(storage::BlobGetReply { bytes: blob.bytes })
+    }
+
+    async fn blob_delete(
+        self: Arc<Self>,
+        call: Call,
+        params: storage::BlobDeleteParams,
+    ) -> Result<BlobDeleteReply, Fault> {
+        Ok(BlobDeleteReply { deleted: self.store()?.blob_delete(call.caller(), params.hash).await? })
+    }
+
+    async fn delete_range(
+        self: Arc<Self>,
+        call: Call,
+        params: storage::DeleteRangeParams,
+    ) -> Result<DeleteRangeReply, Fault> {
+        let written = self.store()?.delete_range(call.caller(), params.bounded()?).await?;
+        let durable = self.settings.durable();
+        Ok(DeleteRangeReply { n_deleted: written.n_deleted, more: written.more, durable })
+    }
+
+    async fn watch(self: Arc<Self>, call: Call, _params: Empty) -> Result<Empty, Fault> {
+        let watch = self.store()?.watch(call.caller()).await?;
+        watch.run(&call).await
+    }
+
+    async fn backup(
+        self: Arc<Self>,
+        _call: Call,
+        params: instance::BackupParams,
+    ) -> Result<instance::BackupReply, Fault> {
+        let bytes = self.store()?.backup(instance::absolute(&params.path)?, params.replace).await?;
+        Ok(instance::BackupReply { bytes })
+    }
+
+    async fn restore(
+        self: Arc<Self>,
+        _call: Call,
+        params: instance::RestoreParams,
+    ) -> Result<instance::RestoreReply, Fault> {
+        let kept = self.store()?.restore(instance::absolute(&params.path)?).await?;
+        Ok(instance::RestoreReply { kept: kept.display().to_string() })
     }
 
     async fn info(self: Arc<Self>, _call: Call, _params: Empty) -> Result<InfoReply, Fault> {

@@ -5,7 +5,7 @@ use crate::trouble::Trouble;
 use dispatch_sdk::{Fault, fault};
 use rusqlite::Connection;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::Semaphore;
 
 /// Most reads at once. How many may wait is the manifest's `calls_in_flight_max`.
@@ -13,13 +13,15 @@ pub(crate) const READERS_MAX: u32 = 4;
 
 pub(crate) struct Readers {
     path: PathBuf,
+    /// Why nothing can be read any more.
+    lost: Arc<OnceLock<Fault>>,
     idle: Arc<Mutex<Vec<Connection>>>,
     free: Arc<Semaphore>,
 }
 
 impl Readers {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Arc::default(), free: Arc::new(Semaphore::new(READERS_MAX as usize)) }
+    pub(crate) fn new(path: PathBuf, lost: Arc<OnceLock<Fault>>) -> Self {
+        Self { path, lost, idle: Arc::default(), free: Arc::new(Semaphore::new(READERS_MAX as usize)) }
     }
 
     /// Runs `read` on a connection that nobody else uses meanwhile.
@@ -28,6 +30,9 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Trouble> + Send + 'static,
     {
+        if let Some(fault) = self.lost.get() {
+            return Err(fault.clone());
+        }
         let stopped = |_| Fault::new(fault::UNAVAILABLE, "the store has been stopped");
         let permit = Arc::clone(&self.free).acquire_owned().await.map_err(stopped)?;
         let (path, idle) = (self.path.clone(), Arc::clone(&self.idle));

@@ -1,4 +1,4 @@
-//! The tables of version 1, how a file says that they are in it, and which files are refused.
+//! The tables of version 2, how version 1 becomes it, how a file says that they are in it, and which files are refused.
 //!
 //! A value's `version` comes from one counter for the whole file, so it never comes back, not even after a delete.
 
@@ -11,7 +11,9 @@ use std::path::Path;
 /// `DSP1`, in the file's header: this is a store of Dispatch.
 pub(crate) const APPLICATION_ID: i64 = 0x4453_5031;
 /// What this build reads and writes; in the file's header.
-pub(crate) const SCHEMA_VERSION: i64 = 1;
+pub(crate) const SCHEMA_VERSION: i64 = 2;
+/// The oldest that this build reads and takes to its own.
+const SCHEMA_VERSION_MIN: i64 = 1;
 
 // Without rowid the entries lie in the order of their keys, so a scan reads neighbours.
 const TABLES: &str = "
@@ -28,19 +30,25 @@ const TABLES: &str = "
     CREATE TABLE blob_owner (
         namespace TEXT NOT NULL, hash TEXT NOT NULL, PRIMARY KEY (namespace, hash)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX blob_owner_by_hash ON blob_owner (hash);
     CREATE TABLE upload (
         namespace TEXT NOT NULL, upload_id TEXT NOT NULL, blob_id INTEGER NOT NULL, touched_at INTEGER NOT NULL,
         PRIMARY KEY (namespace, upload_id)
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// What version 1 lacks: who else holds a blob was nobody's question then.
+const FROM_1: &str = "CREATE INDEX blob_owner_by_hash ON blob_owner (hash);";
+
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
     /// Nothing yet.
     Empty,
-    /// Our tables, of the version that we know.
+    /// Our tables, of the version that we write.
     Ours,
+    /// Our tables, of a version before.
+    Older(i64),
 }
 
 /// Looks at what the file holds and writes nothing.
@@ -51,9 +59,9 @@ pub(crate) fn look(path: &Path, connection: &Connection) -> Result<Found, Fault>
     let shown = path.display();
     match (application_id, version, n_tables) {
         (0, 0, 0) => Ok(Found::Empty),
-        (APPLICATION_ID, SCHEMA_VERSION, _) => {
+        (APPLICATION_ID, SCHEMA_VERSION_MIN..=SCHEMA_VERSION, _) => {
             probe(connection).map_err(|error| unreadable(path, &error))?;
-            Ok(Found::Ours)
+            Ok(if version == SCHEMA_VERSION { Found::Ours } else { Found::Older(version) })
         }
         (APPLICATION_ID, newer, _) if newer > SCHEMA_VERSION => {
             let message = format!(
@@ -86,6 +94,23 @@ pub(crate) fn create(path: &Path, connection: &mut Connection) -> Result<(), Fau
     transaction.commit().map_err(sqlite)
 }
 
+/// Takes a store of a version before to this one, in one transaction and after a copy of it was made by `copy`, which is
+/// called while nobody can write. Another process may have been faster.
+pub(crate) fn migrate(
+    path: &Path,
+    connection: &mut Connection,
+    copy: impl FnOnce(i64) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let sqlite = |error: rusqlite::Error| Trouble::from(error).into_fault(path);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+    if let Found::Older(version) = look(path, &transaction)? {
+        copy(version)?;
+        transaction.execute_batch(FROM_1).map_err(sqlite)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(sqlite)?;
+    }
+    transaction.commit().map_err(sqlite)
+}
+
 fn header(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
     let application_id = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -110,7 +135,7 @@ fn probe(connection: &Connection) -> rusqlite::Result<()> {
 
 fn unreadable(path: &Path, error: &rusqlite::Error) -> Fault {
     match error.sqlite_error_code() {
-        // SQLITE_ERROR: a table or a column that version 1 has is not there.
+        // SQLITE_ERROR: a table or a column that each version has is not there.
         Some(rusqlite::ErrorCode::Unknown) => corrupt(path, &error.to_string()),
         _ => fault_of(path, error),
     }

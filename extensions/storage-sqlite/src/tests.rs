@@ -1,5 +1,6 @@
 //! The extension as its callers meet it, over files in temporary directories.
 
+mod backup;
 mod checking;
 mod conformance;
 mod damage;
@@ -7,7 +8,9 @@ mod full;
 mod kills;
 mod modes;
 mod mutants;
+mod names;
 mod processes;
+mod upgrade;
 mod uploads;
 
 use crate::StorageSqlite;

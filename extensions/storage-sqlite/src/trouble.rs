@@ -4,6 +4,7 @@ use dispatch_sdk::contracts::storage::{CORRUPT, NO_SPACE};
 use dispatch_sdk::{Fault, fault};
 use rusqlite::{Error, ErrorCode, ffi};
 use serde_json::json;
+use std::io::Write as _;
 use std::path::Path;
 
 /// Why a piece of work on the file failed.
@@ -51,6 +52,12 @@ pub(crate) fn fault_of(path: &Path, error: &Error) -> Fault {
         ErrorCode::DiskFull => no_space(path),
         // The shared index of the WAL could not grow.
         ErrorCode::SystemIoFailure if extended == ffi::SQLITE_IOERR_SHMSIZE => no_space(path),
+        // SQLite knows a full disk and not a full quota; it calls that an error of writing.
+        ErrorCode::SystemIoFailure
+            if WRITING_FAILED.contains(&extended) && is_without_room(path.parent().unwrap_or(path)) =>
+        {
+            no_space(path)
+        }
         ErrorCode::SystemIoFailure if extended == ffi::SQLITE_IOERR_CORRUPTFS => {
             corrupt(path, &error.to_string())
         }
@@ -60,6 +67,20 @@ pub(crate) fn fault_of(path: &Path, error: &Error) -> Fault {
             format!("the store `{shown}` failed: {error} (SQLite code {extended}); look at the disk"),
         ),
     }
+}
+
+const WRITING_FAILED: [i32; 3] =
+    [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_TRUNCATE];
+/// What is written to find out whether there is room: some pages.
+const PROBE_BYTES: usize = 16 * 4096;
+
+/// Whether a file in `dir` cannot grow, for the disk or the quota of its owner is full.
+pub(crate) fn is_without_room(dir: &Path) -> bool {
+    let probed = tempfile::tempfile_in(dir).and_then(|mut file| {
+        file.write_all(&vec![0; PROBE_BYTES])?;
+        file.sync_all()
+    });
+    probed.is_err_and(|error| Fault::from_io("", dir, &error).is(NO_SPACE))
 }
 
 /// Whether nothing was written because there is no room.
@@ -81,9 +102,19 @@ pub(crate) fn corrupt(path: &Path, found: &str) -> Fault {
     let shown = path.display();
     let message = format!(
         "the store `{shown}` is damaged: {found}; it is left as it is: move it and its `-wal` file aside and put a \
-         backup in its place, or save what is readable with `sqlite3 {shown} .recover`"
+         backup in its place (`dispatch backup restore FILE`), or save what is readable with `sqlite3 {shown} .recover`"
     );
     Fault::new(CORRUPT, message).with_detail(json!({ "path": shown.to_string() }))
+}
+
+/// One of the files of the store at `path` is not any more under the `name` that it had when it was opened.
+pub(crate) fn vanished(path: &Path, name: &Path, found: &str) -> Fault {
+    let (shown, name) = (path.display(), name.display());
+    let message = format!(
+        "the store `{shown}` lost its file: `{name}` was removed or replaced while this host had it open ({found}); \
+         nothing more is written or read: find out what did it, look at what lies there now, restart the host"
+    );
+    Fault::new(CORRUPT, message).with_detail(json!({ "path": shown.to_string(), "reason": "vanished" }))
 }
 
 fn no_space(path: &Path) -> Fault {

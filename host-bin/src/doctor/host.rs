@@ -5,6 +5,7 @@ use crate::argv::Invocation;
 use crate::compose::{Composed, configure, hide, resolve_build};
 use crate::config::{FILE, believe, read_file};
 use crate::exit::Refusal;
+use crate::ext::unloadable;
 use crate::project::Project;
 use crate::trust::TrustFile;
 use crate::{dirs, own_process, secrets};
@@ -209,6 +210,9 @@ fn build(invocation: &Invocation, dirs: Dirs, checks: &mut Vec<CheckResult>) -> 
     }
     let summary = format!("{} keys are set", composed.layers.assignments.len());
     checks.push(check("configuration", Fine, summary, ""));
+    for line in unloadable(&composed) {
+        checks.push(check("library", Fail, line, ""));
+    }
     Some(composed)
 }
 

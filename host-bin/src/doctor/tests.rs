@@ -27,8 +27,8 @@ fn a_document_counts_what_it_lists() {
 }
 
 #[test]
-fn a_long_finding_is_cut() {
-    let line = one_line(&"é".repeat(LINE_CHARS_MAX + 1));
-    assert_eq!(line.chars().count(), LINE_CHARS_MAX + 1);
-    assert!(line.ends_with('…'));
+fn a_long_finding_is_cut_in_its_middle_and_keeps_its_remedy() {
+    let line = one_line(&format!("{}; restart it", "é".repeat(LINE_CHARS_MAX)));
+    assert_eq!(line.chars().count(), LINE_CHARS_MAX + 3);
+    assert!(line.contains('…') && line.ends_with("; restart it"), "{line}");
 }

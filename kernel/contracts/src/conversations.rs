@@ -6,6 +6,14 @@
 //! Codes: `not_found`, `turn_in_flight` (detail [`OpenTurn`]), `conflict` (the turn is not the open one), `invalid`,
 //! `stale` (detail `{first_seq}`), and those of `storage.v1`.
 
+mod grants;
+mod hosts;
+mod turn_row;
+
+pub use grants::*;
+pub use hosts::*;
+pub use turn_row::*;
+
 use crate::event::{Event, EventBody};
 use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
 use schemars::JsonSchema;
@@ -19,6 +27,8 @@ pub const STALE: &str = "stale";
 
 /// Most rows in one page of events.
 pub const EVENTS_LIMIT_MAX: usize = 1000;
+/// Most events and messages together in one begin or append.
+pub const APPEND_ITEMS_MAX: usize = 2500;
 /// Most conversations in one page.
 pub const LIST_LIMIT_MAX: usize = 200;
 
@@ -56,6 +66,20 @@ pub struct Conversation {
     /// Put away: lists leave it out unless they are asked. A new turn brings it back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub archived: bool,
+    /// Whose it is; absent = nobody's in particular.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+}
+
+/// Whose a conversation is. Set by the turn that makes it, and kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Owner {
+    /// Tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// User.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
 }
 
 /// An open turn and the process that runs it.
@@ -63,8 +87,11 @@ pub struct Conversation {
 pub struct OpenTurn {
     /// The turn.
     pub turn_id: String,
-    /// Its host process (`kernel.v1/host_alive` tells whether it lives).
+    /// Its host process (`conversations.v1/host` tells whether it lives).
     pub host_id: String,
+    /// More than its input was written of it for certain: it can be sealed, and never be adopted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begun: bool,
 }
 
 /// `conversations.v1/get`.
@@ -230,28 +257,10 @@ fn yes() -> bool {
     true
 }
 
-/// `conversations.v1/open_turns`: every conversation with an open turn, whoever runs it.
-pub struct OpenTurns;
-
-impl Verb for OpenTurns {
-    type Params = Empty;
-    type Reply = OpenTurnsReply;
-    type Frame = NoFrame;
-    const NAME: &'static str = "conversations.v1/open_turns";
-    const MODE: Mode = Mode::Spawned;
-    const LIMITS: Limits = Limits::short(60_000);
-}
-
-/// The open turns, oldest activity first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpenTurnsReply {
-    /// Each with `open_turn`.
-    pub conversations: Vec<Conversation>,
-}
-
 /// `conversations.v1/adopt`: takes over the open turn of a dead host, if nothing but its input was written of it.
 ///
 /// Such a turn waited for its start; running it now is running it once. Any other stays as it is, for `seal`.
+/// Of several that try the first to write wins, for each requires the version of the conversation that it read.
 pub struct Adopt;
 
 impl Verb for Adopt {
@@ -277,12 +286,18 @@ pub struct AdoptParams {
 }
 
 /// Whether it was taken over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdoptReply {
     /// False: it had begun already.
     pub adopted: bool,
     /// When the conversation was made, unix ms.
     pub created_at: u64,
+    /// The turn as it was begun: who started it, and with what; absent = nobody wrote it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<TurnRow>,
+    /// Whose conversation it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
 }
 
 /// `conversations.v1/history`: a window of the messages, as they are kept.
@@ -344,6 +359,8 @@ pub struct PlacedMessage {
 }
 
 /// `conversations.v1/begin`: makes the conversation if need be and opens a turn in it, with its input, in one commit.
+///
+/// Codes: `conflict`, the turn was begun and has ended: it never begins twice.
 pub struct Begin;
 
 impl Verb for Begin {
@@ -356,7 +373,7 @@ impl Verb for Begin {
 }
 
 /// The turn to open.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct BeginParams {
     /// The conversation; made if it does not exist and `create` says so.
     pub conversation_id: String,
@@ -381,6 +398,23 @@ pub struct BeginParams {
     pub events: Vec<EventBody>,
     /// The user's message.
     pub messages: Vec<Box<RawValue>>,
+    /// Who starts it; empty = the host itself. Kept in the turn's row, like what follows.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub actor: String,
+    /// The computer that its tools work on; empty = this one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub computer: String,
+    /// Which attempt at its input this is, from 1; 0 = nobody counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: u32,
+    /// Whose the conversation is, if this turn makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// The opened turn.
@@ -406,8 +440,8 @@ impl Verb for Append {
     const LIMITS: Limits = Limits::short(60_000);
 }
 
-/// What to write, in order after everything sent for this turn before.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What to write, in order after everything sent for this turn before; at most [`APPEND_ITEMS_MAX`] items.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct AppendParams {
     /// The conversation.
     pub conversation_id: String,
@@ -422,6 +456,9 @@ pub struct AppendParams {
     /// Closes the turn in the same commit; the last event is `turn_ended`.
     #[serde(default)]
     pub end_turn: bool,
+    /// With `end_turn`: what goes into the turn's row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<TurnSummary>,
 }
 
 /// Where it went.
@@ -472,18 +509,21 @@ impl Verb for Seal {
 }
 
 /// Which turn.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealParams {
     /// The conversation.
     pub conversation_id: String,
     /// The turn that must be the open one.
     pub turn_id: String,
+    /// The host process that it must still be of; absent = whoever has it. Another may have adopted it meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_host_id: Option<String>,
 }
 
 /// Whether there was something to seal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealReply {
-    /// False: the turn was not open any more.
+    /// False: the turn was not open any more, or not of that host.
     pub sealed: bool,
 }
 

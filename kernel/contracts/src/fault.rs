@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::io;
+use std::path::Path;
 
 /// A failed call: `code` for programs, `message` for a person, `detail` for both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +21,22 @@ impl Fault {
     /// A fault without detail.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         Self { code: code.to_owned(), message: message.into(), detail: Value::Null }
+    }
+
+    /// What the file system said when `tried` was done to `path`: `no_space` (a full disk or quota), `not_found`, `denied`,
+    /// else `io`.
+    pub fn from_io(tried: &str, path: &Path, error: &io::Error) -> Self {
+        let (code, way) = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                (crate::storage::NO_SPACE, "make room on the disk, or raise the quota, and try again")
+            }
+            io::ErrorKind::NotFound => (NOT_FOUND, "check the name"),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                (DENIED, "check owner and mode of it and of its directory")
+            }
+            _ => (IO, "look at the disk and at the directory"),
+        };
+        Self::new(code, format!("{tried} `{}`: {error}; {way}", path.display()))
     }
 
     /// The same fault with `detail`.
@@ -76,3 +94,23 @@ pub const TOO_LARGE: &str = "too_large";
 pub const BROKEN: &str = "broken";
 /// Trouble outside: disk, network, another program.
 pub const IO: &str = "io";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_full_quota_are_one_thing_and_the_path_is_named() {
+        for (kind, code) in [
+            (io::ErrorKind::StorageFull, crate::storage::NO_SPACE),
+            (io::ErrorKind::QuotaExceeded, crate::storage::NO_SPACE),
+            (io::ErrorKind::NotFound, NOT_FOUND),
+            (io::ErrorKind::ReadOnlyFilesystem, DENIED),
+            (io::ErrorKind::Other, IO),
+        ] {
+            let fault = Fault::from_io("cannot write", Path::new("/data/x"), &kind.into());
+            assert_eq!(fault.code, code, "{fault}");
+            assert!(fault.message.starts_with("cannot write `/data/x`: "), "{fault}");
+        }
+    }
+}

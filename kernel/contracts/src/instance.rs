@@ -3,11 +3,13 @@
 //! Every verb is optional: an instance serves those it has something to say to, and needs no word of it in its
 //! manifest. The router finds an instance by its id; `InstanceInfo::serves` lists who serves what.
 
+use crate::fault::{Fault, INVALID};
 use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Most checks, and most metrics, of one instance.
 pub const ITEMS_MAX: usize = 256;
@@ -110,6 +112,80 @@ pub struct ReloadReply {
     pub needs_restart: Vec<String>,
 }
 
+/// `instance.v1/backup`: a whole and checked copy of what the instance keeps, while it is used.
+///
+/// Codes: `conflict` there is a file already; `invalid` the path; `no_space`, `io`: nothing half-written stays;
+/// `unavailable` it keeps nothing that could be copied.
+pub struct Backup;
+
+impl Verb for Backup {
+    type Params = BackupParams;
+    type Reply = BackupReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "instance.v1/backup";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = COPY_LIMITS;
+}
+
+/// Longest time of a backup or a restore; it is the disk that decides.
+pub const COPY_MS_MAX: u64 = 60 * 60 * 1000;
+const COPY_LIMITS: Limits = Limits { budget_ms: COPY_MS_MAX, silence_ms: 0, long: true };
+
+/// Where to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupParams {
+    /// Absolute; a missing directory is made.
+    pub path: String,
+    /// A file that is there already gives way, once the copy is whole.
+    #[serde(default)]
+    pub replace: bool,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupReply {
+    /// Size of the copy.
+    pub bytes: u64,
+}
+
+/// `instance.v1/restore`: puts a backup in the place of what the instance keeps, which is kept aside.
+///
+/// The instance serves nothing any more afterwards: the host has to end. Codes: `unavailable` with
+/// `{reason: "busy"}` another process uses it, and nothing was changed; `not_found`, `invalid`, `corrupt` the backup.
+pub struct Restore;
+
+impl Verb for Restore {
+    type Params = RestoreParams;
+    type Reply = RestoreReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "instance.v1/restore";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = COPY_LIMITS;
+}
+
+/// Which backup; it is only read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreParams {
+    /// Absolute.
+    pub path: String,
+}
+
+/// What became of the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreReply {
+    /// Where it lies now.
+    pub kept: String,
+}
+
+/// `path` if it is absolute: an instance has no working directory. Errors: `invalid`.
+pub fn absolute(path: &str) -> Result<PathBuf, Fault> {
+    let absolute = PathBuf::from(path);
+    if absolute.is_absolute() && absolute.file_name().is_some() {
+        return Ok(absolute);
+    }
+    Err(Fault::new(INVALID, format!("`{path}` is no absolute path of a file")))
+}
+
 /// `instance.v1/check`: whether what the instance needs is there; changes nothing.
 pub struct Check;
 
@@ -143,7 +219,7 @@ pub struct CheckResult {
     pub recovery: String,
 }
 
-/// How a checked thing stands.
+/// How a checked thing stands. What the reader does not know counts as `fail`, so that somebody looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckStatus {
@@ -152,6 +228,7 @@ pub enum CheckStatus {
     /// It works, and somebody should look.
     Warn,
     /// It does not work.
+    #[serde(other)]
     Fail,
 }
 
@@ -187,6 +264,34 @@ pub struct Metric {
     pub samples: Vec<Sample>,
 }
 
+impl Metric {
+    /// A number that only grows; its name ends in `_total`.
+    pub fn counter(name: &str, help: &str, value: f64) -> Self {
+        Self::of(name, help, MetricKind::Counter, vec![Sample { labels: BTreeMap::new(), value }])
+    }
+
+    /// A number that goes up and down.
+    pub fn gauge(name: &str, help: &str, value: f64) -> Self {
+        Self::of(name, help, MetricKind::Gauge, vec![Sample { labels: BTreeMap::new(), value }])
+    }
+
+    /// A counter with one sample for each value of `label`, in the order given.
+    pub fn counters<L: Into<String>>(
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (L, f64)>,
+    ) -> Self {
+        let sample =
+            |(at, value): (L, f64)| Sample { labels: BTreeMap::from([(label.to_owned(), at.into())]), value };
+        Self::of(name, help, MetricKind::Counter, values.into_iter().map(sample).collect())
+    }
+
+    fn of(name: &str, help: &str, kind: MetricKind, samples: Vec<Sample>) -> Self {
+        Self { name: name.to_owned(), help: help.to_owned(), kind, samples }
+    }
+}
+
 /// How a metric moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -195,6 +300,9 @@ pub enum MetricKind {
     Counter,
     /// Up and down.
     Gauge,
+    /// In a way that the reader does not know.
+    #[serde(other)]
+    Untyped,
 }
 
 /// One number.

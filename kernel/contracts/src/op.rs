@@ -7,7 +7,7 @@ use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What an op does to the world.
+/// What an op does to the world. An intent that the reader does not know counts as `destroy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Intent {
@@ -16,6 +16,7 @@ pub enum Intent {
     /// Changes.
     Write,
     /// Takes away for good.
+    #[serde(other)]
     Destroy,
 }
 
@@ -37,6 +38,9 @@ pub struct OpSpec {
     /// Whether doing it twice is doing it once.
     #[serde(default)]
     pub idempotent: bool,
+    /// Whether it brings in work that goes on after its answer: a host that is about to end refuses it, and nothing else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub admits_work: bool,
     /// Whether it emits frames.
     #[serde(default)]
     pub stream: bool,
@@ -77,6 +81,7 @@ impl OpSpec {
             output_schema: schemars::schema_for!(V::Reply).to_value(),
             intent,
             idempotent: intent == Intent::Read,
+            admits_work: false,
             stream: false,
             frame_schema: Value::Null,
             examples: Vec::new(),

@@ -5,6 +5,10 @@
 //! `commit` is atomic and durable before its reply; commits that wait while one runs go together in the next.
 //! Codes: `invalid` (key or value out of bounds), `conflict` (detail `{key}`), `too_large`, `io`,
 //! `no_space` (nothing was written; reads go on), `corrupt` (detail `{path}`).
+//!
+//! What is out of bounds is refused by the parameters' own `check` and `bounded`, so that every store refuses the same.
+
+mod bounds;
 
 use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
 use serde::{Deserialize, Serialize};
@@ -20,8 +24,22 @@ pub const SCAN_LIMIT_MAX: usize = 1000;
 pub const SCAN_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Most puts, deletes and preconditions together in one commit.
 pub const COMMIT_ITEMS_MAX: usize = 4096;
+/// Most bytes of keys and values together in one commit.
+pub const COMMIT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most entries that one `delete_range` deletes.
+pub const DELETE_RANGE_LIMIT_MAX: usize = 4096;
+/// Most bytes of values that one `delete_range` deletes; it ends early with `more`.
+pub const DELETE_RANGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most bytes of a blob.
 pub const BLOB_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Most bytes of one part of an upload, before base64.
+pub const BLOB_PART_BYTES_MAX: usize = 1024 * 1024;
+/// Most bytes of an upload's id.
+pub const UPLOAD_ID_BYTES_MAX: usize = 256;
+/// Most watches of one store at once, of all callers together.
+pub const WATCHES_MAX: usize = 64;
+/// Least time between two ticks of one watch.
+pub const WATCH_TICK_MS_MIN: u64 = 20;
 
 /// The disk or the quota is full; nothing was written.
 pub const NO_SPACE: &str = "no_space";
@@ -93,6 +111,23 @@ pub struct ScanParams {
     /// From the end backwards.
     #[serde(default)]
     pub reverse: bool,
+    /// Most bytes of the page's values, of its keys with `keys_only`; 0 = [`SCAN_BYTES_MAX`], which is the most.
+    /// A page holds one entry at least, however large it is.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes_max: usize,
+    /// Without the values: `null` stands for each.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub keys_only: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_false(is: &bool) -> bool {
+    !is
 }
 
 /// One page.
@@ -165,6 +200,47 @@ pub struct CommitReply {
     pub durable: bool,
 }
 
+/// `storage.v1/delete_range`: removes the first entries of `[start, end)`, as many as the bounds allow.
+///
+/// What one call removes is atomic and durable before its reply. A larger range takes several calls: a store has one
+/// writer, and a range of any size in one piece would keep all others waiting.
+pub struct DeleteRange;
+
+impl Verb for DeleteRange {
+    type Params = DeleteRangeParams;
+    type Reply = DeleteRangeReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "storage.v1/delete_range";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(30_000);
+}
+
+/// Which keys. Both ends have to be said, so that nobody empties a namespace by leaving something out.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DeleteRangeParams {
+    /// First key, inclusive; empty = from the beginning.
+    pub start: String,
+    /// End, exclusive; empty = to the end.
+    pub end: String,
+    /// Preconditions, as in `commit`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub require: Vec<Require>,
+    /// Most entries, 1 to [`DELETE_RANGE_LIMIT_MAX`]; 0 = [`DELETE_RANGE_LIMIT_MAX`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub limit: usize,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteRangeReply {
+    /// Entries removed by this call.
+    pub n_deleted: u64,
+    /// There are more in the range: call again.
+    pub more: bool,
+    /// Whether it survives a power cut.
+    pub durable: bool,
+}
+
 /// `storage.v1/blob_put`: keeps bytes under their sha256. Frames cannot flow to a callee, so parts are sent one by one.
 pub struct BlobPut;
 
@@ -184,7 +260,7 @@ pub struct BlobPutParams {
     pub upload_id: String,
     /// Where this part begins.
     pub offset: u64,
-    /// Base64 of at most 1 MiB.
+    /// Base64 of at most [`BLOB_PART_BYTES_MAX`].
     pub data: String,
     /// The last part.
     #[serde(default)]
@@ -231,6 +307,53 @@ pub struct BlobGetReply {
     /// Its size.
     pub bytes: u64,
 }
+
+/// `storage.v1/blob_delete`: the caller's hold on a blob ends; the bytes go when no other caller holds them.
+pub struct BlobDelete;
+
+impl Verb for BlobDelete {
+    type Params = BlobDeleteParams;
+    type Reply = BlobDeleteReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "storage.v1/blob_delete";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(30_000);
+}
+
+/// Which blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobDeleteParams {
+    /// sha256, hex.
+    pub hash: String,
+}
+
+/// Whether there was one. A reader in the middle of it ends with `not_found`, or gets all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobDeleteReply {
+    /// The caller held it until now.
+    pub deleted: bool,
+}
+
+/// `storage.v1/watch`: a tick when something changed in the caller's namespace, by this process or another one.
+///
+/// The first tick comes at once and says that the watch stands: whatever is committed after it ticks again. Changes
+/// that come together are one tick, at most one in [`WATCH_TICK_MS_MIN`]. A tick is a reason to read, not a promise
+/// that something is new: of another process a store may know only that it wrote. Ends with its caller or the store.
+/// Errors: `overloaded` more than [`WATCHES_MAX`].
+pub struct Watch;
+
+impl Verb for Watch {
+    type Params = Empty;
+    type Reply = Empty;
+    type Frame = WatchTick;
+    const NAME: &'static str = "storage.v1/watch";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::long(0);
+}
+
+/// Something may have changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchTick {}
 
 /// `storage.v1/info`.
 pub struct Info;

@@ -8,13 +8,14 @@ mod contributions;
 mod foreign;
 mod ops;
 mod ports;
+mod reading;
 mod service;
 
 pub use attach::{Attached, AttachedCall, Frame, HostedService};
 
 use crate::clock::Clock;
 use crate::crash::CrashReports;
-use crate::host_lock::{self, HostLock};
+use crate::host_lock::{self, HostLock, Lock};
 use crate::library::LibraryCache;
 use crate::plan::{Plan, PlannedInstance};
 use crate::router::{Endpoint, OpEntry, Router, Table};
@@ -25,6 +26,7 @@ use dispatch_contracts::command::CommandSpec;
 use dispatch_contracts::kernel::{
     Contributions, Dirs, HealthReply, InstanceHealth, InstanceInfo, InstanceState, InventoryReply,
 };
+use reading::Refused;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::Path;
@@ -103,13 +105,16 @@ struct Shared {
     /// In order of activation.
     records: Mutex<Vec<Record>>,
     /// Instances that are being started, with what they contributed by `kernel.v1/update` meanwhile.
-    starting: Mutex<HashMap<String, Option<Contributions>>>,
+    starting: Mutex<HashMap<String, Option<Updated>>>,
     /// Turns that run now.
     turns: Mutex<HashMap<String, service::RunningTurn>>,
     trust: Arc<dyn Trust>,
     /// The kernel's own endpoint, and the ops it brings; set right after it was made.
     own: std::sync::OnceLock<Own>,
 }
+
+/// What an update contributes, and what of it cannot be read.
+type Updated = (Contributions, Vec<Refused>);
 
 /// The kernel as one party among others.
 struct Own {
@@ -126,6 +131,7 @@ struct Record {
     state: RecordState,
     sha256: String,
     contributes: Contributions,
+    left_out: Vec<Refused>,
     ops: Vec<Arc<OpEntry>>,
 }
 
@@ -158,7 +164,7 @@ impl Kernel {
         let crash_reports = CrashReports::open(Path::new(&options.dirs.state), &host_id)
             .map_err(|e| refuse(format!("cannot keep crash reports in {}: {e}", options.dirs.state)))?;
         let state_dir = Path::new(&options.dirs.state);
-        let crashes = crash_reports.earlier(|host_id| host_lock::is_alive(state_dir, host_id) == Ok(true));
+        let crashes = crash_reports.earlier(|host_id| host_lock::look(state_dir, host_id) == Ok(Lock::Held));
         let cache = LibraryCache::open(Path::new(&options.dirs.cache), Path::new(&options.dirs.exe));
         let cache = Arc::new(cache.map_err(refuse)?);
         let router = Router::new(options.clock, options.runtime, options.log_level_max);
@@ -234,17 +240,36 @@ impl Kernel {
         drop((self.crash_reports, self.lock));
     }
 
+    /// Why the build must not run: each failure once, and in a last line who only followed from it.
     fn required_but_disabled(&self) -> Vec<String> {
         let records = self.shared.records();
-        let failed = records.iter().filter(|record| record.planned.required);
-        failed
-            .filter_map(|record| match &record.state {
-                RecordState::Disabled(reason) => {
-                    Some(format!("the build requires `{}`, which did not start: {reason}", record.planned.id))
-                }
-                RecordState::Active => None,
+        let reason = |record: &Record| match &record.state {
+            RecordState::Disabled(reason) => Some(reason.clone()),
+            RecordState::Active => None,
+        };
+        let is_disabled = |id: &String| records.iter().any(|r| r.planned.id == *id && reason(r).is_some());
+        let follows = |record: &Record| record.planned.dependencies.iter().any(is_disabled);
+        let required_only = |record: &&Record| record.planned.required && reason(record).is_some();
+        let followers: Vec<String> = records
+            .iter()
+            .filter(required_only)
+            .filter(|record| follows(record))
+            .map(|record| format!("`{}`", record.planned.id))
+            .collect();
+        let causes = records.iter().filter(|r| !follows(r) && (r.planned.required || !followers.is_empty()));
+        let mut lines: Vec<String> = causes
+            .filter_map(|record| {
+                let (id, reason) = (&record.planned.id, reason(record)?);
+                Some(match record.planned.required {
+                    true => format!("the build requires `{id}`, which did not start: {reason}"),
+                    false => format!("`{id}` did not start: {reason}"),
+                })
             })
-            .collect()
+            .collect();
+        if !followers.is_empty() {
+            lines.push(format!("without it the build's {} cannot start either", followers.join(", ")));
+        }
+        lines
     }
 }
 
@@ -253,7 +278,7 @@ impl Shared {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn starting(&self) -> MutexGuard<'_, HashMap<String, Option<Contributions>>> {
+    fn starting(&self) -> MutexGuard<'_, HashMap<String, Option<Updated>>> {
         self.starting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -266,8 +291,8 @@ impl Shared {
             records.push(record);
             // Under the lock of the records, so that an update finds the one or the other.
             let updated = self.starting().remove(&id).flatten().filter(|_| active);
-            if let Some(contributes) = updated
-                && let Err(reason) = service::contribute(&mut records, &id, contributes, self.kernel_ops())
+            if let Some(read) = updated
+                && let Err(reason) = service::contribute(&mut records, &id, read, self.kernel_ops())
             {
                 tracing::warn!(instance = %id, reason, "what it contributed while it was being started is refused");
             }
@@ -390,6 +415,7 @@ impl Record {
             provides: self.planned.manifest.provides.clone(),
             serves: self.serves(),
             contributes: self.contributes.clone(),
+            left_out: self.left_out.iter().map(Refused::to_string).collect(),
         }
     }
 }

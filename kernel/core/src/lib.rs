@@ -34,7 +34,7 @@ pub use graph::{GraphFormat, print_graph};
 pub use kernel::{
     Attached, AttachedCall, BootError, BootOptions, Frame, HostedService, Kernel, Trust, TrustNothing,
 };
-pub use library::sha256;
+pub use library::{inspect, sha256};
 pub use manifest::{Capability, Contributes, ContributionKind, Limits, Manifest, Placement};
 pub use nearest::nearest;
 pub use plan::{Answer, Plan, PlannedInstance};

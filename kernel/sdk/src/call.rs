@@ -114,6 +114,19 @@ impl Call {
         }
     }
 
+    /// Waits until a frame would be taken, so that nothing has to be held while nobody reads.
+    ///
+    /// Errors: `cancelled` when nobody takes frames any more.
+    pub async fn room(&self) -> Result<(), Fault> {
+        if !self.ctx.streamed {
+            return Ok(());
+        }
+        match self.inner.host.drained(self.ctx.call_id).await {
+            RResult::ROk(_) => Ok(()),
+            RResult::RErr(fault) => Err(fault_from_abi(fault)),
+        }
+    }
+
     /// Whether the call has been cancelled: answer now with what there is.
     pub fn is_cancelled(&self) -> bool {
         self.state.is_cancelled() || self.inner.host.is_cancelled(self.ctx.call_id)

@@ -28,6 +28,7 @@ mod section;
 mod stack;
 mod stream;
 mod topics;
+mod watches;
 
 pub use arguments::arguments;
 pub use call::{Call, Meta};
@@ -39,6 +40,7 @@ pub use dispatch_contracts::{Fault, Mode, Verb, fault};
 pub use extension::{Extension, Topic, Verbs};
 pub use host::Host;
 pub use stream::{CallStream, Item, RawItem, RawStream};
+pub use watches::{Watch, Watches};
 
 /// What `export!` and the testkit reach; not for authors.
 #[doc(hidden)]

@@ -15,11 +15,12 @@ use crate::Opened;
 use blobs::Blobs;
 use control::{Faults, SetFaults, WaitHeld};
 use dispatch_contracts::storage::{
-    BlobGet, BlobGetParams, BlobGetReply, BlobPut, BlobPutParams, BlobPutReply, Commit, CommitParams,
-    CommitReply, Get, GetParams, GetReply, Info, InfoReply, Scan, ScanParams, ScanReply,
+    BlobDelete, BlobDeleteParams, BlobDeleteReply, BlobGet, BlobGetParams, BlobGetReply, BlobPut,
+    BlobPutParams, BlobPutReply, Commit, CommitParams, CommitReply, DeleteRange, DeleteRangeParams,
+    DeleteRangeReply, Get, GetParams, GetReply, Info, InfoReply, Scan, ScanParams, ScanReply, Watch,
 };
 use dispatch_contracts::{Empty, Fault};
-use dispatch_sdk::{Call, Config, Extension, Host, Verbs};
+use dispatch_sdk::{Call, Config, Extension, Host, Verbs, Watches};
 use entries::Entries;
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ pub struct MemoryStorage {
     config: MemoryConfig,
     namespaces: Mutex<HashMap<String, Namespace>>,
     faults: Faults,
+    watches: Arc<Watches>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -47,7 +49,8 @@ struct Namespace {
 
 impl Extension for MemoryStorage {
     fn open(_host: Host, config: Config) -> Result<Self, Fault> {
-        Ok(Self { config: config.parse()?, namespaces: Mutex::default(), faults: Faults::default() })
+        let (namespaces, faults, watches) = (Mutex::default(), Faults::default(), Arc::default());
+        Ok(Self { config: config.parse()?, namespaces, faults, watches })
     }
 
     fn verbs(verbs: &mut Verbs<Self>) {
@@ -56,6 +59,9 @@ impl Extension for MemoryStorage {
         verbs.on(Commit, Self::commit);
         verbs.on(BlobPut, Self::blob_put);
         verbs.on(BlobGet, Self::blob_get);
+        verbs.on(BlobDelete, Self::blob_delete);
+        verbs.on(DeleteRange, Self::delete_range);
+        verbs.on(Watch, Self::watch);
         verbs.on(Info, Self::info);
         verbs.on(SetFaults, Self::set_faults);
         verbs.on(WaitHeld, Self::wait_held);
@@ -69,18 +75,20 @@ impl MemoryStorage {
     }
 
     async fn get(self: Arc<Self>, call: Call, params: GetParams) -> Result<GetReply, Fault> {
-        entries::check_key(&params.key)?;
+        params.check()?;
         Ok(GetReply { entry: self.lock().entry(call.caller().into()).or_default().entries.get(&params.key) })
     }
 
     async fn scan(self: Arc<Self>, call: Call, params: ScanParams) -> Result<ScanReply, Fault> {
-        self.lock().entry(call.caller().into()).or_default().entries.scan(&params)
+        let params = params.bounded()?;
+        Ok(self.lock().entry(call.caller().into()).or_default().entries.scan(&params))
     }
 
     async fn commit(self: Arc<Self>, call: Call, params: CommitParams) -> Result<CommitReply, Fault> {
-        entries::check_commit(&params)?;
+        params.check()?;
         let lost = self.faults.before_commit(&call).await?;
         let versions = self.lock().entry(call.caller().into()).or_default().entries.commit(params)?;
+        self.watches.changed(call.caller());
         lost.map_or(Ok(CommitReply { versions, durable: self.config.durable }), Err)
     }
 
@@ -95,6 +103,32 @@ impl MemoryStorage {
             call.emit(&part).await?;
         }
         Ok(BlobGetReply { bytes: blob.len() as u64 })
+    }
+
+    async fn blob_delete(
+        self: Arc<Self>,
+        call: Call,
+        params: BlobDeleteParams,
+    ) -> Result<BlobDeleteReply, Fault> {
+        let deleted = self.lock().entry(call.caller().into()).or_default().blobs.delete(&params.hash);
+        Ok(BlobDeleteReply { deleted })
+    }
+
+    async fn delete_range(
+        self: Arc<Self>,
+        call: Call,
+        params: DeleteRangeParams,
+    ) -> Result<DeleteRangeReply, Fault> {
+        let params = params.bounded()?;
+        let lost = self.faults.before_commit(&call).await?;
+        let (n_deleted, more) =
+            self.lock().entry(call.caller().into()).or_default().entries.delete_range(&params)?;
+        self.watches.changed(call.caller());
+        lost.map_or(Ok(DeleteRangeReply { n_deleted, more, durable: self.config.durable }), Err)
+    }
+
+    async fn watch(self: Arc<Self>, call: Call, _params: Empty) -> Result<Empty, Fault> {
+        self.watches.begin(call.caller())?.run(&call).await
     }
 
     async fn info(self: Arc<Self>, _call: Call, _params: Empty) -> Result<InfoReply, Fault> {

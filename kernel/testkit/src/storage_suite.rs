@@ -17,9 +17,11 @@ mod bounds;
 mod commits;
 mod entries;
 mod faults;
+mod ranges;
 mod reopen;
 mod scans;
 mod shared;
+mod watches;
 
 use crate::Opened;
 use dispatch_contracts::Fault;
@@ -40,7 +42,10 @@ where
     scans::check_page_bytes(&open().await).await;
     commits::check(&open().await).await;
     commits::check_concurrent(&open().await).await;
+    ranges::check(&open().await).await;
+    ranges::check_bytes(&open().await).await;
     blobs::check(&open().await).await;
+    watches::check(&open().await).await;
 }
 
 /// [`run`] and [`run_reopen`].

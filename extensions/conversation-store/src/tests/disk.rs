@@ -24,6 +24,8 @@ pub(super) enum Fail {
     Conflict,
 }
 
+type Answer = Box<dyn Fn() -> Fault + Send>;
+
 #[derive(Default)]
 pub(super) struct Disk {
     pub(super) id: u64,
@@ -33,6 +35,11 @@ pub(super) struct Disk {
     committing: Mutex<()>,
     fails: Mutex<VecDeque<Fail>>,
     reads_fail: AtomicBool,
+    /// What every commit is answered, if it is set.
+    answer: Mutex<Option<Answer>>,
+    n_scans: AtomicU64,
+    /// Whole ones by name, and those under way by upload.
+    blobs: Mutex<HashMap<String, String>>,
     /// Commits wait while a test holds it.
     pub(super) gate: tokio::sync::RwLock<()>,
 }
@@ -47,6 +54,11 @@ impl Disk {
 
     pub(super) fn fail_next(&self, fail: Fail) {
         self.fails.lock().unwrap().push_back(fail);
+    }
+
+    /// Writes nothing from now on.
+    pub(super) fn answer_commits(&self, answer: impl Fn() -> Fault + Send + 'static) {
+        *self.answer.lock().unwrap() = Some(Box::new(answer));
     }
 
     pub(super) fn fail_reads(&self, fail: bool) {
@@ -70,12 +82,19 @@ impl Disk {
         self.entries.lock().unwrap().get(key).map(|(value, _)| value.clone())
     }
 
+    pub(super) fn lose_blobs(&self) {
+        self.blobs.lock().unwrap().clear();
+    }
+
     pub(super) fn keys(&self, prefix: &str) -> Vec<String> {
         self.entries.lock().unwrap().keys().filter(|key| key.starts_with(prefix)).cloned().collect()
     }
 
     fn commit(&self, params: &storage::CommitParams) -> Result<storage::CommitReply, Fault> {
         let _alone = self.committing.lock().unwrap();
+        if let Some(answer) = &*self.answer.lock().unwrap() {
+            return Err(answer());
+        }
         let fail = self.fails.lock().unwrap().pop_front();
         match fail {
             Some(Fail::NoSpace) => return Err(Fault::new(NO_SPACE, "the disk is full")),
@@ -108,7 +127,13 @@ impl Disk {
         }
     }
 
+    /// Pages that were read so far.
+    pub(super) fn n_scans(&self) -> u64 {
+        self.n_scans.load(Ordering::Relaxed)
+    }
+
     fn scan(&self, params: &storage::ScanParams) -> storage::ScanReply {
+        self.n_scans.fetch_add(1, Ordering::Relaxed);
         let entries = self.entries.lock().unwrap();
         let within = |key: &&String| **key >= params.start && (params.end.is_empty() || **key < params.end);
         let mut keys: Vec<&String> = entries.keys().filter(within).collect();
@@ -116,9 +141,16 @@ impl Disk {
             keys.reverse();
         }
         let limit = if params.limit == 0 { storage::SCAN_LIMIT_MAX } else { params.limit };
-        let more = keys.len() > limit;
-        let entries = keys.into_iter().take(limit).map(|key| entry(key, &entries[key])).collect();
-        storage::ScanReply { entries, more }
+        let bytes_max = if params.bytes_max == 0 { storage::SCAN_BYTES_MAX } else { params.bytes_max };
+        let (n_keys, mut bytes) = (keys.len(), 0);
+        let fits = |key: &&String| {
+            let first = bytes == 0;
+            bytes += entries[*key].0.len();
+            first || bytes <= bytes_max
+        };
+        let page: Vec<Entry> =
+            keys.into_iter().take(limit).take_while(fits).map(|key| entry(key, &entries[key])).collect();
+        storage::ScanReply { more: page.len() < n_keys, entries: page }
     }
 }
 
@@ -146,6 +178,8 @@ impl Extension for DiskStore {
         verbs.on_inline(storage::Get, Self::get);
         verbs.on_inline(storage::Scan, Self::scan);
         verbs.on_inline(storage::Commit, Self::commit);
+        verbs.on(storage::BlobPut, Self::blob_put);
+        verbs.on(storage::BlobGet, Self::blob_get);
         verbs.on(storage::Info, Self::info);
     }
 }
@@ -177,6 +211,37 @@ impl DiskStore {
     ) -> Result<storage::CommitReply, Fault> {
         let _open = self.disk.gate.read().await;
         self.disk.commit(&params)
+    }
+
+    /// Parts are kept as they come, each of a length that base64 needs no padding for but the last.
+    async fn blob_put(
+        self: Arc<Self>,
+        _call: Call,
+        params: storage::BlobPutParams,
+    ) -> Result<storage::BlobPutReply, Fault> {
+        let mut blobs = self.disk.blobs.lock().unwrap();
+        let mut data = blobs.remove(&params.upload_id).unwrap_or_default();
+        assert_eq!(data.len() as u64, params.offset / 3 * 4, "parts come in order");
+        data.push_str(&params.data);
+        let n_blobs = blobs.len();
+        let name = if params.last { format!("blob-{n_blobs}") } else { params.upload_id };
+        blobs.insert(name.clone(), data);
+        Ok(storage::BlobPutReply { hash: params.last.then_some(name) })
+    }
+
+    async fn blob_get(
+        self: Arc<Self>,
+        call: Call,
+        params: storage::BlobGetParams,
+    ) -> Result<storage::BlobGetReply, Fault> {
+        let found = self.disk.blobs.lock().unwrap().get(&params.hash).cloned();
+        let data = found.ok_or_else(|| Fault::new(fault::NOT_FOUND, "no such blob"))?;
+        let bytes = data.len() as u64;
+        for part in data.as_bytes().chunks(4 * 1024) {
+            let data = String::from_utf8(part.to_vec()).unwrap();
+            call.emit(&storage::BlobPart { data }).await?;
+        }
+        Ok(storage::BlobGetReply { bytes })
     }
 
     async fn info(self: Arc<Self>, _call: Call, _: Empty) -> Result<storage::InfoReply, Fault> {

@@ -6,7 +6,6 @@ use super::world::{Turn, World, said};
 use crate::ConversationStore;
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::conversations as contract;
-use dispatch_sdk::contracts::verb::Empty;
 use serde_json::json;
 
 impl World {
@@ -43,15 +42,25 @@ impl World {
 
     /// What a host does at its start with the turn of one that is dead.
     async fn recover(&mut self, turn: Turn, adopt: bool, dead: &str) {
-        let open = self.store.call(contract::OpenTurns, &Empty {}).await.unwrap().conversations;
-        let expected = contract::OpenTurn { turn_id: turn.id.clone(), host_id: dead.to_owned() };
-        assert_eq!(open.iter().map(|found| found.open_turn.clone().unwrap()).collect::<Vec<_>>(), [expected]);
+        let open = self
+            .store
+            .call(contract::OpenTurns, &contract::OpenTurnsParams::default())
+            .await
+            .unwrap()
+            .conversations;
+        let found: Vec<_> = open.iter().filter_map(|found| found.open_turn.as_ref()).collect();
+        let found: Vec<_> = found.iter().map(|open| (open.turn_id.as_str(), open.host_id.as_str())).collect();
+        assert_eq!(found, [(turn.id.as_str(), dead)]);
         if adopt && self.adopt(&turn, dead).await.unwrap() {
             self.turn = Some(Turn { calls: Vec::new(), ..turn });
             return;
         }
         let (results, partial) = self.interrupted(&turn);
-        let params = contract::SealParams { conversation_id: CONV.to_owned(), turn_id: turn.id.clone() };
+        let params = contract::SealParams {
+            conversation_id: CONV.to_owned(),
+            turn_id: turn.id.clone(),
+            dead_host_id: Some(dead.to_owned()),
+        };
         assert!(self.store.call(contract::Seal, &params).await.unwrap().sealed);
         let once = self.rows().await;
         assert!(!self.store.call(contract::Seal, &params).await.unwrap().sealed, "twice is once");

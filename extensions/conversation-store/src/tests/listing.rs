@@ -3,7 +3,6 @@
 use super::disk::Disk;
 use super::rig::{Rig, called};
 use dispatch_sdk::contracts::conversations as contract;
-use dispatch_sdk::contracts::verb::Empty;
 use dispatch_sdk::fault;
 use dispatch_testkit::FakeHost;
 
@@ -27,17 +26,17 @@ async fn create(rig: &Rig, id: &str) {
 }
 
 async fn begin_in(rig: &Rig, id: &str) {
+    begin_turn_in(rig, id, "t").await;
+}
+
+async fn begin_turn_in(rig: &Rig, id: &str, turn_id: &str) {
     let params = contract::BeginParams {
         conversation_id: id.to_owned(),
         create: true,
-        turn_id: "t".to_owned(),
+        turn_id: turn_id.to_owned(),
         host_id: "h".to_owned(),
-        cwd: String::new(),
-        provider: String::new(),
-        model: String::new(),
         title: id.to_owned(),
-        events: Vec::new(),
-        messages: Vec::new(),
+        ..Default::default()
     };
     rig.store.call(contract::Begin, &params).await.unwrap();
 }
@@ -47,8 +46,7 @@ async fn append_in(rig: &Rig, id: &str) {
         conversation_id: id.to_owned(),
         turn_id: "t".to_owned(),
         events: vec![called("x")],
-        messages: Vec::new(),
-        end_turn: false,
+        ..Default::default()
     };
     rig.store.call(contract::Append, &params).await.unwrap();
 }
@@ -134,11 +132,14 @@ async fn what_is_put_away_is_listed_apart_until_a_turn_begins_in_it() {
     append_in(&rig, "b").await;
     assert_eq!(ids(&away).await, ["b"]);
     rig.store
-        .call(contract::Seal, &contract::SealParams { conversation_id: "b".into(), turn_id: "t".into() })
+        .call(
+            contract::Seal,
+            &contract::SealParams { conversation_id: "b".into(), turn_id: "t".into(), ..Default::default() },
+        )
         .await
         .unwrap();
     assert_eq!(ids(&away).await, ["b"]);
-    begin_in(&rig, "b").await;
+    begin_turn_in(&rig, "b", "t2").await;
     assert_eq!(
         (ids(&params(0, None)).await, ids(&away).await),
         (vec!["b".into(), "c".into(), "a".into()], vec![])
@@ -162,9 +163,10 @@ async fn every_open_turn_is_found_whoever_runs_it_and_wherever_it_is_listed() {
     archive_in(&b, "two", true).await;
     append_in(&a, "one").await;
     disk.put("head/broken", r#"{"title":7}"#);
-    let open = b.store.call(contract::OpenTurns, &Empty {}).await.unwrap().conversations;
+    let open =
+        b.store.call(contract::OpenTurns, &contract::OpenTurnsParams::default()).await.unwrap().conversations;
     let ids: Vec<&str> = open.iter().map(|found| found.id.as_str()).collect();
-    assert_eq!(ids, ["two", "three", "one"], "oldest activity first");
+    assert_eq!(ids, ["one", "three", "two"]);
     assert!(open.iter().all(|found| found.open_turn.as_ref().unwrap().turn_id == "t"));
-    assert!(open[0].archived && !open[1].archived);
+    assert!(open[2].archived && !open[1].archived);
 }

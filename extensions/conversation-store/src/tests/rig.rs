@@ -67,8 +67,21 @@ impl Rig {
             title: "Say hi\nplease".to_owned(),
             events: vec![body("turn_started", json!({})), body("input", json!({ "parts": [] }))],
             messages: vec![message("user", turn_id)],
+            ..Default::default()
         };
         self.store.call(contract::Begin, &params).await
+    }
+
+    /// Begins a turn of `host-2` in a conversation of its own.
+    pub(super) async fn begin_elsewhere(&self, id: &str) {
+        let params = contract::BeginParams {
+            conversation_id: id.to_owned(),
+            create: true,
+            turn_id: "t".to_owned(),
+            host_id: "host-2".to_owned(),
+            ..Default::default()
+        };
+        self.store.call(contract::Begin, &params).await.unwrap();
     }
 
     pub(super) async fn append(
@@ -87,7 +100,14 @@ impl Rig {
     ) -> Result<contract::AppendReply, Fault> {
         let end_turn = events.last().is_some_and(|event| event.kind == TURN_ENDED);
         let (conversation_id, turn_id) = (CONV.to_owned(), turn_id.to_owned());
-        let params = contract::AppendParams { conversation_id, turn_id, events, messages, end_turn };
+        let params = contract::AppendParams {
+            conversation_id,
+            turn_id,
+            events,
+            messages,
+            end_turn,
+            ..Default::default()
+        };
         self.store.call(contract::Append, &params).await
     }
 
@@ -102,7 +122,11 @@ impl Rig {
     }
 
     pub(super) async fn seal(&self, turn_id: &str) -> bool {
-        let params = contract::SealParams { conversation_id: CONV.to_owned(), turn_id: turn_id.to_owned() };
+        let params = contract::SealParams {
+            conversation_id: CONV.to_owned(),
+            turn_id: turn_id.to_owned(),
+            ..Default::default()
+        };
         self.store.call(contract::Seal, &params).await.unwrap().sealed
     }
 

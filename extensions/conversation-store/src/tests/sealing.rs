@@ -1,8 +1,9 @@
 //! After the host died in the middle of a turn.
 
 use super::disk::Disk;
-use super::rig::{Rig, body, called, message, seen, text, until};
+use super::rig::{CONV, Rig, body, called, message, seen, text, until};
 use crate::turn_log::SEQ_RESERVE;
+use dispatch_sdk::contracts::conversations::{Seal, SealParams};
 use dispatch_testkit::FakeHost;
 use serde_json::{Value, json};
 
@@ -28,10 +29,10 @@ async fn a_turn_cut_in_a_block_is_sealed_above_all_that_may_have_been_shown() {
     assert!(rig.seal("t").await);
     assert!(!rig.seal("t").await, "twice is once");
     let reserved = 3 + SEQ_RESERVE;
-    let log = [(reserved, "on disk, ".to_owned()), (reserved + 1, "turn_ended".to_owned())];
+    let log = [(3, "on disk, ".to_owned()), (reserved + 1, "turn_ended".to_owned())];
     assert_eq!(rig.log().await[2..], log);
     let seen_after: Vec<_> = resumed.up_to(reserved + 1).await.iter().map(seen).collect();
-    assert_eq!(seen_after, [(reserved, "~on disk, ".to_owned()), (reserved + 1, "turn_ended".to_owned())]);
+    assert_eq!(seen_after, [(reserved + 1, "~turn_ended".to_owned())], "it covers what was shown as 4");
     assert_eq!(before.last().unwrap().seq, 4);
     let seen_late: Vec<_> = late.up_to(reserved + 1).await;
     assert_eq!(seen(seen_late.last().unwrap()), log[1]);
@@ -41,6 +42,44 @@ async fn a_turn_cut_in_a_block_is_sealed_above_all_that_may_have_been_shown() {
     assert_eq!(rig.get().await.open_turn, None);
     assert_eq!(rig.begin("t2").await.unwrap().cursor, reserved + 1);
     assert_eq!(rig.end("t2").await.seq_last, reserved + 4);
+}
+
+#[tokio::test]
+async fn text_that_was_shown_after_any_kind_of_row_and_not_written_is_taken_back() {
+    let disk = Disk::new();
+    let dying = Rig::over(&disk, FakeHost::with_manual_clock()).await;
+    dying.begin("t").await.unwrap();
+    dying.append("t", vec![called("a")]).await.unwrap();
+    let mut watched = dying.watch(3);
+    dying.live("t", vec![text("shown only")]).await.unwrap();
+    assert_eq!(seen(&watched.next().await), (4, "shown only".to_owned()));
+    drop((watched, dying));
+
+    let rig = Rig::over(&disk, FakeHost::new()).await;
+    assert!(rig.seal("t").await);
+    let covering = rig.watch(4).next().await;
+    assert_eq!(
+        (covering.kind.as_str(), covering.seq_first, covering.rebased),
+        ("tool_result", Some(4), true)
+    );
+}
+
+#[tokio::test]
+async fn a_turn_that_another_host_has_by_now_is_not_sealed_for_the_one_before() {
+    let disk = Disk::new();
+    let dying = Rig::over(&disk, FakeHost::new()).await;
+    dying.begin("t").await.unwrap();
+    drop(dying);
+    let living = Rig::over(&disk, FakeHost::new()).await;
+    assert!(living.adopt("t", "host-2").await.unwrap());
+    let late = Rig::over(&disk, FakeHost::new()).await;
+    let params = SealParams {
+        conversation_id: CONV.to_owned(),
+        turn_id: "t".to_owned(),
+        dead_host_id: Some("host-1".to_owned()),
+    };
+    assert!(!late.store.call(Seal, &params).await.unwrap().sealed);
+    living.end("t").await;
 }
 
 #[tokio::test]
@@ -94,5 +133,6 @@ async fn a_host_whose_turn_was_sealed_by_another_writes_nothing_more() {
     assert!(refused.is(dispatch_sdk::fault::CONFLICT));
     assert!(slow.live("t", vec![text("b")]).await.unwrap_err().is(dispatch_sdk::fault::CONFLICT));
     assert_eq!(other.log().await, log);
-    assert_eq!(seen(&watched.next().await), log[2]);
+    let taken_back = (log[2].0, "~turn_ended".to_owned());
+    assert_eq!(seen(&watched.next().await), taken_back, "`a` was never written");
 }

@@ -183,8 +183,7 @@ async fn an_append_whose_caller_went_away_is_shown_all_the_same() {
         conversation_id: CONV.to_owned(),
         turn_id: "t".to_owned(),
         events: vec![called("x")],
-        messages: Vec::new(),
-        end_turn: false,
+        ..Default::default()
     };
     let call = rig.store.stream(contract::Append, &params);
     until("the append's commit", || rig.n_commits() > before).await;

@@ -8,7 +8,6 @@ use crate::ConversationStore;
 use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::contracts::event::{Event, EventBody, TEXT_DELTA, TURN_ENDED};
 use dispatch_sdk::contracts::storage::NO_SPACE;
-use dispatch_sdk::contracts::verb::Empty;
 use dispatch_sdk::{Item, fault};
 use dispatch_testkit::{FakeHost, MemoryControl, MemoryStorage, Opened};
 use proptest::sample::Index;
@@ -114,6 +113,7 @@ impl World {
             title: "first".to_owned(),
             events: vec![body("turn_started", json!({})), body("input", json!({}))],
             messages: vec![message("user", &id)],
+            ..Default::default()
         };
         match self.store.call(contract::Begin, &params).await {
             Ok(_) => {
@@ -194,6 +194,7 @@ impl World {
             end_turn: event.kind == TURN_ENDED,
             events: vec![event],
             messages: vec![message],
+            ..Default::default()
         }
     }
 
@@ -354,7 +355,7 @@ impl World {
         self.check_messages().await;
         let found = self.get().await.unwrap();
         assert_eq!((found.open_turn, found.title, found.seq_last), (None, self.title, last));
-        let open = self.store.call(contract::OpenTurns, &Empty {}).await.unwrap();
+        let open = self.store.call(contract::OpenTurns, &contract::OpenTurnsParams::default()).await.unwrap();
         assert_eq!(open.conversations, []);
         let listed = self.store.call(contract::List, &contract::ListParams::default()).await.unwrap();
         assert_eq!(listed.conversations.len(), 1);

@@ -150,7 +150,7 @@ async fn of_a_dead_hosts_turns_those_that_waited_run_and_those_that_ran_are_seal
     world.ext().call_named(Serve, "orchestrator", &ServeParams::default()).await.expect("it serves");
     world.until(|state| state.n_seals == 1 && state.ends().len() == 1).await;
     let seals = world.host.calls_of("conversations.v1/seal");
-    assert_eq!(seals, [json!({ "conversation_id": "ran", "turn_id": "t-ran" })]);
+    assert_eq!(seals, [json!({ "conversation_id": "ran", "turn_id": "t-ran", "dead_host_id": "dead" })]);
     world.change(|state| {
         let ran = &state.run_params[0];
         assert_eq!(

@@ -105,6 +105,7 @@ pub(super) fn convert(system: &str, history: &[Message], style: Style<'_>) -> Co
             Role::System => converted.push(WireMessage::System { content: joined(&message.parts) }, style),
             Role::User => converted.user(joined(&message.parts), style),
             Role::Assistant => converted.assistant(&message.parts, style, sends_reasoning),
+            Role::Unknown => {}
         }
     }
     converted.answer_the_rest(style);

@@ -4,8 +4,13 @@
 //! it ends. Where neither root nor a user namespace may mount, the test says so aloud and fills a store of few pages.
 
 use super::{integrity, keys, open_at};
+use crate::trouble::is_without_room;
 use crate::writer::tests::fill_few_pages;
+use dispatch_sdk::contracts::instance::{Backup, BackupParams};
+use dispatch_sdk::contracts::storage::NO_SPACE;
 use dispatch_testkit::storage_suite;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{File, remove_file};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
@@ -84,11 +89,24 @@ async fn fill_disk(disk: &Path) {
     };
     let kept =
         storage_suite::run_no_space(&store, N_CYCLES, take_room, || remove_file(&ballast).unwrap()).await;
+    fill_up(&ballast, 4 * PAGE_BYTES);
+    assert!(is_without_room(disk), "what a full quota is told by");
+    let before = names_in(disk);
+    let params = BackupParams { path: disk.join("copy.db").display().to_string(), replace: false };
+    let fault = store.call(Backup, &params).await.expect_err("there is no room for a copy");
+    assert_eq!((fault.code.as_str(), names_in(disk)), (NO_SPACE, before), "nothing stays of it: {fault}");
+    remove_file(&ballast).unwrap();
+    assert!(!is_without_room(disk));
+    store.call(Backup, &params).await.expect("there is room again");
     store.stop().await.unwrap();
     let store = open_at(&path).await.unwrap();
     assert_eq!(keys(&store).await, kept, "all of it is there after a reopen");
     store.stop().await.unwrap();
     assert_eq!(integrity(&path), "ok");
+}
+
+fn names_in(dir: &Path) -> BTreeSet<OsString> {
+    std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect()
 }
 
 fn n_bytes(path: &Path) -> u64 {

@@ -2,7 +2,6 @@
 
 use super::{StorageSqlite, path_in};
 use crate::blobs::{UPLOAD_IDLE_MS_MAX, UPLOADS_MAX};
-use crate::door::to_base64;
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::storage::{BlobGet, BlobGetParams, BlobPut, BlobPutParams, CORRUPT};
 use dispatch_sdk::fault::{INVALID, NOT_FOUND, OVERLOADED, TOO_LARGE};
@@ -17,7 +16,8 @@ async fn part(
     bytes: &[u8],
     last: bool,
 ) -> Result<Option<String>, Fault> {
-    let params = BlobPutParams { upload_id: id.to_owned(), offset, data: to_base64(bytes), last };
+    let params =
+        BlobPutParams { upload_id: id.to_owned(), offset, data: crate::blobs::frame(bytes).data, last };
     store.call(BlobPut, &params).await.map(|reply| reply.hash)
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::file;
 use crate::settings::{Settings, Synchronous};
-use dispatch_sdk::contracts::storage::{NO_SPACE, Put, Require};
+use dispatch_sdk::contracts::storage::{CommitParams, NO_SPACE, Put, Require};
 use serde_json::value::RawValue;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -22,7 +22,8 @@ fn bench(prepare: impl FnOnce(&mut Connection)) -> Bench {
     let mut connection = file::open(&settings).unwrap();
     prepare(&mut connection);
     let beside = file::open(&settings).unwrap();
-    Bench { dir, writer: Writer::start(settings.path, connection).unwrap(), beside }
+    let writer = Writer::start(settings.path, connection, Arc::default()).unwrap();
+    Bench { dir, writer, beside }
 }
 
 impl Bench {
@@ -79,7 +80,7 @@ async fn what_queues_during_a_commit_goes_together_and_a_refused_one_goes_alone(
     let mut versions = Vec::new();
     for (i, outcome) in queued.into_iter().enumerate() {
         match outcome.await.unwrap() {
-            Ok(mut written) => versions.append(&mut written),
+            Ok(mut written) => versions.append(&mut written.versions),
             Err(fault) => {
                 assert_eq!((i % 10, fault.code.as_str()), (9, fault::CONFLICT), "{fault}");
                 assert_eq!(fault.detail, json!({ "key": format!("{i:03}") }));

@@ -105,9 +105,9 @@ impl TurnPorts for RouterPorts {
         self.open(format!("{}#{name}", tool::Run::NAME), &params, budget_ms)
     }
 
-    fn commit(&self, params: CommitParams) -> BoxFuture<'_, Result<(), Fault>> {
+    fn commit<'p>(&'p self, params: &'p CommitParams) -> BoxFuture<'p, Result<(), Fault>> {
         Box::pin(async move {
-            let _done: Empty = self.ask_for::<turn::Commit>(turn::Commit::NAME.to_owned(), &params).await?;
+            let _done: Empty = self.ask_for::<turn::Commit>(turn::Commit::NAME.to_owned(), params).await?;
             Ok(())
         })
     }

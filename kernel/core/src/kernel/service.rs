@@ -2,18 +2,17 @@
 
 use super::contributions::check;
 use super::ports::{RouterPorts, ms_since};
-use super::{Own, Record, RecordState, Shared, ops};
-use crate::host_lock;
+use super::{Own, Record, RecordState, Shared, Updated, ops, reading};
+use crate::host_lock::{self, Lock};
 use crate::manifest::ContributionKind;
 use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, OpEntry, shared};
-use crate::turn::{Progress, StopSignal, TurnTools, run_turn};
+use crate::turn::{Progress, StopReason, StopSignal, TurnTools, run_turn};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{
-    Contributions, DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions,
-    ExtensionsReply, Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply, InstanceInfo, Inventory,
-    KERNEL_INSTANCE, PointFilters, Providers, ProvidersReply, Started, Trusted, TrustedParams, TrustedReply,
-    Update, UpdateParams, VerbInfo,
+    DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions, ExtensionsReply,
+    Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply, InstanceInfo, Inventory, KERNEL_INSTANCE,
+    PointFilters, Providers, ProvidersReply, Started, Trusted, TrustedParams, TrustedReply, Update, VerbInfo,
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
 use dispatch_contracts::{Empty, Fault, Verb, turn};
@@ -77,7 +76,7 @@ impl NativeService for KernelService {
                 Explain::NAME => encode(&explain(&shared, &decode::<Explain>(&body)?)?),
                 HostInfo::NAME => encode(&HostInfoReply { host_id: shared.host_id.clone() }),
                 HostAlive::NAME => encode(&host_alive(&shared, decode::<HostAlive>(&body)?)?),
-                Update::NAME => encode(&update(&shared, &call, decode::<Update>(&body)?)?),
+                Update::NAME => encode(&update(&shared, &call, &body)?),
                 op::List::NAME => encode(&list_ops(&shared)),
                 turn::Stop::NAME => encode(&stop_turn(&shared, &decode::<turn::Stop>(&body)?)),
                 turn::Run::NAME => {
@@ -92,7 +91,11 @@ impl NativeService for KernelService {
 }
 
 fn decode<V: Verb>(body: &[u8]) -> Result<V::Params, Fault> {
-    read(body).map_err(|e| Fault::new(INVALID, format!("cannot read the parameters of `{}`: {e}", V::NAME)))
+    read(body).map_err(|e| unreadable::<V>(&e))
+}
+
+fn unreadable<V: Verb>(e: &serde_json::Error) -> Fault {
+    Fault::new(INVALID, format!("cannot read the parameters of `{}`: {e}", V::NAME))
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
@@ -109,9 +112,9 @@ fn host_alive(
     shared: &Shared,
     params: dispatch_contracts::kernel::HostAliveParams,
 ) -> Result<HostAliveReply, Fault> {
-    let alive = host_lock::is_alive(Path::new(&shared.dirs.state), &params.host_id)
+    let lock = host_lock::look(Path::new(&shared.dirs.state), &params.host_id)
         .map_err(|e| Fault::new(INVALID, e))?;
-    Ok(HostAliveReply { alive })
+    Ok(HostAliveReply { alive: lock != Lock::Free, known: lock != Lock::Missing })
 }
 
 fn extensions(shared: &Shared) -> ExtensionsReply {
@@ -167,8 +170,12 @@ async fn trusted(shared: &Arc<Shared>, params: TrustedParams) -> Result<TrustedR
 }
 
 /// Taken within `start` and beside it as well: then it counts when the instance is there.
-fn update(shared: &Arc<Shared>, call: &NativeCall, params: UpdateParams) -> Result<Empty, Fault> {
+fn update(shared: &Arc<Shared>, call: &NativeCall, body: &[u8]) -> Result<Empty, Fault> {
     let id = call.caller();
+    let read = reading::update(body).map_err(|e| unreadable::<Update>(&e))?;
+    for refused in &read.1 {
+        tracing::warn!(instance = %id, %refused, "a contribution cannot be read");
+    }
     {
         let mut records = shared.records();
         let active = |record: &Record| record.planned.id == id && matches!(record.state, RecordState::Active);
@@ -178,10 +185,10 @@ fn update(shared: &Arc<Shared>, call: &NativeCall, params: UpdateParams) -> Resu
                 let message = format!("`{id}` is no active instance and cannot update what it contributes");
                 return Err(Fault::new(INVALID, message));
             };
-            *updated = Some(params.contributes);
+            *updated = Some(read);
             return Ok(Empty {});
         }
-        contribute(&mut records, id, params.contributes, shared.kernel_ops()).map_err(|reason| {
+        contribute(&mut records, id, read, shared.kernel_ops()).map_err(|reason| {
             Fault::new(INVALID, format!("cannot update what `{id}` contributes: {reason}"))
         })?;
     }
@@ -193,7 +200,7 @@ fn update(shared: &Arc<Shared>, call: &NativeCall, params: UpdateParams) -> Resu
 pub(super) fn contribute(
     records: &mut [Record],
     id: &str,
-    contributes: Contributions,
+    (contributes, left_out): Updated,
     kernel_ops: &[Arc<OpEntry>],
 ) -> Result<(), String> {
     let Some(index) = records.iter().position(|record| record.planned.id == id) else {
@@ -202,8 +209,9 @@ pub(super) fn contribute(
     let record = &records[index];
     let verbs = record.endpoint.verbs.load().values().cloned().collect();
     let started = Started { verbs, contributes };
-    let ops = check(&record.planned, &started, &record.endpoint, records, kernel_ops)?;
+    let ops = check(record, &started, &left_out, records, kernel_ops)?;
     records[index].contributes = started.contributes;
+    records[index].left_out = left_out;
     records[index].ops = ops;
     Ok(())
 }
@@ -221,11 +229,7 @@ fn list_ops(shared: &Shared) -> ListReply {
 fn stop_turn(shared: &Shared, params: &turn::StopParams) -> turn::StopReply {
     let turns = shared.turns.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(running) = turns.get(&params.turn_id) else { return turn::StopReply { stopping: false } };
-    if params.interrupted {
-        running.stop.interrupt();
-    } else {
-        running.stop.cancel();
-    }
+    running.stop.give(if params.interrupted { StopReason::HostEnds } else { StopReason::Person });
     turn::StopReply { stopping: true }
 }
 
@@ -257,10 +261,12 @@ async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> 
     let ended = tokio::select! {
         ended = &mut turn => ended,
         reason = call.cancelled() => {
-            match reason {
-                CancelReason::Ended => stop.interrupt(),
-                CancelReason::Caller | CancelReason::Deadline | CancelReason::Silence => stop.cancel(),
-            }
+            stop.give(match reason {
+                CancelReason::Caller => StopReason::CallerGone,
+                CancelReason::Ended => StopReason::HostEnds,
+                CancelReason::Deadline => StopReason::Deadline,
+                CancelReason::Silence => StopReason::Silence,
+            });
             turn.await
         }
     };

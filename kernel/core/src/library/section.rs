@@ -2,9 +2,9 @@
 
 use super::blocks::Blocks;
 use crate::settings::SETTINGS_BYTES_MAX;
-use dispatch_abi::{SECTION_NAME, SETTINGS_SECTION_NAME};
-use object::read::elf::ElfFile64;
-use object::{Endianness, Object as _, ObjectSection as _, ReadCache};
+use dispatch_abi::{EXPORT_SYMBOL, SECTION_NAME, SETTINGS_SECTION_NAME};
+use object::read::elf::{ElfFile64, ElfSymbol64};
+use object::{Architecture, Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, ReadCache};
 use serde::Deserialize;
 use std::fs::File;
 use std::path::Path;
@@ -45,6 +45,10 @@ pub(crate) enum SectionError {
     NotALibrary(String),
     /// A library, but not of an extension.
     Absent,
+    /// A section, and nothing to begin with.
+    NoSymbol,
+    /// Built for another kind of machine.
+    OtherMachine(String),
     /// A section that is not as `export!` writes it.
     Malformed(String),
 }
@@ -58,10 +62,38 @@ impl SectionError {
             Self::Absent => {
                 format!("it has no `{SECTION_NAME}` section; an extension says `dispatch_sdk::export!` once")
             }
+            Self::NoSymbol => {
+                format!("it does not export the symbol `{EXPORT_SYMBOL}`; use `dispatch_sdk::export!` once")
+            }
+            Self::OtherMachine(machine) => {
+                format!(
+                    "it is built for {machine}, this host for {}; build it for this one",
+                    std::env::consts::ARCH
+                )
+            }
             Self::Malformed(e) => format!("its `{SECTION_NAME}` section is damaged ({e}); build it again"),
         };
         format!("cannot load `{id}` from {}: {what}", path.display())
     }
+}
+
+/// Whether the library is one for this machine that exports what the loader begins with.
+pub(crate) fn exports(path: &Path) -> Result<(), SectionError> {
+    let cache = ReadCache::new(Blocks::new(File::open(path).map_err(SectionError::Io)?));
+    let elf =
+        ElfFile64::<Endianness, _>::parse(&cache).map_err(|e| SectionError::NotALibrary(e.to_string()))?;
+    let ours = match std::env::consts::ARCH {
+        "x86_64" => Some(Architecture::X86_64),
+        "aarch64" => Some(Architecture::Aarch64),
+        _ => None,
+    };
+    if ours.is_some_and(|ours| ours != elf.architecture()) {
+        return Err(SectionError::OtherMachine(format!("{:?}", elf.architecture())));
+    }
+    let is_it = |symbol: ElfSymbol64<'_, '_, Endianness, _>| {
+        symbol.is_definition() && symbol.name_bytes() == Ok(EXPORT_SYMBOL.as_bytes())
+    };
+    elf.dynamic_symbols().any(is_it).then_some(()).ok_or(SectionError::NoSymbol)
 }
 
 impl Section {

@@ -24,13 +24,7 @@ pub(super) enum Ending {
 impl Ending {
     /// The end by a fault that is no provider's.
     pub(super) fn failed(fault: &Fault) -> Self {
-        Self::Failed(TurnError {
-            code: fault.code.clone(),
-            class: None,
-            message: first_chars(&fault.message, FAULT_CHARS_MAX).to_owned(),
-            retry_after_ms: None,
-            http_status: None,
-        })
+        Self::Failed(error_of(fault))
     }
 
     /// The end by a finish reason, with nothing left to run.
@@ -42,6 +36,17 @@ impl Ending {
             Finish::ContentFilter => "content_filter",
             Finish::Other => "other",
         })
+    }
+}
+
+/// A fault that is no provider's.
+fn error_of(fault: &Fault) -> TurnError {
+    TurnError {
+        code: fault.code.clone(),
+        class: None,
+        message: first_chars(&fault.message, FAULT_CHARS_MAX).to_owned(),
+        retry_after_ms: None,
+        http_status: None,
     }
 }
 
@@ -59,7 +64,7 @@ pub(super) struct Spent {
 pub(super) async fn write_down(ctx: &Ctx<'_>, mut outbox: Outbox, ending: Ending, spent: Spent) -> TurnEnded {
     let (status, reason) = match &ending {
         Ending::Completed(reason) => (TurnStatus::Completed, (*reason).to_owned()),
-        Ending::Stopped => (ctx.stop.status(), "stopped".to_owned()),
+        Ending::Stopped => (ctx.stop.reason().status(), ctx.stop.reason().word().to_owned()),
         Ending::Failed(error) => (TurnStatus::Failed, error.code.clone()),
         Ending::CommitFailed(fault) => (TurnStatus::Failed, fault.code.clone()),
     };
@@ -72,7 +77,13 @@ pub(super) async fn write_down(ctx: &Ctx<'_>, mut outbox: Outbox, ending: Ending
     };
     let turn_id = &ctx.about.turn_id;
     match ending {
-        Ending::Completed(_) | Ending::Stopped => {}
+        Ending::Completed(_) => {}
+        Ending::Stopped => {
+            let reason = ctx.stop.reason();
+            if let Some(message) = reason.failure() {
+                outbox.event(event(ERROR, &error_of(&Fault::new(reason.word(), message))));
+            }
+        }
         Ending::Failed(error) => outbox.event(event(ERROR, &error)),
         Ending::CommitFailed(fault) => {
             tracing::error!(turn_id, code = fault.code, message = fault.message, "a turn could not commit");

@@ -26,6 +26,14 @@ pub const MESSAGE_BYTES_MAX: usize = 900 * 1024;
 pub const FILTER_OPS_BYTES_MAX: usize = 900 * 1024;
 /// A commit larger than this goes in several, in order.
 pub const COMMIT_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// For how long a commit is offered that nobody takes, in ms from the first offer; then the turn ends without it.
+pub const COMMIT_TRIES_MS: u64 = 120_000;
+/// The same for a turn that was stopped.
+pub const COMMIT_TRIES_STOPPED_MS: u64 = 10_000;
+/// Before the second offer of a commit; doubled for each further one.
+pub const COMMIT_WAIT_MS: u64 = 100;
+/// Longest wait between two offers of a commit.
+pub const COMMIT_WAIT_MAX_MS: u64 = 10_000;
 /// How long a stopped tool may take to answer with what there is: the router's own grace and a little more.
 pub const TOOL_GRACE_MS: u64 = 600;
 /// How long a frame may still wait for credit, or a result for its filters, after the turn was stopped.

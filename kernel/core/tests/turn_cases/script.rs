@@ -33,6 +33,8 @@ pub(crate) struct Script {
     pub(crate) steering: Vec<HostAct>,
     pub(crate) boundaries: Vec<HostAct>,
     pub(crate) commits: Vec<HostAct>,
+    /// The answer to all further ones.
+    pub(crate) further_commits: Option<HostAct>,
     /// After so many frames nobody listens.
     pub(crate) deaf_after: Option<u64>,
     /// After so many frames there is no more credit.
@@ -70,8 +72,9 @@ pub(crate) struct StopScript {
     pub(crate) at_ms: Option<u64>,
     /// As soon as the trace has a line that starts so.
     pub(crate) on: Option<String>,
+    /// Whose it is: `person` (the default), `host`, `caller`, `deadline`, `silence`.
     #[serde(default)]
-    pub(crate) interrupted: bool,
+    pub(crate) by: String,
 }
 
 /// One thing that a provider or a tool does.
@@ -87,7 +90,12 @@ pub(crate) struct Act {
     pub(crate) message: String,
     pub(crate) retry_after_ms: Option<u64>,
     pub(crate) status: Option<u16>,
+    /// The fault's class, where it is not its code.
+    pub(crate) class: Option<String>,
+    pub(crate) retryable: Option<bool>,
     // A provider's.
+    /// Any frame as JSON.
+    pub(crate) frame: Option<String>,
     pub(crate) text: Option<String>,
     pub(crate) reasoning: Option<String>,
     pub(crate) opaque: Option<String>,
@@ -161,6 +169,8 @@ pub(crate) struct HostAct {
     pub(crate) wait: u64,
     pub(crate) hang: bool,
     pub(crate) fault: Option<String>,
+    /// `detail` of the fault as JSON.
+    pub(crate) detail: Option<String>,
     /// The reply as JSON.
     pub(crate) reply: Option<String>,
 }

@@ -3,15 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch_contracts::Fault;
-use dispatch_contracts::fault::{INVALID, NOT_FOUND, TOO_LARGE};
-use dispatch_contracts::storage::{BLOB_BYTES_MAX, BlobPart, BlobPutParams};
+use dispatch_contracts::fault::{INVALID, NOT_FOUND};
+use dispatch_contracts::storage::{BlobPart, BlobPutParams};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Most bytes of a part before base64, coming in.
-const PART_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a part before base64, going out: 64 KiB after it.
 const PART_BYTES: usize = 48 * 1024;
 
@@ -27,22 +25,12 @@ impl Blobs {
         let part = STANDARD.decode(&params.data).map_err(|e| {
             Fault::new(INVALID, format!("a part of `{}` is no base64: {e}", params.upload_id))
         })?;
-        if part.len() > PART_BYTES_MAX {
-            let len = part.len();
-            return Err(Fault::new(
-                TOO_LARGE,
-                format!("a part has {len} bytes, at most {PART_BYTES_MAX} go"),
-            ));
-        }
+        params.check(part.len())?;
         let so_far = self.uploads.get(&params.upload_id).map_or(0, Vec::len) as u64;
         if params.offset != so_far {
             let message =
                 format!("the next part of `{}` begins at {so_far}, not {}", params.upload_id, params.offset);
             return Err(Fault::new(INVALID, message));
-        }
-        if so_far + part.len() as u64 > BLOB_BYTES_MAX {
-            self.uploads.remove(&params.upload_id);
-            return Err(Fault::new(TOO_LARGE, format!("a blob has at most {BLOB_BYTES_MAX} bytes")));
         }
         self.uploads.entry(params.upload_id.clone()).or_default().extend(part);
         if !params.last {
@@ -52,6 +40,11 @@ impl Blobs {
         let hash = hash(&blob);
         self.kept.insert(hash.clone(), Arc::new(blob));
         Ok(Some(hash))
+    }
+
+    /// Whether there was one.
+    pub(super) fn delete(&mut self, hash: &str) -> bool {
+        self.kept.remove(hash).is_some()
     }
 
     pub(super) fn get(&self, hash: &str) -> Result<Arc<Vec<u8>>, Fault> {

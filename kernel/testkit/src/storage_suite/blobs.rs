@@ -6,14 +6,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::{CONFLICT, INVALID, NOT_FOUND, TOO_LARGE};
-use dispatch_contracts::storage::{BLOB_BYTES_MAX, BlobGet, BlobGetParams, BlobPut, BlobPutParams};
+use dispatch_contracts::storage::{
+    BLOB_BYTES_MAX, BLOB_PART_BYTES_MAX, BlobDelete, BlobDeleteParams, BlobGet, BlobGetParams, BlobPut,
+    BlobPutParams,
+};
 use dispatch_sdk::Item;
 
 /// More than fits into a stream's first credit, and no multiple of a part.
 const BLOB_BYTES: usize = 1_500_001;
 const PART_BYTES: usize = 400_000;
-/// Most bytes of a part before base64.
-const PART_BYTES_MAX: usize = 1024 * 1024;
 
 pub(super) async fn check(storage: &Opened) {
     a_missing_blob_is_not_found(storage).await;
@@ -25,6 +26,8 @@ pub(super) async fn check(storage: &Opened) {
     the_largest_part_is_kept_and_a_larger_one_is_refused(storage).await;
     a_blob_has_a_bounded_size(storage).await;
     a_reader_that_leaves_early_leaves_the_store_working(storage).await;
+    a_deleted_blob_is_gone_for_its_caller_alone(storage).await;
+    a_blob_that_is_deleted_while_it_is_read_is_whole_or_not_found(storage).await;
 }
 
 fn part(upload_id: &str, offset: usize, bytes: &[u8], last: bool) -> BlobPutParams {
@@ -110,10 +113,10 @@ async fn uploads_side_by_side_do_not_mix(storage: &Opened) {
 }
 
 async fn the_largest_part_is_kept_and_a_larger_one_is_refused(storage: &Opened) {
-    let blob: Vec<u8> = (0..=PART_BYTES_MAX).map(|i| (i * 7 + i / 253) as u8).collect();
+    let blob: Vec<u8> = (0..=BLOB_PART_BYTES_MAX).map(|i| (i * 7 + i / 253) as u8).collect();
     let fault = put_part(storage, &part("largest", 0, &blob, true)).await.expect_err("one byte too many");
     assert!(fault.is(INVALID) || fault.is(TOO_LARGE), "{fault:?}");
-    let exact = &blob[..PART_BYTES_MAX];
+    let exact = &blob[..BLOB_PART_BYTES_MAX];
     let name = put_part(storage, &part("largest", 0, exact, true)).await.expect("as much as is allowed");
     assert_eq!(name, Some(hash(exact)), "nothing of the refused part was kept");
     assert!(get(storage, &hash(exact)).await.expect("it is kept") == exact, "the bytes are the same");
@@ -134,4 +137,39 @@ async fn a_reader_that_leaves_early_leaves_the_store_working(storage: &Opened) {
     assert!(matches!(stream.next().await, Ok(Item::Frame(_))), "it begins with a frame");
     drop(stream);
     assert!(get(storage, &name).await.expect("it is kept") == blob, "the next reader gets all of it");
+}
+
+async fn delete(storage: &Opened, hash: &str) -> bool {
+    storage.call(BlobDelete, &BlobDeleteParams { hash: hash.to_owned() }).await.expect("it answers").deleted
+}
+
+async fn a_deleted_blob_is_gone_for_its_caller_alone(storage: &Opened) {
+    let other = storage.as_caller("other");
+    let blob = &sample()[..3 * PART_BYTES];
+    let name = put(storage, "mine", blob).await;
+    assert!(!delete(&other, &name).await, "nobody deletes what another caller brought");
+    assert_eq!(put(&other, "theirs", blob).await, name);
+    assert!(delete(storage, &name).await);
+    assert!(!delete(storage, &name).await, "a second time there is nothing");
+    assert_eq!(get(storage, &name).await.expect_err("it is deleted").code, NOT_FOUND);
+    assert!(get(&other, &name).await.expect("it is kept for the other") == blob);
+    assert!(delete(&other, &name).await);
+    assert_eq!(get(&other, &name).await.expect_err("it is deleted").code, NOT_FOUND);
+    assert_eq!(put(storage, "anew", blob).await, name);
+    assert!(get(storage, &name).await.expect("it was brought anew") == blob);
+}
+
+async fn a_blob_that_is_deleted_while_it_is_read_is_whole_or_not_found(storage: &Opened) {
+    let blob: Vec<u8> = sample().into_iter().rev().collect();
+    let name = put(storage, "read", &blob).await;
+    let mut stream = storage.stream(BlobGet, &BlobGetParams { hash: name.clone() });
+    let Ok(Item::Frame(first)) = stream.next().await else { panic!("it begins with a frame") };
+    assert!(delete(storage, &name).await);
+    let (rest, reply) = stream.finish().await;
+    let parts = [first].into_iter().chain(rest);
+    let read: Vec<u8> = parts.flat_map(|frame| STANDARD.decode(&frame.data).expect("base64")).collect();
+    match reply {
+        Ok(_) => assert!(read == blob, "who is answered has all of it"),
+        Err(fault) => assert_eq!(fault.code, NOT_FOUND, "it is not there any more, and that is no damage"),
+    }
 }

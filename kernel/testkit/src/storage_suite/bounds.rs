@@ -5,7 +5,7 @@ use crate::Opened;
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::{INVALID, TOO_LARGE};
 use dispatch_contracts::storage::{
-    COMMIT_ITEMS_MAX, CommitParams, Get, GetParams, KEY_BYTES_MAX, VALUE_BYTES_MAX,
+    COMMIT_BYTES_MAX, COMMIT_ITEMS_MAX, CommitParams, Get, GetParams, KEY_BYTES_MAX, VALUE_BYTES_MAX,
 };
 
 pub(super) async fn check(storage: &Opened) {
@@ -15,6 +15,7 @@ pub(super) async fn check(storage: &Opened) {
     longer_ones_are_refused_whole(storage).await;
     a_key_with_nul_is_invalid(storage).await;
     a_commit_has_a_bounded_number_of_items(storage).await;
+    a_commit_has_a_bounded_number_of_bytes(storage).await;
 }
 
 /// A key of `len` bytes, partly of two bytes each.
@@ -102,4 +103,20 @@ async fn a_commit_has_a_bounded_number_of_items(storage: &Opened) {
     assert_bound(commit(storage, &over).await, "a commit with too many items");
     let last = format!("items/{}", COMMIT_ITEMS_MAX - 1);
     assert!(get(storage, &last).await.is_none(), "nothing of a refused commit is written");
+}
+
+async fn a_commit_has_a_bounded_number_of_bytes(storage: &Opened) {
+    // Keys of 7 bytes and values of 1 MiB, but the last, which fills it to the byte.
+    let n_large = COMMIT_BYTES_MAX / VALUE_BYTES_MAX - 1;
+    let large = value_of(VALUE_BYTES_MAX);
+    let rest = COMMIT_BYTES_MAX - n_large * (VALUE_BYTES_MAX + 7) - 7;
+    let commit_of = |len| {
+        let mut all: Vec<_> = (0..n_large).map(|i| put(&format!("full/{i:02}"), &large)).collect();
+        all.push(put("full/zz", &value_of(len)));
+        CommitParams { put: all, ..CommitParams::default() }
+    };
+    let fault = commit(storage, &commit_of(rest + 1)).await.expect_err("one byte too many");
+    assert_eq!(fault.code, TOO_LARGE, "{fault}");
+    assert!(get(storage, "full/zz").await.is_none(), "nothing of a refused commit is written");
+    commit(storage, &commit_of(rest)).await.expect("as many as are allowed are written");
 }

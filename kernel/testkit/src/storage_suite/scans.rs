@@ -19,6 +19,8 @@ pub(super) async fn check(storage: &Opened) {
     pages_follow_each_other_without_gap_or_repetition(storage).await;
     a_page_has_a_bounded_number_of_entries(storage).await;
     a_page_goes_on_after_the_longest_key(storage).await;
+    a_page_ends_at_the_bytes_that_were_asked_for(storage).await;
+    keys_come_without_their_values_when_asked_for(storage).await;
 }
 
 fn range(start: &str, end: &str) -> ScanParams {
@@ -111,6 +113,32 @@ async fn a_page_goes_on_after_the_longest_key(storage: &Opened) {
     write(storage, "page/l", "2").await;
     let reply = scan(storage, range(&after_key(&longest), "page0")).await;
     assert_eq!(keys(&reply), ["page/l"], "a bound of a scan may be longer than a key");
+}
+
+async fn a_page_ends_at_the_bytes_that_were_asked_for(storage: &Opened) {
+    let value = format!("\"{}\"", "v".repeat(98));
+    let three = [("size/1", &*value), ("size/2", &*value), ("size/3", &*value)];
+    commit(storage, &puts(&three)).await.expect("they are written");
+    for (bytes_max, n_entries) in [(1, 1), (99, 1), (100, 1), (199, 1), (200, 2), (300, 3), (usize::MAX, 3)] {
+        for reverse in [false, true] {
+            let asked = ScanParams { bytes_max, reverse, ..range("size/", "size0") };
+            let reply = scan(storage, asked).await;
+            let found = (reply.entries.len(), reply.more);
+            assert_eq!(found, (n_entries, n_entries < 3), "{bytes_max} bytes, reverse {reverse}");
+        }
+    }
+}
+
+async fn keys_come_without_their_values_when_asked_for(storage: &Opened) {
+    let whole = scan(storage, range("", "b")).await;
+    let bare = scan(storage, ScanParams { keys_only: true, ..range("", "b") }).await;
+    let expected: Vec<_> = whole.entries.iter().map(|e| (e.key.as_str(), "null", e.version)).collect();
+    let found: Vec<_> = bare.entries.iter().map(|e| (e.key.as_str(), e.value.get(), e.version)).collect();
+    assert_eq!(found, expected, "keys and versions are the same");
+    // Their keys are counted then: 3 entries of 6 bytes each.
+    let asked = ScanParams { keys_only: true, bytes_max: 13, ..range("size/", "size0") };
+    let reply = scan(storage, asked).await;
+    assert_eq!((keys(&reply), reply.more), (vec!["size/1", "size/2"], true));
 }
 
 /// Entries of a fresh store whose values fill one page to the byte, then do not fit into it.

@@ -1,6 +1,6 @@
 //! Two instances on one store, as two processes would have them.
 
-use super::{blobs, commit, delete, get, put, require, value_of, write};
+use super::{blobs, commit, delete, get, put, require, value_of, watches, write};
 use crate::Opened;
 use dispatch_contracts::Empty;
 use dispatch_contracts::fault::CONFLICT;
@@ -17,6 +17,7 @@ pub(super) async fn check(left: &Opened, right: &Opened) {
     callers_are_told_apart_in_both(left, right).await;
     a_blob_of_one_is_read_through_the_other(left, right).await;
     no_update_is_lost_between_them(left, right).await;
+    a_commit_of_one_ticks_the_others_watch(left, right).await;
     one_goes_on_when_the_other_stops(left, right).await;
 }
 
@@ -87,6 +88,19 @@ async fn no_update_is_lost_between_them(left: &Opened, right: &Opened) {
     }
     let expected = (2 * WRITERS * ROUNDS).to_string();
     assert_eq!(value_of(left, "counter").await, Some(expected), "no update is lost");
+}
+
+async fn a_commit_of_one_ticks_the_others_watch(left: &Opened, right: &Opened) {
+    let mut watch = watches::begin(left).await;
+    for i in 0..3 {
+        write(right, "watched", &i.to_string()).await;
+        watches::tick(&mut watch).await;
+        assert_eq!(
+            value_of(left, "watched").await,
+            Some(i.to_string()),
+            "after the tick it is there to be read"
+        );
+    }
 }
 
 async fn one_goes_on_when_the_other_stops(left: &Opened, right: &Opened) {

@@ -4,7 +4,8 @@
 
 use dispatch_contracts::Empty;
 use dispatch_contracts::conversations::*;
-use dispatch_contracts::event::{Event, TEXT_DELTA, TURN_ENDED};
+use dispatch_contracts::event::{Event, TEXT_DELTA, TURN_ENDED, TurnStatus};
+use dispatch_contracts::provider::Usage;
 
 use super::event::{body, delta, event, input, started, turn_ended};
 use super::sample::{AT, CONVERSATION, CWD, Golden, HOST, TURN, golden, said};
@@ -24,16 +25,73 @@ fn conversation() -> Conversation {
         created_at: AT,
         active_at: AT + 900,
         seq_last: 12,
-        open_turn: Some(OpenTurn { turn_id: turn(), host_id: HOST.to_owned() }),
+        open_turn: Some(OpenTurn { turn_id: turn(), host_id: HOST.to_owned(), begun: false }),
         cwd: CWD.to_owned(),
         provider: "demo".to_owned(),
         model: "demo-1".to_owned(),
         archived: false,
+        owner: None,
     }
 }
 
 fn archived() -> Conversation {
     Conversation { archived: true, ..idle() }
+}
+
+fn owner() -> Owner {
+    Owner { tenant: Some("acme".to_owned()), user: Some("user:ann".to_owned()) }
+}
+
+fn owned() -> Conversation {
+    let open = OpenTurn { turn_id: turn(), host_id: HOST.to_owned(), begun: true };
+    Conversation { open_turn: Some(open), owner: Some(owner()), ..conversation() }
+}
+
+fn usage() -> Usage {
+    Usage { input_tokens: 12, output_tokens: 3, ..Usage::default() }
+}
+
+fn timings() -> TurnTimings {
+    TurnTimings {
+        queue_ms: Some(3),
+        prepare_ms: Some(5),
+        first_byte_ms: Some(120),
+        prefill_ms: Some(140),
+        commit_ms: Some(9),
+        retry_ms: Some(0),
+        duration_ms: Some(900),
+    }
+}
+
+fn ended_row() -> TurnRow {
+    TurnRow {
+        seq_last: 12,
+        message_last: Some(3),
+        status: Some(TurnStatus::Completed),
+        ended_at: Some(AT + 900),
+        usage: usage(),
+        steps: 2,
+        timings: timings(),
+        ..open_row()
+    }
+}
+
+fn open_row() -> TurnRow {
+    TurnRow {
+        turn_id: turn(),
+        seq_first: 5,
+        seq_last: 6,
+        message_first: Some(2),
+        message_last: Some(2),
+        started_at: AT,
+        actor: "user:ann".to_owned(),
+        provider: "demo".to_owned(),
+        model: "demo-1".to_owned(),
+        cwd: CWD.to_owned(),
+        computer: "laptop".to_owned(),
+        attempt: 1,
+        ..TurnRow::default()
+    }
 }
 
 fn idle() -> Conversation {
@@ -44,6 +102,9 @@ fn idle() -> Conversation {
 pub(super) fn samples() -> Vec<Golden> {
     let mut all = reading();
     all.extend(writing());
+    all.extend(turns());
+    all.extend(hosts());
+    all.extend(grants());
     all
 }
 
@@ -56,7 +117,7 @@ fn reading() -> Vec<Golden> {
     vec![
         golden::<Get>(
             vec![GetParams { conversation_id: id() }],
-            vec![conversation(), idle(), archived()],
+            vec![conversation(), idle(), archived(), owned()],
             vec![],
         ),
         golden::<List>(
@@ -84,8 +145,18 @@ fn reading() -> Vec<Golden> {
             vec![plain, rebased, of_no_turn, joined],
         ),
         golden::<OpenTurns>(
-            vec![Empty {}],
-            vec![OpenTurnsReply { conversations: vec![conversation()] }],
+            vec![
+                OpenTurnsParams::default(),
+                OpenTurnsParams {
+                    host_id: Some(HOST.to_owned()),
+                    after: Some(format!("{HOST}/{CONVERSATION}")),
+                    limit: 100,
+                },
+            ],
+            vec![
+                OpenTurnsReply { conversations: vec![conversation()], next: None },
+                OpenTurnsReply { conversations: vec![], next: Some(format!("{HOST}/{CONVERSATION}")) },
+            ],
             vec![],
         ),
         golden::<History>(
@@ -138,33 +209,65 @@ fn writing() -> Vec<Golden> {
                 dead_host_id: HOST.to_owned(),
                 host_id: HOST.to_owned(),
             }],
-            vec![AdoptReply { adopted: true, created_at: AT }],
+            vec![
+                AdoptReply { adopted: true, created_at: AT, turn: Some(open_row()), owner: Some(owner()) },
+                AdoptReply { created_at: AT, ..AdoptReply::default() },
+            ],
             vec![],
         ),
         golden::<Begin>(
-            vec![BeginParams {
-                conversation_id: id(),
-                create: true,
-                turn_id: turn(),
-                host_id: HOST.to_owned(),
-                cwd: CWD.to_owned(),
-                provider: "demo".to_owned(),
-                model: "demo-1".to_owned(),
-                title: "hello".to_owned(),
-                events: vec![started(), input()],
-                messages: vec![said("hello")],
-            }],
+            vec![
+                BeginParams {
+                    conversation_id: id(),
+                    create: true,
+                    turn_id: turn(),
+                    host_id: HOST.to_owned(),
+                    cwd: CWD.to_owned(),
+                    provider: "demo".to_owned(),
+                    model: "demo-1".to_owned(),
+                    title: "hello".to_owned(),
+                    events: vec![started(), input()],
+                    messages: vec![said("hello")],
+                    ..BeginParams::default()
+                },
+                BeginParams {
+                    conversation_id: id(),
+                    turn_id: turn(),
+                    host_id: HOST.to_owned(),
+                    actor: "user:ann".to_owned(),
+                    computer: "laptop".to_owned(),
+                    attempt: 1,
+                    owner: Some(owner()),
+                    ..BeginParams::default()
+                },
+            ],
             vec![BeginReply { cursor: 4, created_at: AT, durable: true }],
             vec![],
         ),
         golden::<Append>(
-            vec![AppendParams {
-                conversation_id: id(),
-                turn_id: turn(),
-                events: vec![body(TURN_ENDED, &turn_ended())],
-                messages: vec![said("hello")],
-                end_turn: true,
-            }],
+            vec![
+                AppendParams {
+                    conversation_id: id(),
+                    turn_id: turn(),
+                    events: vec![body(TURN_ENDED, &turn_ended())],
+                    messages: vec![said("hello")],
+                    end_turn: true,
+                    summary: None,
+                },
+                AppendParams {
+                    conversation_id: id(),
+                    turn_id: turn(),
+                    events: vec![body(TURN_ENDED, &turn_ended())],
+                    end_turn: true,
+                    summary: Some(TurnSummary {
+                        status: Some(TurnStatus::Completed),
+                        usage: Some(usage()),
+                        steps: Some(2),
+                        timings: timings(),
+                    }),
+                    ..AppendParams::default()
+                },
+            ],
             vec![AppendReply { seq_last: 12, durable: true }],
             vec![],
         ),
@@ -178,8 +281,89 @@ fn writing() -> Vec<Golden> {
             vec![],
         ),
         golden::<Seal>(
-            vec![SealParams { conversation_id: id(), turn_id: turn() }],
+            vec![
+                SealParams { conversation_id: id(), turn_id: turn(), dead_host_id: None },
+                SealParams { conversation_id: id(), turn_id: turn(), dead_host_id: Some(HOST.to_owned()) },
+            ],
             vec![SealReply { sealed: true }],
+            vec![],
+        ),
+    ]
+}
+
+fn turns() -> Vec<Golden> {
+    let page = EndedTurnsParams {
+        since: AT,
+        before: Some(AT + 86_400_000),
+        after: Some(format!("{:020}/{CONVERSATION}/{TURN}", AT + 900)),
+        limit: 100,
+    };
+    let ended = EndedTurn {
+        conversation_id: id(),
+        turn_id: turn(),
+        ended_at: AT + 900,
+        status: TurnStatus::Completed,
+        usage: usage(),
+        steps: 2,
+        duration_ms: 900,
+        provider: "demo".to_owned(),
+        model: "demo-1".to_owned(),
+        owner: Some(owner()),
+    };
+    vec![
+        golden::<Turn>(
+            vec![TurnParams { conversation_id: id(), turn_id: turn() }],
+            vec![open_row(), ended_row()],
+            vec![],
+        ),
+        golden::<EndedTurns>(
+            vec![EndedTurnsParams::default(), page.clone()],
+            vec![EndedTurnsReply { turns: vec![ended], next: page.after }],
+            vec![],
+        ),
+    ]
+}
+
+fn hosts() -> Vec<Golden> {
+    let alive = OpenHost { host_id: HOST.to_owned(), life: Life::Alive };
+    vec![
+        golden::<HostLife>(
+            vec![HostLifeParams { host_id: HOST.to_owned() }],
+            [Life::Alive, Life::Dead, Life::Unknown].map(|life| HostLifeReply { life }).to_vec(),
+            vec![],
+        ),
+        golden::<Hosts>(
+            vec![Empty {}],
+            vec![
+                HostsReply { hosts: vec![alive], indexing: false },
+                HostsReply { hosts: vec![], indexing: true },
+            ],
+            vec![],
+        ),
+        golden::<Bury>(
+            vec![BuryParams { host_id: HOST.to_owned() }],
+            vec![HostLifeReply { life: Life::Dead }],
+            vec![],
+        ),
+    ]
+}
+
+fn grants() -> Vec<Golden> {
+    let granted = GrantedTool { tool: "shell".to_owned(), granted_at: AT, by: "user:ann".to_owned() };
+    vec![
+        golden::<Grants>(
+            vec![GrantsParams { conversation_id: id() }],
+            vec![GrantsReply { grants: vec![granted] }],
+            vec![],
+        ),
+        golden::<Grant>(
+            vec![GrantParams { conversation_id: id(), tool: "shell".to_owned(), by: "user:ann".to_owned() }],
+            vec![Empty {}],
+            vec![],
+        ),
+        golden::<Revoke>(
+            vec![RevokeParams { conversation_id: id(), tool: "shell".to_owned() }],
+            vec![RevokeReply { revoked: true }],
             vec![],
         ),
     ]

@@ -49,6 +49,19 @@ pub(super) fn samples() -> Vec<Golden> {
             ],
             vec![],
         ),
+        golden::<Backup>(
+            vec![
+                BackupParams { path: "/backup/1.db".to_owned(), replace: true },
+                BackupParams { path: "/backup/1.db".to_owned(), replace: false },
+            ],
+            vec![BackupReply { bytes: 4096 }],
+            vec![],
+        ),
+        golden::<Restore>(
+            vec![RestoreParams { path: "/backup/1.db".to_owned() }],
+            vec![RestoreReply { kept: "/data/dispatch.db.before-restore".to_owned() }],
+            vec![],
+        ),
         golden::<Check>(
             vec![Empty {}],
             vec![CheckReply {

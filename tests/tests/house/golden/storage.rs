@@ -14,7 +14,7 @@ fn entry() -> Entry {
     Entry { key: "c/1".to_owned(), value: raw(&json!({"title": "first"})), version: 7 }
 }
 
-fn golden_blobs() -> [Golden; 2] {
+fn golden_blobs() -> [Golden; 3] {
     [
         golden::<BlobPut>(
             vec![BlobPutParams {
@@ -30,6 +30,11 @@ fn golden_blobs() -> [Golden; 2] {
             vec![BlobGetParams { hash: HASH.to_owned() }],
             vec![BlobGetReply { bytes: 4 }],
             vec![BlobPart { data: "dGVzdA==".to_owned() }],
+        ),
+        golden::<BlobDelete>(
+            vec![BlobDeleteParams { hash: HASH.to_owned() }],
+            vec![BlobDeleteReply { deleted: true }],
+            vec![],
         ),
     ]
 }
@@ -51,8 +56,15 @@ pub(super) fn samples() -> Vec<Golden> {
         ),
         golden::<Scan>(
             vec![
-                ScanParams { start: "c/".to_owned(), end: "c0".to_owned(), limit: 100, reverse: true },
+                ScanParams {
+                    start: "c/".to_owned(),
+                    end: "c0".to_owned(),
+                    limit: 100,
+                    reverse: true,
+                    ..ScanParams::default()
+                },
                 ScanParams::default(),
+                ScanParams { bytes_max: 262_144, keys_only: true, ..ScanParams::default() },
             ],
             vec![
                 ScanReply { entries: vec![entry()], more: true },
@@ -65,6 +77,20 @@ pub(super) fn samples() -> Vec<Golden> {
             vec![CommitReply { versions: vec![8], durable: true }],
             vec![],
         ),
+        golden::<DeleteRange>(
+            vec![
+                DeleteRangeParams {
+                    start: "c/".to_owned(),
+                    end: "c0".to_owned(),
+                    require: vec![Require { key: "c/1".to_owned(), version: Some(7) }],
+                    limit: 100,
+                },
+                DeleteRangeParams::default(),
+            ],
+            vec![DeleteRangeReply { n_deleted: 100, more: true, durable: true }],
+            vec![],
+        ),
+        golden::<Watch>(vec![Empty {}], vec![Empty {}], vec![WatchTick {}]),
         golden::<Info>(
             vec![Empty {}],
             vec![InfoReply { durable: true, engine: "sqlite".to_owned() }],

@@ -47,6 +47,7 @@ pub(super) fn samples() -> Vec<Golden> {
     let ends = statuses.map(|status| TurnEnded { status, ..turn_ended() }).into();
     let commit = CommitParams {
         turn_id: TURN.to_owned(),
+        commit_idx: Some(2),
         frames_before: 5,
         messages: vec![said("hello")],
         events: durable(),
