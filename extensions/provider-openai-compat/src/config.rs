@@ -9,7 +9,8 @@ use dispatch_sdk::fault::INVALID;
 use dispatch_sdk::{Config, Fault};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -24,40 +25,59 @@ const KEEPALIVE_TIMEOUT_MS_MAX: u64 = 60 * 60_000;
 const CONNECT_TIMEOUT_MS_MAX: u64 = 60_000;
 
 /// What a build may write; a wrong key is refused. All of it holds from a reload on.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Written {
+pub(crate) struct Written {
     /// Where the endpoint is, without `/chat/completions`: `https://api.openai.com/v1`, which is also the default when a key
     /// is set. Without user, password and `#`. Empty and no key = the provider is not ready.
+    #[schemars(extend("x-reload" = true))]
     base_url: String,
     /// Sent as `authorization: Bearer …`; empty = none. Best as `{ env = "…" }`.
+    #[schemars(extend("writeOnly" = true))]
+    #[schemars(extend("x-reload" = true))]
     api_key: String,
     /// Used when a turn names no model; empty = each turn must.
+    #[schemars(extend("x-reload" = true))]
     model: String,
     /// Headers of every request, by name; their values are secrets.
+    #[schemars(extend("writeOnly" = true))]
+    #[schemars(extend("x-reload" = true))]
     headers: BTreeMap<String, String>,
     /// The proxy that requests go through: `http://user:password@proxy.example:3128`, also https, socks4, socks4a, socks5
     /// and socks5h; `none` = never one; empty, the default = as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say, in
     /// capitals or small letters. An endpoint on this machine is never asked through one.
+    #[schemars(extend("writeOnly" = true))]
+    #[schemars(extend("x-reload" = true))]
     proxy: String,
     /// How long a connection may take, TLS included, in ms. From 1 to 60,000, default 10,000.
+    #[schemars(range(min = 1, max = CONNECT_TIMEOUT_MS_MAX))]
+    #[schemars(extend("x-reload" = true))]
     connect_timeout_ms: u64,
     /// How long an endpoint may send nothing at all, before its answer or within it, in ms. From 1 to 900,000, default
     /// 180,000: some models think for two minutes before their first token.
+    #[schemars(range(min = 1, max = IDLE_TIMEOUT_MS_MAX))]
+    #[schemars(extend("x-reload" = true))]
     idle_timeout_ms: u64,
     /// How long an endpoint may send comments and no event, in ms: by those it says that it still works. From 1 to
     /// 3,600,000, default 900,000.
+    #[schemars(range(min = 1, max = KEEPALIVE_TIMEOUT_MS_MAX))]
+    #[schemars(extend("x-reload" = true))]
     keepalive_timeout_ms: u64,
     /// The field that bounds the output: `max_tokens`, the default, or `max_completion_tokens`.
+    #[schemars(extend("x-reload" = true))]
     output_tokens_field: OutputTokensField,
     /// Whether usage is asked for in the stream; some servers refuse the field. Default true.
+    #[schemars(extend("x-reload" = true))]
     send_usage_option: bool,
     /// Whether reasoning goes back to the model that it came from, as `reasoning_content`: `true` always, `false` never,
     /// `"auto"`, the default: that of the running turn if the model sent it in this field, or all of it once the endpoint
     /// has refused a history without.
+    #[schemars(with = "Value", extend("enum" = [true, false, "auto"], "default" = "auto"))]
+    #[schemars(extend("x-reload" = true))]
     send_reasoning: SendReasoning,
     /// What `<think>` in the text means: `leading`, the default: a block with which an answer begins is reasoning;
     /// `unopened`: an answer begins inside of one, because the chat template writes the opening tag; `off`: text.
+    #[schemars(extend("x-reload" = true))]
     think_tags: ThinkTags,
 }
 
@@ -84,7 +104,7 @@ impl Default for Written {
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
 /// The field that bounds the output; newer models of some endpoints take only the second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum OutputTokensField {
     MaxTokens,

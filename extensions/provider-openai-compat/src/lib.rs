@@ -28,7 +28,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use stream::{Stop, stream};
 
-dispatch_sdk::export!(OpenAiCompat);
+dispatch_sdk::export!(OpenAiCompat, settings);
 
 /// One endpoint.
 struct OpenAiCompat {

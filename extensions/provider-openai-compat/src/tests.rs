@@ -167,3 +167,5 @@ async fn a_key_over_plain_http_to_another_machine_is_warned_of() {
         assert_eq!(warnings, expected, "{base_url}");
     }
 }
+
+dispatch_testkit::settings_test!(crate::config::Written);

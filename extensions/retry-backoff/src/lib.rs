@@ -21,7 +21,7 @@ use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-dispatch_sdk::export!(Backoff);
+dispatch_sdk::export!(Backoff, settings);
 
 /// The policy of one build.
 struct Backoff {

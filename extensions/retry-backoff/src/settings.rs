@@ -2,7 +2,8 @@
 
 use dispatch_sdk::fault::INVALID;
 use dispatch_sdk::{Config, Fault};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
 /// Most waits of a schedule.
@@ -23,43 +24,54 @@ const MINUTE_MS: u64 = 60 * SECOND_MS;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 
 /// What a build may write; a wrong key is refused.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Waits in ms after the first, the second … failed request, where the endpoint names no time; the last one repeats.
     /// From 1 to 64 waits, each from 1 ms to 24 h. Default 5 s, 10 s, 30 s, 1 min, 2 min, 3 min.
+    #[schemars(length(min = 1, max = DELAYS_MAX), inner(range(min = 1, max = WAIT_MS_MAX)))]
     pub(crate) delays_ms: Vec<u64>,
     /// A wait becomes longer by up to so many percent of itself, and never shorter. From 0 to 100, default 10.
+    #[schemars(range(min = 0, max = 100))]
     pub(crate) jitter_percent: u64,
     /// Most requests of one step, the first included; 1 = nothing is tried again. From 1 to 100, default 30.
+    #[schemars(range(min = 1, max = ATTEMPTS_MAX))]
     pub(crate) attempts_max: u32,
     /// No request is sent later than this many ms after the step's first one. From 1 ms to 7 days, default 15 min: whoever
     /// waits at a terminal has long looked by then, and a job that can wait longer says so here.
+    #[schemars(range(min = 1, max = ELAPSED_MS_MAX))]
     pub(crate) elapsed_max_ms: u64,
     /// An endpoint that asks for a longer wait, in ms, is not waited for. From 0 to 24 h, default 1 min.
+    #[schemars(range(min = 0, max = WAIT_MS_MAX))]
     pub(crate) retry_after_max_ms: u64,
     /// A request that stalls is not tried again once its step has sent so many, because an endpoint begins anew each time.
     /// From 1 to 100, default 2: one repetition.
+    #[schemars(range(min = 1, max = ATTEMPTS_MAX))]
     pub(crate) stalled_attempts_max: u32,
     /// Waits in ms between the tries of an endpoint that was never heard; after the last one it is given up. At most 64,
     /// each from 1 ms to 24 h; none = it is not tried again. Default 1 s, 2 s, 4 s.
+    #[schemars(length(max = DELAYS_MAX), inner(range(min = 1, max = WAIT_MS_MAX)))]
     pub(crate) unreachable_delays_ms: Vec<u64>,
     /// The same endpoint is not tried later than this many ms after the step's first request. From 1 ms to 7 days, default
     /// 10 s: no use to wait at a wrong port, and where a connection takes that long the network has tried it several times.
+    #[schemars(range(min = 1, max = ELAPSED_MS_MAX))]
     pub(crate) unreachable_elapsed_max_ms: u64,
     /// When a provider is given up for all turns.
     pub(crate) breaker: BreakerSettings,
 }
 
 /// When a provider is given up for all turns.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct BreakerSettings {
     /// So many failures within `window_ms` open it; 0 = never. At most 1,000, default 30.
+    #[schemars(range(min = 0, max = BREAKER_FAILURES_MAX))]
     pub(crate) failures: usize,
     /// How far back failures count, in ms. From 1 ms to 1 h, default 1 min.
+    #[schemars(range(min = 1, max = BREAKER_MS_MAX))]
     pub(crate) window_ms: u64,
     /// How long nothing is tried again, in ms; then one turn each time. From 1 ms to 1 h, default 10 s.
+    #[schemars(range(min = 1, max = BREAKER_MS_MAX))]
     pub(crate) open_ms: u64,
 }
 

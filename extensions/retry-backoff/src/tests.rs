@@ -281,3 +281,5 @@ async fn it_says_what_it_does() {
     ];
     assert_eq!(told, expected);
 }
+
+dispatch_testkit::settings_test!(super::Settings);

@@ -93,7 +93,7 @@ fn a_hangup_brings_another_endpoint_another_key_and_another_model_to_the_provide
     let mut log = Log(BufReader::new(served.stderr()));
     let conversation = served.conversation();
     let turn = || {
-        let params = json!({ "parts": [{ "type": "text", "text": "hi" }] });
+        let params = json!({ "input": "hi" });
         let events = served.turn(&conversation, &params);
         only(&events, "text_delta")["text"].clone()
     };

@@ -1,7 +1,8 @@
 //! Reasoning between `<think>` tags in the text of an answer, however the tags are cut. It must not know frames.
 
 use super::Kind;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
@@ -9,7 +10,7 @@ const CLOSE: &str = "</think>";
 const HELD_BYTES_MAX: usize = 256;
 
 /// What tags of thinking mean in a text.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ThinkTags {
     /// A block with which the answer begins is reasoning.
