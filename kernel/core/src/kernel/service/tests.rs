@@ -140,7 +140,7 @@ async fn an_update_made_while_an_instance_starts_is_taken_and_counts_when_it_is_
         endpoint: Arc::clone(&party),
         state: RecordState::Active,
         sha256: String::new(),
-        contributes: Contributions::default(),
+        contributes: dispatch_contracts::kernel::Contributions::default(),
         left_out: Vec::new(),
         ops: Vec::new(),
     };
