@@ -157,6 +157,9 @@ pub enum DeniedBy {
     Policy,
     /// Whoever was asked, or that nobody was there to be asked.
     Approval,
+    /// Somebody of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// `step_completed`.
@@ -226,18 +229,19 @@ pub struct TurnError {
     pub http_status: Option<u16>,
 }
 
-/// How a turn ended.
+/// How a turn ended. A way that the reader does not know counts as `failed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TurnStatus {
     /// The model said what it had to say.
     Completed,
-    /// An error ended it; the `error` event says which.
-    Failed,
     /// The host ended or died while it ran.
     Interrupted,
     /// Somebody stopped it.
     Cancelled,
+    /// An error ended it; the `error` event says which.
+    #[serde(other)]
+    Failed,
 }
 
 /// `turn_ended`.

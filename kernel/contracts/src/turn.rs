@@ -132,7 +132,7 @@ pub struct AskParams {
     pub args: Value,
 }
 
-/// The answer.
+/// The answer. Only `allow` allows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "decision", rename_all = "lowercase")]
 pub enum AskReply {
@@ -147,17 +147,21 @@ pub enum AskReply {
         /// Told to the model.
         reason: String,
     },
+    /// A decision of a later version: it may not.
+    #[serde(other)]
+    Unknown,
 }
 
-/// For how long an `allow` holds.
+/// For how long an `allow` holds. A scope that the reader does not know counts as `once`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AllowScope {
-    /// This call alone.
-    #[default]
-    Once,
     /// Every call of this tool in this conversation, as long as this host runs.
     Conversation,
+    /// This call alone.
+    #[default]
+    #[serde(other)]
+    Once,
 }
 
 /// `turn_host.v1/steering`: what was said while the turn ran. Asked once after each step that had tool calls.

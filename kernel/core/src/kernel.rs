@@ -8,6 +8,7 @@ mod contributions;
 mod foreign;
 mod ops;
 mod ports;
+mod reading;
 mod service;
 
 pub use attach::{Attached, AttachedCall, Frame, HostedService};
@@ -25,6 +26,7 @@ use dispatch_contracts::command::CommandSpec;
 use dispatch_contracts::kernel::{
     Contributions, Dirs, HealthReply, InstanceHealth, InstanceInfo, InstanceState, InventoryReply,
 };
+use reading::Refused;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::Path;
@@ -96,13 +98,16 @@ struct Shared {
     /// In order of activation.
     records: Mutex<Vec<Record>>,
     /// Instances that are being started, with what they contributed by `kernel.v1/update` meanwhile.
-    starting: Mutex<HashMap<String, Option<Contributions>>>,
+    starting: Mutex<HashMap<String, Updated>>,
     /// Turns that run now.
     turns: Mutex<HashMap<String, service::RunningTurn>>,
     trust: Arc<dyn Trust>,
     /// The kernel's own endpoint, and the ops it brings; set right after it was made.
     own: std::sync::OnceLock<Own>,
 }
+
+/// What an instance that is being started contributed by an update, if it did, and what of it cannot be read.
+type Updated = Option<(Contributions, Vec<reading::Refused>)>;
 
 /// The kernel as one party among others.
 struct Own {
@@ -119,6 +124,7 @@ struct Record {
     state: RecordState,
     sha256: String,
     contributes: Contributions,
+    left_out: Vec<Refused>,
     ops: Vec<Arc<OpEntry>>,
 }
 
@@ -246,7 +252,7 @@ impl Shared {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn starting(&self) -> MutexGuard<'_, HashMap<String, Option<Contributions>>> {
+    fn starting(&self) -> MutexGuard<'_, HashMap<String, Updated>> {
         self.starting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -259,8 +265,9 @@ impl Shared {
             records.push(record);
             // Under the lock of the records, so that an update finds the one or the other.
             let updated = self.starting().remove(&id).flatten().filter(|_| active);
-            if let Some(contributes) = updated
-                && let Err(reason) = service::contribute(&mut records, &id, contributes, self.kernel_ops())
+            if let Some((contributes, left_out)) = updated
+                && let Err(reason) =
+                    service::contribute(&mut records, &id, contributes, left_out, self.kernel_ops())
             {
                 tracing::warn!(instance = %id, reason, "what it contributed while it was being started is refused");
             }
@@ -383,6 +390,7 @@ impl Record {
             provides: self.planned.manifest.provides.clone(),
             serves: self.serves(),
             contributes: self.contributes.clone(),
+            left_out: self.left_out.iter().map(Refused::to_string).collect(),
         }
     }
 }

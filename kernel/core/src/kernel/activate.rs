@@ -2,6 +2,7 @@
 
 use super::contributions::check;
 use super::foreign::{Trouble, on_own_thread, wait_for};
+use super::reading::{self, Refused};
 use super::{Record, RecordState, Shared, instance_of};
 use crate::crash::{self, Crash};
 use crate::guard::panic_text;
@@ -38,6 +39,7 @@ pub(super) async fn activate(
         state: RecordState::Active,
         sha256: String::new(),
         contributes: Contributions::default(),
+        left_out: Vec::new(),
         ops: Vec::new(),
     };
     shared.starting().insert(record.planned.id.clone(), None);
@@ -87,13 +89,17 @@ async fn try_activate(
         }
         Err(Trouble::Failed(reason)) => Err(reason),
     };
-    let checked = started.and_then(|started| {
+    let checked = started.and_then(|(started, left_out)| {
+        for refused in &left_out {
+            tracing::warn!(instance = %record.planned.id, %refused, "a contribution cannot be read");
+        }
         let others = shared.records();
-        let ops = check(&record.planned, &started, &record.endpoint, &others, shared.kernel_ops())?;
-        Ok((started, ops))
+        let ops = check(record, &started, &left_out, &others, shared.kernel_ops())?;
+        Ok((started, left_out, ops))
     });
     match checked {
-        Ok((started, ops)) => {
+        Ok((started, left_out, ops)) => {
+            record.left_out = left_out;
             record.endpoint.set_verbs(started.verbs.clone());
             Ok((started, ops))
         }
@@ -150,12 +156,12 @@ async fn open(shared: &Arc<Shared>, cache: &Arc<LibraryCache>, record: &Record) 
     opened.map(|()| sha256).map_err(|_| Trouble::Failed("it was opened twice".to_owned()))
 }
 
-async fn start(shared: &Shared, record: &Record) -> Result<Started, Trouble> {
+async fn start(shared: &Shared, record: &Record) -> Result<(Started, Vec<Refused>), Trouble> {
     let (endpoint, runtime) = (Arc::clone(&record.endpoint), shared.router.runtime.clone());
     let starting = move || {
         let Some(instance) = instance_of(&endpoint) else { return Err("it is not open".to_owned()) };
         let bytes: SharedBytes = wait_for(&runtime, "start", START_TIMEOUT, instance.start())?;
-        serde_json::from_slice(&bytes).map_err(|e| format!("what `start` answered cannot be read: {e}"))
+        reading::started(&bytes).map_err(|e| format!("what `start` answered cannot be read: {e}"))
     };
     on_own_thread(&record.planned.id, "start", START_TIMEOUT, starting).await
 }

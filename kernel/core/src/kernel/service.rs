@@ -2,6 +2,7 @@
 
 use super::contributions::check;
 use super::ports::{RouterPorts, ms_since};
+use super::reading::{self, Refused};
 use super::{Own, Record, RecordState, Shared, ops};
 use crate::host_lock;
 use crate::manifest::ContributionKind;
@@ -13,7 +14,7 @@ use dispatch_contracts::kernel::{
     Contributions, DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions,
     ExtensionsReply, Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply, InstanceInfo, Inventory,
     KERNEL_INSTANCE, PointFilters, Providers, ProvidersReply, Started, Trusted, TrustedParams, TrustedReply,
-    Update, UpdateParams, VerbInfo,
+    Update, VerbInfo,
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
 use dispatch_contracts::{Empty, Fault, Verb, turn};
@@ -77,7 +78,7 @@ impl NativeService for KernelService {
                 Explain::NAME => encode(&explain(&shared, &decode::<Explain>(&body)?)?),
                 HostInfo::NAME => encode(&HostInfoReply { host_id: shared.host_id.clone() }),
                 HostAlive::NAME => encode(&host_alive(&shared, decode::<HostAlive>(&body)?)?),
-                Update::NAME => encode(&update(&shared, &call, decode::<Update>(&body)?)?),
+                Update::NAME => encode(&update(&shared, &call, &body)?),
                 op::List::NAME => encode(&list_ops(&shared)),
                 turn::Stop::NAME => encode(&stop_turn(&shared, &decode::<turn::Stop>(&body)?)),
                 turn::Run::NAME => {
@@ -92,7 +93,11 @@ impl NativeService for KernelService {
 }
 
 fn decode<V: Verb>(body: &[u8]) -> Result<V::Params, Fault> {
-    read(body).map_err(|e| Fault::new(INVALID, format!("cannot read the parameters of `{}`: {e}", V::NAME)))
+    read(body).map_err(|e| unreadable::<V>(&e))
+}
+
+fn unreadable<V: Verb>(e: &serde_json::Error) -> Fault {
+    Fault::new(INVALID, format!("cannot read the parameters of `{}`: {e}", V::NAME))
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
@@ -159,8 +164,12 @@ async fn trusted(shared: &Arc<Shared>, params: TrustedParams) -> Result<TrustedR
 }
 
 /// Taken within `start` and beside it as well: then it counts when the instance is there.
-fn update(shared: &Arc<Shared>, call: &NativeCall, params: UpdateParams) -> Result<Empty, Fault> {
+fn update(shared: &Arc<Shared>, call: &NativeCall, body: &[u8]) -> Result<Empty, Fault> {
     let id = call.caller();
+    let (contributes, left_out) = reading::update(body).map_err(|e| unreadable::<Update>(&e))?;
+    for refused in &left_out {
+        tracing::warn!(instance = id, %refused, "a contribution cannot be read");
+    }
     {
         let mut records = shared.records();
         let active = |record: &Record| record.planned.id == id && matches!(record.state, RecordState::Active);
@@ -170,10 +179,10 @@ fn update(shared: &Arc<Shared>, call: &NativeCall, params: UpdateParams) -> Resu
                 let message = format!("`{id}` is no active instance and cannot update what it contributes");
                 return Err(Fault::new(INVALID, message));
             };
-            *updated = Some(params.contributes);
+            *updated = Some((contributes, left_out));
             return Ok(Empty {});
         }
-        contribute(&mut records, id, params.contributes, shared.kernel_ops()).map_err(|reason| {
+        contribute(&mut records, id, contributes, left_out, shared.kernel_ops()).map_err(|reason| {
             Fault::new(INVALID, format!("cannot update what `{id}` contributes: {reason}"))
         })?;
     }
@@ -186,6 +195,7 @@ pub(super) fn contribute(
     records: &mut [Record],
     id: &str,
     contributes: Contributions,
+    left_out: Vec<Refused>,
     kernel_ops: &[Arc<OpEntry>],
 ) -> Result<(), String> {
     let Some(index) = records.iter().position(|record| record.planned.id == id) else {
@@ -194,8 +204,9 @@ pub(super) fn contribute(
     let record = &records[index];
     let verbs = record.endpoint.verbs.load().values().cloned().collect();
     let started = Started { verbs, contributes };
-    let ops = check(&record.planned, &started, &record.endpoint, records, kernel_ops)?;
+    let ops = check(record, &started, &left_out, records, kernel_ops)?;
     records[index].contributes = started.contributes;
+    records[index].left_out = left_out;
     records[index].ops = ops;
     Ok(())
 }

@@ -101,6 +101,7 @@ impl<'a> Draft<'a> {
                 let name = first_chars(&name, NAME_CHARS_MAX).to_owned();
                 self.parts.push(DraftPart::Call(RawCall { tool_call_id, name, args_text }));
             }
+            StreamFrame::Unknown => {}
         }
         Ok(())
     }

@@ -117,7 +117,7 @@ impl<'a> Turn<'a> {
         let ending = match &step.streamed.end {
             StreamEnd::Replied(reply) => return self.act(&step, reply).await,
             StreamEnd::Stopped => Ending::Stopped,
-            StreamEnd::Failed(error) => Ending::Failed(error.clone()),
+            StreamEnd::Failed(failure) => Ending::Failed(failure.error.clone()),
         };
         self.break_off(&step).await;
         Ok(Some(ending))

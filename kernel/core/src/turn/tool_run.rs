@@ -114,6 +114,7 @@ async fn allowed(ctx: &Ctx<'_>, call: &Call<'_>, tool: &ToolSpec) -> Result<(), 
         None => Err(Outcome::unrun(ToolStatus::Cancelled, NEVER_STARTED)),
         Some(Ok(AskReply::Allow { .. })) => Ok(()),
         Some(Ok(AskReply::Deny { reason })) => Err(deny(&reason)),
+        Some(Ok(AskReply::Unknown)) => Err(deny("the answer to the question is not understood here")),
         Some(Err(fault)) => Err(deny(&format!("nobody could be asked: {}", fault.message))),
     }
 }

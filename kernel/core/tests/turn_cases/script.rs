@@ -87,7 +87,12 @@ pub(crate) struct Act {
     pub(crate) message: String,
     pub(crate) retry_after_ms: Option<u64>,
     pub(crate) status: Option<u16>,
+    /// The fault's class, where it is not its code.
+    pub(crate) class: Option<String>,
+    pub(crate) retryable: Option<bool>,
     // A provider's.
+    /// Any frame as JSON.
+    pub(crate) frame: Option<String>,
     pub(crate) text: Option<String>,
     pub(crate) reasoning: Option<String>,
     pub(crate) opaque: Option<String>,

@@ -121,6 +121,7 @@ async fn an_update_made_while_an_instance_starts_is_taken_and_counts_when_it_is_
         state: RecordState::Active,
         sha256: String::new(),
         contributes: Contributions::default(),
+        left_out: Vec::new(),
         ops: Vec::new(),
     };
     kernel.shared.enter(record);
