@@ -16,10 +16,16 @@ pub(crate) struct HostOptions {
     pub(crate) build: Option<String>,
     /// `--ext-dir DIR`, several times.
     pub(crate) ext_dirs: Vec<PathBuf>,
+    /// `--ext FILE`, several times.
+    pub(crate) ext: Vec<PathBuf>,
     /// `--set INSTANCE.KEY=VALUE`, several times.
     pub(crate) set: Vec<String>,
     /// `--allow write,exec`.
     pub(crate) allow: Vec<String>,
+    /// `--debuggable`.
+    pub(crate) debuggable: bool,
+    /// `--log-format text|json`.
+    pub(crate) log_format: Option<String>,
 }
 
 /// The environment, read once.
@@ -35,11 +41,14 @@ pub(crate) enum Request {
     ExtList { json: bool },
     ExtGraph(GraphFormat),
     BuildCheck(PathBuf),
+    BuildShow(String),
     Serve(ServeOrder),
     ConfigExplain { key: Option<String>, json: bool },
+    ConfigKeys { instance: Option<String>, json: bool },
     Trust(TrustOrder),
     Doctor { json: bool },
     Completions { shell: String },
+    Init(InitOrder),
     Man,
     Command { name: String, argv: Vec<String> },
 }
@@ -53,6 +62,21 @@ pub(crate) struct ServeOrder {
     pub(crate) drain_ms: u64,
     /// One JSON line instead of text.
     pub(crate) json: bool,
+}
+
+/// `init`, as the command line says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InitOrder {
+    /// `--instance`; without it the only one there is.
+    pub(crate) instance: Option<String>,
+    /// `--base-url`; without it a person is asked, as for the other two.
+    pub(crate) base_url: Option<String>,
+    /// `--model`.
+    pub(crate) model: Option<String>,
+    /// `--key-env`: the variable that holds the key.
+    pub(crate) key_env: Option<String>,
+    /// Not `--no-try`.
+    pub(crate) tried: bool,
 }
 
 /// `trust`, as the command line says.
@@ -107,6 +131,11 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Invocation, Refusal> {
     Ok(Invocation { options, environment: Environment::read(), request })
 }
 
+/// Whether whoever reads the output is a program.
+pub(crate) fn wants_json(args: &[OsString]) -> bool {
+    args.iter().take_while(|word| *word != "--").any(|word| word == "--json")
+}
+
 fn take_host_options(words: Vec<String>) -> Result<(HostOptions, Vec<String>), Refusal> {
     let mut options = HostOptions::default();
     let mut rest = Vec::new();
@@ -117,11 +146,16 @@ fn take_host_options(words: Vec<String>) -> Result<(HostOptions, Vec<String>), R
             rest.extend(words);
             break;
         }
+        if word == "--debuggable" {
+            options.debuggable = true;
+            continue;
+        }
         let (name, inline) = match word.split_once('=') {
             Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
             _ => (word.clone(), None),
         };
-        if !matches!(name.as_str(), "--build" | "--ext-dir" | "--set" | "--allow") {
+        if !matches!(name.as_str(), "--build" | "--ext-dir" | "--ext" | "--set" | "--allow" | "--log-format")
+        {
             rest.push(word);
             continue;
         }
@@ -131,6 +165,8 @@ fn take_host_options(words: Vec<String>) -> Result<(HostOptions, Vec<String>), R
         match name.as_str() {
             "--build" => options.build = Some(value),
             "--ext-dir" => options.ext_dirs.push(PathBuf::from(value)),
+            "--ext" => options.ext.push(PathBuf::from(value)),
+            "--log-format" => options.log_format = Some(value),
             "--set" => options.set.push(value),
             _ => options.allow.extend(value.split(',').map(str::to_owned)),
         }
@@ -142,6 +178,10 @@ fn request(rest: Vec<String>) -> Result<Request, Refusal> {
     let first = rest.first().map(String::as_str);
     match first {
         None => return Err(Refusal::usage("no command; `dispatch --help` lists them")),
+        Some("help") if rest.len() > 1 => {
+            // `help run` is `run --help`.
+            return request(rest[1..].iter().cloned().chain(["--help".to_owned()]).collect());
+        }
         Some("--help" | "-h" | "help") => return Ok(Request::Help),
         Some("--") => {
             return Err(Refusal::usage("`--` stands before the command; write `dispatch run -- …`"));
@@ -176,19 +216,34 @@ fn request(rest: Vec<String>) -> Result<Request, Refusal> {
             None => Err(Refusal::usage("`dispatch ext` needs `list` or `graph`")),
         },
         Some(("build", m)) => match m.subcommand() {
+            Some(("show", m)) => Ok(Request::BuildShow(word(m, "name"))),
             Some((_, m)) => Ok(Request::BuildCheck(PathBuf::from(word(m, "file")))),
-            None => Err(Refusal::usage("`dispatch build` needs `check`")),
+            None => Err(Refusal::usage("`dispatch build` needs `check` or `show`")),
         },
         Some(("config", m)) => match m.subcommand() {
+            Some(("keys", m)) => Ok(Request::ConfigKeys {
+                instance: m.get_one::<String>("instance").cloned(),
+                json: m.get_flag("json"),
+            }),
             Some((_, m)) => Ok(Request::ConfigExplain {
                 key: m.get_one::<String>("key").cloned(),
                 json: m.get_flag("json"),
             }),
-            None => Err(Refusal::usage("`dispatch config` needs `explain`")),
+            None => Err(Refusal::usage("`dispatch config` needs `explain` or `keys`")),
         },
         Some(("trust", m)) => trust(m).map(Request::Trust),
         Some(("doctor", m)) => Ok(Request::Doctor { json: m.get_flag("json") }),
         Some(("completions", m)) => Ok(Request::Completions { shell: word(m, "shell") }),
+        Some(("init", m)) => {
+            let text = |name: &str| m.get_one::<String>(name).cloned().filter(|text| !text.is_empty());
+            Ok(Request::Init(InitOrder {
+                instance: text("instance"),
+                base_url: text("base-url"),
+                model: text("model"),
+                key_env: text("key-env"),
+                tried: !m.get_flag("no-try"),
+            }))
+        }
         Some(("man", _)) => Ok(Request::Man),
         _ => Err(Refusal::usage("no command; `dispatch --help` lists them")),
     }
@@ -238,13 +293,14 @@ mod tests {
     #[test]
     fn host_options_are_taken_wherever_they_stand_before_the_dashes() {
         let (options, rest) = take_host_options(words(
-            "--build a.toml run --json --set x.y=1 hello --allow write,exec -- --set kept",
+            "--build a.toml run --json --set x.y=1 hello --debuggable --allow write,exec -- --set kept --debuggable",
         ))
         .unwrap();
         assert_eq!(options.build.as_deref(), Some("a.toml"));
         assert_eq!(options.set, ["x.y=1"]);
         assert_eq!(options.allow, ["write", "exec"]);
-        assert_eq!(rest, words("run --json hello -- --set kept"));
+        assert!(options.debuggable);
+        assert_eq!(rest, words("run --json hello -- --set kept --debuggable"));
     }
 
     #[test]
@@ -258,6 +314,11 @@ mod tests {
         let expected = Request::Command { name: "run".to_owned(), argv: words("--json hi") };
         assert_eq!(request(words("run --json hi")).unwrap(), expected);
         assert_eq!(request(words("ext graph --format dot")).unwrap(), Request::ExtGraph(GraphFormat::Dot));
+        let help = Request::Command { name: "run".to_owned(), argv: words("--help") };
+        assert_eq!(request(words("help run")).unwrap(), help);
+        let own = request(words("help config explain")).unwrap_err();
+        assert!(own.code == 0 && own.message.contains("Usage: dispatch config explain"), "{own:?}");
+        assert_eq!(request(words("build show server")).unwrap(), Request::BuildShow("server".to_owned()));
         assert_eq!(request(words("--frob")).unwrap_err().code, crate::exit::USAGE);
         assert_eq!(request(words("ext frob")).unwrap_err().code, crate::exit::USAGE);
     }
@@ -283,12 +344,24 @@ mod tests {
         for (line, expected) in [
             ("config explain", explain(None, false)),
             ("config explain a.b --json", explain(Some("a.b"), true)),
+            ("config keys", Request::ConfigKeys { instance: None, json: false }),
+            ("config keys a --json", Request::ConfigKeys { instance: Some("a".to_owned()), json: true }),
             ("doctor", Request::Doctor { json: false }),
             ("doctor --json", Request::Doctor { json: true }),
             ("completions bash", completions("bash")),
             ("completions zsh", completions("zsh")),
             ("completions fish", completions("fish")),
             ("man", Request::Man),
+            (
+                "init --model m --key-env K --no-try",
+                Request::Init(InitOrder {
+                    instance: None,
+                    base_url: None,
+                    model: Some("m".to_owned()),
+                    key_env: Some("K".to_owned()),
+                    tried: false,
+                }),
+            ),
         ] {
             assert_eq!(request(words(line)).unwrap(), expected, "{line}");
         }

@@ -1,8 +1,9 @@
 //! Runs a command that an extension brings: boot, call, write frames, signals, stop.
 
-use crate::argv::Invocation;
-use crate::boot;
-use crate::compose::compose_to_run;
+use crate::argv::{Environment, Invocation};
+use crate::boot::{self, Booted};
+use crate::commands::own_commands;
+use crate::compose::{Composed, compose_to_boot};
 use crate::exit::{BROKEN_PIPE, FAILED, INTERRUPTED, Refusal};
 use crate::policy::{self, Unsaid};
 use crate::signals::Signals;
@@ -12,16 +13,22 @@ use dispatch_contracts::kernel::{HOST_INSTANCE, InstanceState};
 use dispatch_contracts::op::ERROR_TABLE;
 use dispatch_contracts::tool::OutputStream;
 use dispatch_contracts::{Fault, fault};
-use dispatch_kernel::{AttachedCall, Frame, Kernel};
+use dispatch_kernel::{AttachedCall, Frame, Kernel, nearest};
 use std::io::Write as _;
+use tokio::sync::watch;
 
 /// Boots the build and runs the command in it.
 pub(crate) fn run(invocation: &Invocation, name: &str, argv: &[String]) -> Result<u8, Refusal> {
-    boot::block_on(boot_and_run(invocation, name, argv))
+    let composed = compose_to_boot(invocation)?;
+    boot::block_on(boot_and_run(invocation, composed, name, argv))
 }
 
-async fn boot_and_run(invocation: &Invocation, name: &str, argv: &[String]) -> Result<u8, Refusal> {
-    let composed = compose_to_run(invocation)?;
+async fn boot_and_run(
+    invocation: &Invocation,
+    composed: Composed,
+    name: &str,
+    argv: &[String],
+) -> Result<u8, Refusal> {
     composed.tell_notes();
     let policy = policy::of(composed.plan.policy, &invocation.options.allow, Unsaid::IsAsked)?;
     let known = composed
@@ -30,16 +37,21 @@ async fn boot_and_run(invocation: &Invocation, name: &str, argv: &[String]) -> R
         .iter()
         .any(|instance| instance.contributes.commands.iter().any(|c| c == name));
     if !known {
+        let own = own_commands();
+        let own = own.get_subcommands().map(clap::Command::get_name);
+        let contributed = composed.plan.instances.iter().flat_map(|i| &i.contributes.commands);
+        let near = nearest(name, own.chain(contributed.map(String::as_str)));
+        let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
         return Err(Refusal::usage(format!(
-            "there is no command `{name}` in this build; `dispatch --help` lists them"
+            "there is no command `{name}` in this build; {near}`dispatch --help` lists them"
         )));
     }
     let mut signals = Signals::listen()?;
-    let kernel = tokio::select! {
-        kernel = boot::boot(composed, policy) => kernel?,
-        _ = signals.next() => return Ok(INTERRUPTED),
+    let kernel = match boot::boot_until(composed, policy, &mut signals).await? {
+        Booted::Runs(kernel) => kernel,
+        Booted::Ended(ending) => return Ok(ending.code()),
     };
-    let code = run_in(&kernel, name, argv, &mut signals).await;
+    let code = run_in(&kernel, &invocation.environment, name, argv, &mut signals).await;
     tokio::select! {
         () = kernel.stop() => {}
         _ = signals.next() => {}
@@ -47,22 +59,44 @@ async fn boot_and_run(invocation: &Invocation, name: &str, argv: &[String]) -> R
     code
 }
 
-async fn run_in(kernel: &Kernel, name: &str, argv: &[String], signals: &mut Signals) -> Result<u8, Refusal> {
+async fn run_in(
+    kernel: &Kernel,
+    environment: &Environment,
+    name: &str,
+    argv: &[String],
+    signals: &mut Signals,
+) -> Result<u8, Refusal> {
     let cwd = std::env::current_dir()
         .map_err(|e| Refusal::failed(format!("cannot tell the working directory: {e}")))?;
     let cwd = cwd.to_str().ok_or_else(|| Refusal::failed("the working directory's path is not UTF-8"))?;
-    let tty = Tty {
-        stdin: rustix::termios::isatty(std::io::stdin()),
-        stdout: rustix::termios::isatty(std::io::stdout()),
-        stderr: rustix::termios::isatty(std::io::stderr()),
-    };
-    let params = MainParams { argv: argv.to_vec(), tty, cwd: cwd.to_owned() };
-    let host = kernel.attach::<dispatch_contracts::command::Read, _>(HOST_INSTANCE, Stdin);
+    let params = MainParams { argv: argv.to_vec(), tty: tty(environment), cwd: cwd.to_owned() };
+    let (frames_written, written) = watch::channel(0);
+    let host = kernel.attach::<dispatch_contracts::command::Read, _>(HOST_INSTANCE, Stdin::new(written));
     let call = host.stream_named(Main, name, &params).map_err(|fault| refused(kernel, name, &fault))?;
-    match drive(call, signals).await {
+    match drive(call, &frames_written, signals).await {
         Ok(code) => Ok(code),
         Err(Failure::Fault(fault)) => Err(refused(kernel, name, &fault)),
         Err(Failure::Output(e)) => Err(Refusal::failed(format!("cannot write what `{name}` shows: {e}"))),
+    }
+}
+
+/// What the standard streams are. Source: no-color.org, bixense.com/clicolors.
+fn tty(environment: &Environment) -> Tty {
+    let stderr = rustix::termios::isatty(std::io::stderr());
+    let rewrites = stderr && environment.get("TERM").is_some_and(|term| term != "dumb");
+    let color = if environment.get("NO_COLOR").is_some() {
+        false
+    } else if environment.get("CLICOLOR_FORCE").is_some_and(|force| force != "0") {
+        true
+    } else {
+        rewrites && environment.get("CLICOLOR") != Some("0")
+    };
+    Tty {
+        stdin: rustix::termios::isatty(std::io::stdin()),
+        stdout: rustix::termios::isatty(std::io::stdout()),
+        stderr,
+        color,
+        rewrites,
     }
 }
 
@@ -74,7 +108,11 @@ enum Failure {
 }
 
 /// Writes frames until the reply; the first signal cancels, the second ends the process.
-async fn drive(mut call: AttachedCall<Main>, signals: &mut Signals) -> Result<u8, Failure> {
+async fn drive(
+    mut call: AttachedCall<Main>,
+    frames_written: &watch::Sender<u64>,
+    signals: &mut Signals,
+) -> Result<u8, Failure> {
     let mut interrupted = false;
     let mut unwritten: Option<std::io::Error> = None;
     loop {
@@ -96,6 +134,7 @@ async fn drive(mut call: AttachedCall<Main>, signals: &mut Signals) -> Result<u8
                         _ = signals.next() => interrupt(&call, &mut interrupted),
                     }
                 };
+                frames_written.send_modify(|written| *written += 1);
                 if let Err(e) = written {
                     unwritten = Some(e);
                     call.cancel();

@@ -13,6 +13,7 @@ pub(crate) fn own_commands() -> Command {
         .disable_help_subcommand(true)
         .subcommand_required(true)
         .allow_external_subcommands(true)
+        .subcommand(init())
         .subcommand(serve())
         .subcommand(ext())
         .subcommand(build())
@@ -44,18 +45,24 @@ pub(crate) fn own_commands() -> Command {
 }
 
 /// Options of the host, which stand anywhere before `--`; the help, the completions and the man page show them.
-pub(crate) const HOST_OPTIONS: [(&str, &str, &str); 4] = [
+/// Name, value (empty = none) and meaning.
+pub(crate) const HOST_OPTIONS: [(&str, &str, &str); 7] = [
     ("build", "FILE|NAME", "The build list; without it `default`"),
     ("ext-dir", "DIR", "Look for extensions here too; may be repeated"),
+    ("ext", "FILE", "Add this library to the build, for this run; may be repeated"),
     ("set", "INSTANCE.KEY=VALUE", "Configure an instance; may be repeated"),
     ("allow", "write,exec", "Let tools of these effects run without asking"),
+    ("log-format", "text|json", "How the log is written; before DISPATCH_LOG_FORMAT"),
+    ("debuggable", "", "Let a debugger, and whoever else runs as this user, read this process' memory"),
 ];
 
 /// Variables that the host reads; the help and the man page show them.
-pub(crate) const VARIABLES: [(&str, &str); 5] = [
+pub(crate) const VARIABLES: [(&str, &str); 7] = [
     ("DISPATCH_HOME", "Keep everything in this directory's config, data, state, cache and run"),
     ("DISPATCH_SET__INSTANCE__KEY", "Configure an instance; --set comes after it"),
+    ("NO_COLOR, CLICOLOR_FORCE", "No colours at all; colours also where standard error is no terminal"),
     ("DISPATCH_LOG", "What is logged: error, warn, info, debug, trace, or by target"),
+    ("DISPATCH_LOG_FORMAT", "text, or json: one document a line"),
     (
         "XDG_CONFIG_HOME, …",
         "Where things lie without DISPATCH_HOME; a service manager's STATE_DIRECTORY, … first",
@@ -76,6 +83,24 @@ pub(crate) fn leaves(parent: &Command) -> Vec<(String, &Command)> {
         }
     }
     leaves
+}
+
+fn init() -> Command {
+    let text = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    Command::new("init")
+        .about("Sets up a provider: asks for endpoint, model and key, tries them, and writes config.toml")
+        .arg(text("base-url", "URL", "The endpoint; without it a person is asked"))
+        .arg(text("model", "NAME", "The model; without it a person is asked"))
+        .arg(text("key-env", "VARIABLE", "The variable that holds the key; its name is written, not the key"))
+        .arg(text("instance", "ID", "Which provider of the build, where several take a key"))
+        .arg(
+            Arg::new("no-try")
+                .long("no-try")
+                .action(ArgAction::SetTrue)
+                .help("Write it without asking the endpoint for a word"),
+        )
 }
 
 fn serve() -> Command {
@@ -126,15 +151,30 @@ fn ext() -> Command {
 }
 
 fn build() -> Command {
-    Command::new("build").about("Works on build lists").subcommand_required(true).subcommand(
-        Command::new("check")
-            .about("Resolves a build list and prints every problem with its place")
-            .arg(Arg::new("file").required(true).value_name("FILE|NAME").help("The build list")),
-    )
+    Command::new("build")
+        .about("Works on build lists")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("check")
+                .about(
+                    "Resolves a build list, looks at its libraries, and prints every problem with its place",
+                )
+                .arg(Arg::new("file").required(true).value_name("FILE|NAME").help("The build list")),
+        )
+        .subcommand(
+            Command::new("show")
+                .about("Prints a build list that the binary carries")
+                .arg(Arg::new("name").required(true).value_name("NAME").help("Its name, such as `default`")),
+        )
 }
 
 fn config() -> Command {
-    Command::new("config").about("Works on the configuration").subcommand_required(true).subcommand(
+    let keys = Command::new("keys")
+        .about("Shows every key that can be set: what it takes, its default, what it means")
+        .arg(Arg::new("instance").value_name("INSTANCE").help("Of this instance only"))
+        .arg(json("One JSON document"));
+    let own = Command::new("config").about("Works on the configuration").subcommand_required(true);
+    own.subcommand(keys).subcommand(
         Command::new("explain")
             .about("Shows each key that is set, its value, which layer it comes from and which it overrides")
             .arg(

@@ -1,14 +1,16 @@
 //! From the command line to a resolved plan: build list, places, configuration, secrets.
 
 use crate::argv::Invocation;
-use crate::config::{self, Layers};
+use crate::config::{self, Layers, Stranger};
 use crate::exit::Refusal;
 use crate::project::{self, Project};
-use crate::terminal::clean;
 use crate::trust::TrustFile;
-use crate::{builds, dirs, secrets};
+use crate::{builds, dirs, keys, own_process, secrets};
 use dispatch_contracts::kernel::Dirs;
-use dispatch_kernel::{BuildList, Catalog, Found, Plan, find_extensions, resolve};
+use dispatch_contracts::plain::plain;
+use dispatch_kernel::{BuildList, Catalog, Entry, Found, Plan, find_extensions, resolve};
+use serde_json::json;
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,14 +35,26 @@ pub(crate) struct Composed {
     /// What the working directory has to say, if it may.
     pub(crate) project: Project,
     pub(crate) trust: Arc<TrustFile>,
+    /// Variables that the configuration names as secrets; empty until these are put in.
+    pub(crate) secrets: BTreeSet<String>,
 }
 
 impl Composed {
-    /// Tells a person on standard error what was left out.
+    /// What was left out that a person may miss. A table of another build is nothing to miss, unless it looks like a
+    /// slip.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let is_slip = |stranger: &&Stranger| {
+            stranger.near.is_some() && self.catalog.candidates(&stranger.instance).is_empty()
+        };
+        let slips = self.layers.strangers.iter().filter(is_slip).map(Stranger::note);
+        self.project.note().into_iter().chain(slips).collect()
+    }
+
+    /// Tells a person on standard error.
     pub(crate) fn tell_notes(&self) {
-        if let Some(note) = self.project.note() {
+        for note in self.notes() {
             // Nobody may be left to read it.
-            let _ = writeln!(std::io::stderr(), "note: {}", clean(&note));
+            let _ = writeln!(std::io::stderr(), "note: {}", plain(&note));
         }
     }
 }
@@ -53,8 +67,23 @@ pub(crate) fn compose(invocation: &Invocation, other: Option<&str>) -> Result<Co
 /// The same, with secrets put in: only for a plan that is about to run.
 pub(crate) fn compose_to_run(invocation: &Invocation) -> Result<Composed, Refusal> {
     let mut composed = compose(invocation, None)?;
-    secrets::resolve(&mut composed.plan, &invocation.environment)?;
+    composed.secrets = secrets::resolve(&mut composed.plan, &invocation.environment)?;
     Ok(composed)
+}
+
+/// The same once, before the first thread: what was a secret is in this process' memory alone from then on.
+pub(crate) fn compose_to_boot(invocation: &Invocation) -> Result<Composed, Refusal> {
+    let composed = compose_to_run(invocation)?;
+    hide(invocation, &composed.secrets);
+    Ok(composed)
+}
+
+/// Takes `secrets`, and what the environment and the command line themselves say of credentials, out of where others
+/// could read them.
+pub(crate) fn hide(invocation: &Invocation, secrets: &BTreeSet<String>) {
+    let mut variables = secrets.clone();
+    variables.extend(config::secret_variables(&invocation.environment));
+    own_process::forget(&variables, &config::secret_words(&invocation.options.set));
 }
 
 /// The first half: which instances there are.
@@ -64,14 +93,22 @@ pub(crate) fn resolve_build(
     other: Option<&str>,
 ) -> Result<Resolved, Refusal> {
     let wanted = other.or(invocation.options.build.as_deref());
-    let build = builds::find(wanted, &dirs)?;
-    let Found { catalog, rejected } = find_extensions(&places(invocation, &build, &dirs));
+    let mut build = builds::find(wanted, &dirs)?;
+    for library in &invocation.options.ext {
+        build.take_over(entry_of(library)?);
+    }
+    let places = places(invocation, &build, &dirs);
+    let Found { catalog, rejected, plain } = find_extensions(&places);
     let version = dispatch_kernel::kernel_version();
     let plan = resolve(&build, &catalog, &version).map_err(|problems| {
         let mut message = problems.to_string();
-        for line in &rejected {
+        let missing: Vec<&Entry> =
+            build.entries.iter().filter(|entry| catalog.candidates(entry.extension()).is_empty()).collect();
+        let plain = plain.iter().filter(|library| missing.iter().any(|entry| may_be(library, entry)));
+        let sought = (!missing.is_empty()).then(|| sought(&places));
+        for line in rejected.iter().cloned().chain(plain.map(|library| no_section(library))).chain(sought) {
             message.push_str("\nnote: ");
-            message.push_str(line);
+            message.push_str(&line);
         }
         Refusal::config(message)
     })?;
@@ -87,7 +124,61 @@ pub(crate) fn configure(invocation: &Invocation, resolved: Resolved) -> Result<C
     let mut layers = Layers::of_build(&build);
     layers.add_all(&plan, invocation, &dirs, &project)?;
     config::apply(&mut plan, &layers);
-    Ok(Composed { dirs, catalog, rejected, plan, layers, project, trust })
+    keys::check(&plan, &layers)?;
+    Ok(Composed { dirs, catalog, rejected, plan, layers, project, trust, secrets: BTreeSet::new() })
+}
+
+/// A build list of one entry: the extension that a library holds.
+fn entry_of(library: &Path) -> Result<BuildList, Refusal> {
+    let cannot =
+        |what: String| Refusal::config(format!("`--ext {}` adds nothing: {what}", library.display()));
+    let whole = std::fs::canonicalize(library).map_err(|e| cannot(e.to_string()))?;
+    if !whole.is_file() {
+        return Err(cannot("it is no file; `--ext-dir` takes a directory".to_owned()));
+    }
+    let found = find_extensions(std::slice::from_ref(&whole));
+    let id = found.catalog.ids().next().map(str::to_owned);
+    let id =
+        id.ok_or_else(|| cannot(found.rejected.first().cloned().unwrap_or_else(|| no_section(library))))?;
+    let path = whole.to_str().ok_or_else(|| cannot("its path is not UTF-8".to_owned()))?;
+    // A JSON text is a TOML text as well.
+    let text = format!("[[extension]]\nid = {}\npath = {}\n", json!(id), json!(path));
+    BuildList::parse(Path::new("--ext"), &text).map_err(|problems| cannot(problems.to_string()))
+}
+
+fn no_section(library: &Path) -> String {
+    format!(
+        "{} is a library, and no extension: it has no section that says what it is; `dispatch_sdk::export!` writes it",
+        library.display()
+    )
+}
+
+/// Whether a library without a section may be the one that an entry means: it is named by it, or bears its name.
+fn may_be(library: &Path, entry: &Entry) -> bool {
+    let id = entry.extension().value.as_str();
+    let named = entry.path.as_ref().is_some_and(|path| library.starts_with(&path.value));
+    let stem = library.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let stem = stem.strip_prefix("lib").unwrap_or(stem).replace('_', "-");
+    let directory = library.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+    named || stem == id || stem.strip_prefix("ext-") == Some(id) || directory == Some(id)
+}
+
+/// Where was looked, in order.
+fn sought(places: &[PathBuf]) -> String {
+    let mut shown: Vec<String> = Vec::new();
+    for place in places {
+        let place = match place.exists() {
+            true => place.display().to_string(),
+            false => format!("{} (not there)", place.display()),
+        };
+        if !shown.contains(&place) {
+            shown.push(place);
+        }
+    }
+    format!(
+        "extensions were sought in {}; `--ext-dir DIR` adds a directory, `path` in the build a library",
+        shown.join(", ")
+    )
 }
 
 /// Build paths, `--ext-dir`, `<exe dir>/extensions`, `<exe dir>`, the data directory.

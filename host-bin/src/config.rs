@@ -3,10 +3,14 @@
 
 use crate::argv::{Environment, Invocation};
 use crate::exit::Refusal;
-use crate::project::Project;
+use crate::key_kind::is_secret;
+use crate::ownership;
+use crate::project::{Project, Settings};
+use crate::project_files::forbidden;
 use dispatch_contracts::kernel::Dirs;
-use dispatch_kernel::{BuildList, ConfigFile, Plan, Problems, parse_value};
+use dispatch_kernel::{BuildList, ConfigFile, Plan, Problems, nearest, parse_value};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Deepest key of a variable or of `--set`.
@@ -52,6 +56,29 @@ pub(crate) struct Assignment {
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Layers {
     pub(crate) assignments: Vec<Assignment>,
+    /// Tables of files that are of no instance of this build.
+    pub(crate) strangers: Vec<Stranger>,
+}
+
+/// A table of a configuration file that no instance of this build takes: one of another build, or a slip.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stranger {
+    pub(crate) instance: String,
+    /// `<file>:<line>`.
+    pub(crate) place: String,
+    /// The instance of this build that may be meant.
+    pub(crate) near: Option<String>,
+}
+
+impl Stranger {
+    /// One line about it and what to do.
+    pub(crate) fn note(&self) -> String {
+        let near = match &self.near {
+            Some(near) => format!("did you mean `[{near}]`?"),
+            None => "it is read by no instance of this build".to_owned(),
+        };
+        format!("{}: the build has no instance `{}`; {near}", self.place, self.instance)
+    }
 }
 
 impl Layers {
@@ -73,7 +100,7 @@ impl Layers {
                 });
             }
         }
-        Self { assignments }
+        Self { assignments, strangers: Vec::new() }
     }
 
     /// Adds every later layer.
@@ -85,24 +112,37 @@ impl Layers {
         project: &Project,
     ) -> Result<(), Refusal> {
         let known: Vec<&str> = plan.instances.iter().map(|instance| instance.id.as_str()).collect();
-        self.file(&known, Layer::User, &Path::new(&dirs.config).join(FILE))?;
-        if let Project::Trusted { file: Some(file), .. } = project {
-            self.file(&known, Layer::Project, file)?;
+        let user = Path::new(&dirs.config).join(FILE);
+        believe(&user)?;
+        if let Some(file) = read_file(&user)? {
+            self.take(&known, Layer::User, file);
+        }
+        if let Project::Trusted { settings: Some(Settings { path, bytes }), .. } = project {
+            self.project(&known, path, bytes)?;
         }
         self.variables(&known, &invocation.environment)?;
         self.set(&known, &invocation.options.set)
     }
 
-    /// Tables named by instance; those of other builds are left alone.
-    fn file(&mut self, known: &[&str], layer: Layer, path: &Path) -> Result<(), Refusal> {
-        let Some(file) = read_file(path)? else { return Ok(()) };
+    /// Tables named by instance; those of other builds are left alone, and told of.
+    fn take(&mut self, known: &[&str], layer: Layer, file: ConfigFile) {
         for value in file.values {
+            let place = format!("{}:{}", file.path.display(), value.place.line());
             if known.contains(&value.instance.as_str()) {
-                let place = format!("{}:{}", file.path.display(), value.place.line());
                 let (instance, keys, value) = (value.instance, value.keys, value.value);
                 self.assignments.push(Assignment { instance, keys, value, layer, place });
+            } else if self.strangers.iter().all(|stranger| stranger.instance != value.instance) {
+                let near = nearest(&value.instance, known.iter().copied()).map(str::to_owned);
+                self.strangers.push(Stranger { instance: value.instance, place, near });
             }
         }
+    }
+
+    /// What a project may say, and nothing beyond.
+    fn project(&mut self, known: &[&str], path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
+        let file = ConfigFile::parse(path, bytes).map_err(|problems| unreadable(path, &problems))?;
+        file.values.iter().try_for_each(|value| forbidden(path, value))?;
+        self.take(known, Layer::Project, file);
         Ok(())
     }
 
@@ -156,6 +196,29 @@ impl Layers {
     }
 }
 
+/// Variables of this layer whose value is a credential.
+pub(crate) fn secret_variables(environment: &Environment) -> BTreeSet<String> {
+    let keys = |name: &str| name.split_once("__").map(|(_, key)| key.to_lowercase());
+    let secret = |name: &str| keys(name).is_some_and(|key| is_secret(&key.split("__").collect::<Vec<_>>()));
+    let named = environment.with_prefix(PREFIX).filter(|(name, _)| secret(name));
+    named.map(|(name, _)| format!("{PREFIX}{name}")).collect()
+}
+
+/// Those of `--set` whose value is a credential.
+pub(crate) fn secret_words(set: &[String]) -> BTreeSet<String> {
+    let keys = |path: &str| path.split('.').skip(1).map(str::to_owned).collect::<Vec<_>>();
+    let secret = |word: &&String| word.split_once('=').is_some_and(|(path, _)| is_secret(&keys(path)));
+    set.iter().filter(secret).cloned().collect()
+}
+
+/// Refuses the user's own file if somebody else may have written it.
+pub(crate) fn believe(path: &Path) -> Result<(), Refusal> {
+    match std::fs::metadata(path).ok().and_then(|meta| ownership::doubt(path, &meta)) {
+        Some(doubt) => Err(Refusal::config(format!("cannot use {}: {doubt}", path.display()))),
+        None => Ok(()),
+    }
+}
+
 /// Reads a configuration file within its bounds; `None` if there is none.
 pub(crate) fn read_file(path: &Path) -> Result<Option<ConfigFile>, Refusal> {
     match std::fs::symlink_metadata(path) {
@@ -165,7 +228,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Option<ConfigFile>, Refusal> {
 }
 
 /// The messages alone: the lines they are about may hold a key.
-fn unreadable(path: &Path, problems: &Problems) -> Refusal {
+pub(crate) fn unreadable(path: &Path, problems: &Problems) -> Refusal {
     let line = |problem: &dispatch_kernel::Problem| {
         let place = problem.excerpt.as_ref().map(|excerpt| format!("line {}: ", excerpt.line));
         let help = problem.help.as_ref().map(|help| format!("; {help}"));

@@ -10,9 +10,9 @@ use crate::boot;
 use crate::exit::{FAILED, OK, Refusal};
 use crate::ext::out;
 use crate::policy;
-use crate::terminal::clean;
 use dispatch_contracts::instance::{CheckResult, CheckStatus};
 use dispatch_contracts::kernel::HOST_INSTANCE;
+use dispatch_contracts::plain::plain;
 use serde_json::json;
 
 /// Most characters of a summary or a recovery that are shown.
@@ -107,11 +107,15 @@ fn status_word(status: CheckStatus) -> &'static str {
 
 /// What an instance says may be long, and may hold anything.
 fn one_line(text: &str) -> String {
-    let line = clean(text).split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(LINE_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
+    let line = plain(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    let n_chars = line.chars().count();
+    if n_chars <= LINE_CHARS_MAX {
+        return line;
     }
+    // What to do stands at the end.
+    let head: String = line.chars().take(LINE_CHARS_MAX / 2).collect();
+    let tail: String = line.chars().skip(n_chars - LINE_CHARS_MAX / 2).collect();
+    format!("{head} … {tail}")
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! Source: sysexits(3) for 64–78, the shell's 128 + signal above.
 
-use crate::terminal::clean;
+use dispatch_contracts::plain::plain;
+use serde_json::json;
 use std::io::Write as _;
 
 /// It did what it was asked.
@@ -53,9 +54,19 @@ impl Refusal {
         Self { code: FAILED, message: message.into() }
     }
 
+    /// The same, and one JSON line on standard output for a program: `{"error": {"exit_code", "message"}}`.
+    pub(crate) fn print_with_document(&self) -> u8 {
+        if self.code != OK {
+            let document = json!({ "error": { "exit_code": self.code, "message": self.message.trim_end() } });
+            // Nobody may be left to read it.
+            let _ = std::io::stdout().write_all(format!("{document}\n").as_bytes());
+        }
+        self.print()
+    }
+
     /// Prints it and answers its code. `clap`'s own help and version texts come here with code 0, for stdout.
     pub(crate) fn print(&self) -> u8 {
-        let text = clean(&self.message);
+        let text = plain(&self.message);
         // Nobody may be left to read it.
         let _ = if self.code == OK {
             std::io::stdout().write_all(text.as_bytes())

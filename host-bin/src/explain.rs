@@ -1,12 +1,14 @@
 //! `dispatch config explain`: each key that is set, its value, which layer won and which it overrode.
 //!
-//! It must not know a secret: it reads no variable's content, only whether it is set.
+//! It must not show a secret: it reads no variable's content, only whether it is set, and hides a value by what its key
+//! is about.
 
 use crate::argv::{Environment, Invocation};
 use crate::compose::compose;
 use crate::config::{Assignment, Layers};
 use crate::exit::Refusal;
 use crate::ext::out;
+use crate::key_kind;
 use crate::secrets::variable;
 use dispatch_kernel::{Plan, nearest};
 use serde_json::{Map, Value, json};
@@ -128,7 +130,7 @@ fn in_text(shown: &[Explained<'_>], environment: &Environment) -> String {
             Some(_) => "  (set)",
             None => "  (not set)",
         });
-        let value = in_toml(explained.value);
+        let value = in_toml(&shown_value(explained, explained.value));
         text.push_str(&format!("{} = {value}{}\n", explained.name(), secret.unwrap_or_default()));
         let winner = explained.winner;
         text.push_str(&format!("    from {:<8} {}\n", winner.layer.name(), winner.place));
@@ -136,7 +138,7 @@ fn in_text(shown: &[Explained<'_>], environment: &Environment) -> String {
             let (layer, place) = (assignment.layer.name(), &assignment.place);
             text.push_str(&format!(
                 "    over {layer:<8} {place}: {}\n",
-                in_toml(&said(assignment, explained))
+                in_toml(&shown_value(explained, &said(assignment, explained)))
             ));
         }
     }
@@ -148,12 +150,12 @@ fn in_json(shown: &[Explained<'_>], environment: &Environment) -> String {
         let overrides: Vec<Value> = explained
             .overridden
             .iter()
-            .map(|a| json!({ "layer": a.layer.name(), "place": a.place, "value": said(a, explained) }))
+            .map(|a| json!({ "layer": a.layer.name(), "place": a.place, "value": shown_value(explained, &said(a, explained)) }))
             .collect();
         let mut entry = json!({
             "key": explained.name(),
             "instance": explained.instance,
-            "value": explained.value,
+            "value": shown_value(explained, explained.value),
             "layer": explained.winner.layer.name(),
             "place": explained.winner.place,
             "overrides": overrides,
@@ -165,6 +167,11 @@ fn in_json(shown: &[Explained<'_>], environment: &Environment) -> String {
     };
     let keys: Vec<Value> = shown.iter().map(entry).collect();
     format!("{:#}\n", json!({ "keys": keys }))
+}
+
+/// A value of the explained key without what is nobody's to see, whichever layer it comes from.
+fn shown_value(explained: &Explained<'_>, value: &Value) -> Value {
+    key_kind::shown(&explained.keys, value)
 }
 
 /// What an assignment would have made of the explained key, had it won.

@@ -4,8 +4,8 @@ use crate::argv::Invocation;
 use crate::commands::{HOST_OPTIONS, VARIABLES, leaves, own_commands};
 use crate::compose::{Composed, compose};
 use crate::exit::{EXIT_CODES, OK, Refusal};
-use crate::terminal::clean;
-use dispatch_kernel::{GraphFormat, print_graph};
+use dispatch_contracts::plain::plain;
+use dispatch_kernel::{GraphFormat, inspect, print_graph};
 use serde_json::json;
 use std::io::Write as _;
 use std::path::Path;
@@ -64,10 +64,28 @@ pub(crate) fn graph(invocation: &Invocation, format: GraphFormat) -> Result<u8, 
     out(&print_graph(&composed.plan, format))
 }
 
-/// Resolves a build list; the problems are the refusal.
+/// What the loader would refuse of the libraries of a build, one line each; not a byte of them is run.
+pub(crate) fn unloadable(composed: &Composed) -> Vec<String> {
+    let instances = composed.plan.instances.iter();
+    let mut lines: Vec<String> =
+        instances.filter_map(|instance| inspect(&instance.library, &instance.manifest).err()).collect();
+    // Several instances of one library.
+    lines.dedup();
+    lines
+}
+
+/// Resolves a build list and looks at its libraries; the problems are the refusal.
 pub(crate) fn check(invocation: &Invocation, file: &Path) -> Result<u8, Refusal> {
     let name = file.to_str().unwrap_or_default();
     let composed = compose(invocation, Some(name))?;
+    let refused = unloadable(&composed);
+    if !refused.is_empty() {
+        return Err(Refusal::config(refused.join("\n")));
+    }
+    for stranger in &composed.layers.strangers {
+        // Nobody may be left to read it.
+        let _ = writeln!(std::io::stderr(), "note: {}", plain(&stranger.note()));
+    }
     out(&format!("ok: {} instances, in this order\n{}", composed.plan.instances.len(), order(&composed)))
 }
 
@@ -83,15 +101,7 @@ pub(crate) fn help(invocation: &Invocation) -> Result<u8, Refusal> {
     let own = own_commands();
     let about = |command: &clap::Command| command.get_about().map(ToString::to_string).unwrap_or_default();
     let mut text = format!("{}\n\nUsage: dispatch [HOST OPTIONS] COMMAND …\n", about(&own));
-    text.push_str("\nCommands of the host (`dispatch COMMAND --help` says more):\n");
-    for (path, command) in leaves(&own) {
-        text.push_str(&format!("  {path:<14} {}\n", about(command)));
-    }
-    text.push_str(&format!("  {:<14} Prints this; `--version` the version\n", "--help"));
-    text.push_str("\nHost options, anywhere before `--`:\n");
-    for (name, value, help) in HOST_OPTIONS {
-        text.push_str(&format!("  {:<25} {help}\n", format!("--{name} {value}")));
-    }
+    // First what most people want.
     match compose(invocation, None) {
         Ok(composed) => {
             text.push_str("\nCommands of this build's extensions (`dispatch COMMAND --help` says more):\n");
@@ -102,9 +112,18 @@ pub(crate) fn help(invocation: &Invocation) -> Result<u8, Refusal> {
             }
         }
         Err(refusal) => text.push_str(&format!(
-            "\nThe build does not hold, so its commands are unknown:\n{}\n",
+            "\nThe build does not hold, so the commands of its extensions are unknown:\n{}\n",
             refusal.message
         )),
+    }
+    text.push_str("\nCommands of the host (`dispatch COMMAND --help` says more):\n");
+    for (path, command) in leaves(&own) {
+        text.push_str(&format!("  {path:<14} {}\n", about(command)));
+    }
+    text.push_str(&format!("  {:<14} Prints this; `--version` the version\n", "--help"));
+    text.push_str("\nHost options, anywhere before `--`:\n");
+    for (name, value, help) in HOST_OPTIONS {
+        text.push_str(&format!("  {:<25} {help}\n", format!("--{name} {value}").trim_end()));
     }
     text.push_str("\nEnvironment:\n");
     for (name, help) in VARIABLES {
@@ -120,7 +139,7 @@ pub(crate) fn help(invocation: &Invocation) -> Result<u8, Refusal> {
 /// Writes to standard output what is safe on a terminal.
 pub(crate) fn out(text: &str) -> Result<u8, Refusal> {
     let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(clean(text).as_bytes()).and_then(|()| stdout.flush());
+    let written = stdout.write_all(plain(text).as_bytes()).and_then(|()| stdout.flush());
     match written {
         Ok(()) => Ok(OK),
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(crate::exit::BROKEN_PIPE),

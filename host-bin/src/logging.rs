@@ -1,6 +1,7 @@
-//! The log's sink: standard error, one line a record, filtered by `DISPATCH_LOG`.
+//! The log's sink: standard error, one line a record, as text or JSON, filtered by `DISPATCH_LOG`.
 
-use crate::argv::Environment;
+use crate::argv::Invocation;
+use crate::exit::Refusal;
 use std::sync::OnceLock;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -8,19 +9,40 @@ use tracing_subscriber::EnvFilter;
 static LEVEL_MAX: OnceLock<u8> = OnceLock::new();
 
 /// `level` holds where nobody set the variable.
-pub(crate) fn install(environment: &Environment, level: &str) {
+///
+/// Each record has its time, UTC. As text it is one line for a person; as JSON one document a line: `timestamp`, `level`,
+/// `target`, `message` and the record's own fields.
+pub(crate) fn install(invocation: &Invocation, level: &str) -> Result<(), Refusal> {
+    let Invocation { environment, options, .. } = invocation;
+    let in_json = in_json(options.log_format.as_deref(), environment.get("DISPATCH_LOG_FORMAT"))?;
     let wanted = environment.get("DISPATCH_LOG").unwrap_or(level);
     let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new(level));
     let level = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
     LEVEL_MAX.get_or_init(|| number(level));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .without_time()
-        .finish();
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     // Only a test that has its own comes here twice.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    let _ = match in_json {
+        true => tracing::subscriber::set_global_default(lines.json().flatten_event(true).finish()),
+        false => tracing::subscriber::set_global_default(lines.finish()),
+    };
+    Ok(())
+}
+
+/// The option, else the variable, else text.
+fn in_json(option: Option<&str>, variable: Option<&str>) -> Result<bool, Refusal> {
+    let (name, wanted) = match (option, variable) {
+        (Some(wanted), _) => ("--log-format", wanted),
+        (None, Some(wanted)) => ("DISPATCH_LOG_FORMAT", wanted),
+        (None, None) => return Ok(false),
+    };
+    match wanted {
+        "json" => Ok(true),
+        "text" => Ok(false),
+        other => {
+            Err(Refusal::usage(format!("`{name}` is `{other}`; a log is written as `text` or as `json`")))
+        }
+    }
 }
 
 /// Most verbose level that is written, 0 (nothing) to 5 (trace).
@@ -36,5 +58,18 @@ fn number(level: LevelFilter) -> u8 {
         LevelFilter::INFO => 3,
         LevelFilter::DEBUG => 4,
         _ => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_json;
+
+    #[test]
+    fn the_option_comes_before_the_variable_and_a_third_form_is_refused() {
+        assert_eq!(in_json(None, None).ok(), Some(false));
+        assert_eq!(in_json(None, Some("json")).ok(), Some(true));
+        assert_eq!(in_json(Some("text"), Some("json")).ok(), Some(false));
+        assert!(in_json(Some("yaml"), None).unwrap_err().message.contains("`--log-format` is `yaml`"));
     }
 }

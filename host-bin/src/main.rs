@@ -15,9 +15,15 @@ mod exec_shim;
 mod exit;
 mod explain;
 mod ext;
+mod init;
+mod key_kind;
+mod keys;
 mod logging;
+mod own_process;
+mod ownership;
 mod policy;
 mod project;
+mod project_files;
 mod secrets;
 mod serve;
 mod shell;
@@ -28,6 +34,7 @@ mod trust;
 mod trusting;
 
 use argv::{Invocation, Request};
+use exit::Refusal;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -36,29 +43,34 @@ fn main() -> ExitCode {
     if args.first().is_some_and(|word| word == "exec-shim") {
         exec_shim::main(args[1..].to_vec());
     }
-    let code = match argv::parse(&args) {
-        Ok(invocation) => run(&invocation),
-        Err(refusal) => refusal.print(),
-    };
-    ExitCode::from(code)
+    // Before the environment is read: from here on there are keys in memory.
+    own_process::close();
+    let done = argv::parse(&args).and_then(|invocation| run(&invocation));
+    ExitCode::from(done.unwrap_or_else(|refusal| match argv::wants_json(&args) {
+        true => refusal.print_with_document(),
+        false => refusal.print(),
+    }))
 }
 
-fn run(invocation: &Invocation) -> u8 {
+fn run(invocation: &Invocation) -> Result<u8, Refusal> {
     // Of a host that runs for months, what a person on duty would want to know is written as well.
     let level = if matches!(invocation.request, Request::Serve(_)) { "info" } else { "warn" };
-    logging::install(&invocation.environment, level);
-    let done = match &invocation.request {
+    logging::install(invocation, level)?;
+    own_process::open_if(invocation.options.debuggable);
+    match &invocation.request {
         Request::ExtList { json } => ext::list(invocation, *json),
         Request::ExtGraph(format) => ext::graph(invocation, *format),
         Request::BuildCheck(file) => ext::check(invocation, file),
+        Request::BuildShow(name) => builds::text(name).and_then(ext::out),
         Request::Serve(order) => serve::run(invocation, order),
         Request::ConfigExplain { key, json } => explain::run(invocation, key.as_deref(), *json),
+        Request::ConfigKeys { instance, json } => keys::run(invocation, instance.as_deref(), *json),
         Request::Trust(order) => trusting::run(invocation, order),
         Request::Doctor { json } => doctor::run(invocation, *json),
         Request::Completions { shell } => shell::completions(invocation, shell),
+        Request::Init(order) => init::run(invocation, order),
         Request::Man => shell::man(invocation),
         Request::Command { name, argv } => command::run(invocation, name, argv),
         Request::Help => ext::help(invocation),
-    };
-    done.unwrap_or_else(|refusal| refusal.print())
+    }
 }

@@ -1,15 +1,16 @@
 //! The project around the working directory: the nearest `.dispatch` directory, and whether it may be read.
 //!
-//! It must not read a byte of a project: it looks at names alone, and asks who trusts them.
+//! It must not use a byte of a project that nobody trusts as it is: it asks by name, and by what it has read.
 
 use crate::config::FILE;
+use crate::project_files;
 use dispatch_contracts::kernel::Dirs;
-use dispatch_kernel::Trust;
+use dispatch_kernel::{Trust, sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The directory that makes a project.
-const DIR: &str = ".dispatch";
+pub(crate) const DIR: &str = ".dispatch";
 /// Most directories above the working directory that are looked at.
 const DEPTH_MAX: usize = 64;
 
@@ -19,11 +20,20 @@ pub(crate) enum Project {
     /// There is none.
     None,
     /// Its configuration counts, if it has any.
-    Trusted { dir: PathBuf, file: Option<PathBuf> },
+    Trusted { dir: PathBuf, settings: Option<Settings> },
     /// It has a configuration that counts for nothing.
     Untrusted { dir: PathBuf, file: PathBuf },
+    /// It is trusted, but its configuration is another one than it was then, or a new one.
+    Changed { dir: PathBuf, file: PathBuf },
     /// It is trusted, but its configuration lies elsewhere.
     Elsewhere { file: PathBuf, target: PathBuf },
+}
+
+/// A project's configuration, as somebody trusted it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Project {
@@ -33,6 +43,12 @@ impl Project {
             Self::None | Self::Trusted { .. } => None,
             Self::Untrusted { dir, file } => Some(format!(
                 "{} is not read, because {} is not trusted; look at it, then `dispatch trust {}`",
+                file.display(),
+                dir.display(),
+                dir.display()
+            )),
+            Self::Changed { dir, file } => Some(format!(
+                "{} is not read: it is not as it was when {} was trusted; look at it, then `dispatch trust {}`",
                 file.display(),
                 dir.display(),
                 dir.display()
@@ -62,12 +78,15 @@ pub(crate) fn find(cwd: &Path, dirs: &Dirs, trust: &impl Trust) -> Project {
         return if is_there { Project::Untrusted { dir, file } } else { Project::None };
     }
     if !is_there {
-        return Project::Trusted { dir, file: None };
+        return Project::Trusted { dir, settings: None };
     }
     match fs::canonicalize(&file) {
-        Ok(target) if target.parent().is_some_and(|parent| trust.trusts(parent)) => {
-            Project::Trusted { dir, file: Some(target) }
-        }
+        Ok(path) if path.starts_with(&dir) => match project_files::read(&path) {
+            Ok(bytes) if trust.trusts_file(&path, &sha256(&bytes)) => {
+                Project::Trusted { dir, settings: Some(Settings { path, bytes }) }
+            }
+            _ => Project::Changed { dir, file },
+        },
         Ok(target) => Project::Elsewhere { file, target },
         Err(_) => Project::Elsewhere { target: file.clone(), file },
     }
@@ -85,6 +104,10 @@ mod tests {
     impl Trust for Only {
         fn trusts(&self, dir: &Path) -> bool {
             fs::canonicalize(dir).is_ok_and(|dir| dir.starts_with(&self.0))
+        }
+
+        fn trusts_file(&self, file: &Path, sha256: &str) -> bool {
+            self.trusts(file.parent().unwrap()) && sha256 == dispatch_kernel::sha256(b"")
         }
     }
 
@@ -114,7 +137,13 @@ mod tests {
         let note = found.note().unwrap();
         assert!(note.contains("is not trusted") && note.contains("`dispatch trust "), "{note}");
         let found = find(&root.join("p/src/deep"), &dirs, &Only(root.join("p")));
-        assert_eq!(found, Project::Trusted { dir, file: Some(file) });
+        let settings = Settings { path: file.clone(), bytes: Vec::new() };
+        assert_eq!(found, Project::Trusted { dir: dir.clone(), settings: Some(settings) });
+        fs::write(&file, "[toy]\n").unwrap();
+        let found = find(&root.join("p/src/deep"), &dirs, &Only(root.join("p")));
+        assert_eq!(found, Project::Changed { dir, file });
+        let note = found.note().unwrap();
+        assert!(note.contains("not as it was") && note.contains("`dispatch trust "), "{note}");
         assert_eq!(find(&root.join("elsewhere"), &dirs, &Only(root.clone())), Project::None);
     }
 

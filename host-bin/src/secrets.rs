@@ -4,14 +4,29 @@ use crate::argv::Environment;
 use crate::exit::Refusal;
 use dispatch_kernel::{Capability, Plan};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Puts the secrets into the plan. A variable that is not set takes its key, or its place in a list, away.
-pub(crate) fn resolve(plan: &mut Plan, environment: &Environment) -> Result<(), Refusal> {
+///
+/// Answers the variables that were named, set or not.
+pub(crate) fn resolve(plan: &mut Plan, environment: &Environment) -> Result<BTreeSet<String>, Refusal> {
+    let mut named = BTreeSet::new();
     for instance in &mut plan.instances {
         let id = instance.id.clone();
+        names(&instance.config, &mut named);
         fill(&mut instance.config, &instance.grants, &id, environment)?;
     }
-    Ok(())
+    Ok(named)
+}
+
+/// Every variable that a value names.
+pub(crate) fn names(value: &Value, named: &mut BTreeSet<String>) {
+    named.extend(variable(value).map(str::to_owned));
+    match value {
+        Value::Object(map) => map.values().for_each(|inner| names(inner, named)),
+        Value::Array(items) => items.iter().for_each(|item| names(item, named)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn fill(

@@ -7,17 +7,17 @@ mod reload;
 mod supervisor;
 
 use crate::argv::{Invocation, ServeOrder};
-use crate::boot;
-use crate::compose::compose_to_run;
+use crate::boot::{self, Booted};
+use crate::compose::{Composed, compose_to_boot};
 use crate::exit::{OK, Refusal};
 use crate::policy::{self, Unsaid};
 use crate::signals::{Hangups, Signals};
 use crate::stdin::Stdin;
-use crate::terminal::clean;
 use dispatch_contracts::Verb as _;
 use dispatch_contracts::command::Read;
 use dispatch_contracts::instance::{Serve, ServeParams};
 use dispatch_contracts::kernel::{HOST_INSTANCE, InstanceState};
+use dispatch_contracts::plain::plain;
 use dispatch_kernel::{Attached, Kernel};
 use reload::Running;
 use serde_json::json;
@@ -28,7 +28,8 @@ use supervisor::Supervisor;
 /// Boots the build and serves until a signal.
 pub(crate) fn run(invocation: &Invocation, order: &ServeOrder) -> Result<u8, Refusal> {
     allow_files();
-    boot::block_on(boot_and_serve(invocation, order))
+    let composed = compose_to_boot(invocation)?;
+    boot::block_on(boot_and_serve(invocation, composed, order))
 }
 
 /// Every client is an open file: up to the hard limit, since the soft one is meant for programs that use `select`.
@@ -40,19 +41,22 @@ fn allow_files() {
     }
 }
 
-async fn boot_and_serve(invocation: &Invocation, order: &ServeOrder) -> Result<u8, Refusal> {
+async fn boot_and_serve(
+    invocation: &Invocation,
+    composed: Composed,
+    order: &ServeOrder,
+) -> Result<u8, Refusal> {
     // Before anything else: a signal that comes while booting must find somebody.
     let mut signals = Signals::listen()?;
     let mut hangups = Hangups::listen()?;
-    let composed = compose_to_run(invocation)?;
     composed.tell_notes();
     let policy = policy::of(composed.plan.policy, &invocation.options.allow, Unsaid::IsDenied)?;
-    let mut running = Running::of(&composed.plan);
-    let kernel = tokio::select! {
-        kernel = boot::boot(composed, policy) => kernel?,
-        ending = signals.next() => return Ok(ending.code()),
+    let mut running = Running::of(&composed);
+    let kernel = match boot::boot_until(composed, policy, &mut signals).await? {
+        Booted::Runs(kernel) => kernel,
+        Booted::Ended(ending) => return Ok(ending.code()),
     };
-    let host = kernel.attach::<Read, _>(HOST_INSTANCE, Stdin);
+    let host = kernel.attach::<Read, _>(HOST_INSTANCE, Stdin::without_command());
     let began = tokio::select! {
         began = begin(&kernel, &host, order) => began,
         ending = signals.next() => {
@@ -138,7 +142,7 @@ fn nothing_listens(kernel: &Kernel) -> String {
 
 fn say(line: &str) {
     // Nobody may be left to read it.
-    let _ = writeln!(std::io::stderr(), "{}", clean(line));
+    let _ = writeln!(std::io::stderr(), "{}", plain(line));
 }
 
 /// Stops every instance in order; a signal ends the process at once.

@@ -5,23 +5,25 @@
 use crate::argv::Invocation;
 use crate::boot;
 use crate::commands::{HOST_OPTIONS, VARIABLES, leaves, own_commands};
-use crate::compose::compose_to_run;
+use crate::compose::{Composed, compose_to_boot, resolve_build};
 use crate::exit::{EXIT_CODES, Refusal};
 use crate::ext::out;
 use crate::policy::{self, Unsaid};
-use crate::terminal::clean;
-use clap::{Arg, ArgAction, Command};
+use crate::{dirs, keys};
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, Command, ValueHint};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 use dispatch_contracts::command::{CommandSpec, OptionSpec};
+use dispatch_contracts::plain::plain;
 use std::io::Write as _;
 
 /// Prints a completion script for `shell`.
 pub(crate) fn completions(invocation: &Invocation, shell: &str) -> Result<u8, Refusal> {
     let shell: Shell =
         shell.parse().map_err(|e| Refusal::usage(format!("there are no completions for `{shell}`: {e}")))?;
-    out(&script(whole(&specs(invocation)?), shell))
+    out(&script(with_values(whole(&specs(invocation)?), invocation), shell))
 }
 
 fn script(mut all: Command, shell: Shell) -> String {
@@ -39,7 +41,8 @@ pub(crate) fn man(invocation: &Invocation) -> Result<u8, Refusal> {
 
 /// What the build's extensions bring; nothing, with a note for a person, when the build does not hold.
 fn specs(invocation: &Invocation) -> Result<Vec<CommandSpec>, Refusal> {
-    match boot::block_on(booted(invocation)) {
+    let found = compose_to_boot(invocation).and_then(|composed| boot::block_on(booted(invocation, composed)));
+    match found {
         Ok(specs) => Ok(specs),
         Err(refusal) if refusal.code == crate::exit::USAGE => Err(refusal),
         Err(refusal) => {
@@ -48,14 +51,13 @@ fn specs(invocation: &Invocation) -> Result<Vec<CommandSpec>, Refusal> {
                 refusal.message
             );
             // Nobody may be left to read it.
-            let _ = writeln!(std::io::stderr(), "{}", clean(&note));
+            let _ = writeln!(std::io::stderr(), "{}", plain(&note));
             Ok(Vec::new())
         }
     }
 }
 
-async fn booted(invocation: &Invocation) -> Result<Vec<CommandSpec>, Refusal> {
-    let composed = compose_to_run(invocation)?;
+async fn booted(invocation: &Invocation, composed: Composed) -> Result<Vec<CommandSpec>, Refusal> {
     let policy = policy::of(composed.plan.policy, &invocation.options.allow, Unsaid::IsDenied)?;
     let kernel = boot::boot(composed, policy).await?;
     let specs = kernel.commands();
@@ -63,11 +65,40 @@ async fn booted(invocation: &Invocation) -> Result<Vec<CommandSpec>, Refusal> {
     Ok(specs)
 }
 
+/// The same, with the words that a build knows: keys after `--set` and `config explain`, instances after `config keys`.
+fn with_values(all: Command, invocation: &Invocation) -> Command {
+    let resolved = dirs::make(&invocation.environment).and_then(|dirs| resolve_build(invocation, dirs, None));
+    // A build that does not hold was told of already.
+    let Ok(plan) = resolved.map(|resolved| resolved.plan) else { return all };
+    let names = keys::names(&plan);
+    let assigned: Vec<String> = names.iter().map(|name| format!("{name}=")).collect();
+    let instances: Vec<String> = plan.instances.iter().map(|instance| instance.id.clone()).collect();
+    all.mut_arg("set", |arg| arg.value_parser(PossibleValuesParser::new(assigned))).mut_subcommand(
+        "config",
+        |config| {
+            let explain = |command: Command| {
+                command.mut_arg("key", |arg| arg.value_parser(PossibleValuesParser::new(names)))
+            };
+            let keys = |command: Command| {
+                command.mut_arg("instance", |arg| arg.value_parser(PossibleValuesParser::new(instances)))
+            };
+            config.mut_subcommand("explain", explain).mut_subcommand("keys", keys)
+        },
+    )
+}
+
 /// The host's commands and options, and `specs` beside them.
 fn whole(specs: &[CommandSpec]) -> Command {
     let mut all = own_commands();
     for (name, value, help) in HOST_OPTIONS {
-        all = all.arg(Arg::new(name).long(name).value_name(value).help(help).global(true));
+        let arg = Arg::new(name).long(name).help(help).global(true);
+        all = all.arg(match value {
+            "" => arg.action(ArgAction::SetTrue),
+            "DIR" => arg.value_name(value).value_hint(ValueHint::DirPath),
+            value if value.starts_with("FILE") => arg.value_name(value).value_hint(ValueHint::FilePath),
+            "text|json" => arg.value_name(value).value_parser(["text", "json"]),
+            value => arg.value_name(value),
+        });
     }
     for spec in specs {
         // The host's own word never reaches an extension.
@@ -115,7 +146,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 fn one_line(text: &str) -> String {
-    clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
+    plain(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn page(mut all: Command) -> std::io::Result<Vec<u8>> {

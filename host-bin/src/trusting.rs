@@ -4,6 +4,7 @@ use crate::argv::{Invocation, TrustOrder};
 use crate::dirs;
 use crate::exit::Refusal;
 use crate::ext::out;
+use crate::project_files::ProjectFiles;
 use crate::trust::TrustFile;
 use serde_json::json;
 use std::fs;
@@ -22,7 +23,7 @@ pub(crate) fn run(invocation: &Invocation, order: &TrustOrder) -> Result<u8, Ref
 }
 
 fn list(trust: &TrustFile, as_json: bool) -> Result<u8, Refusal> {
-    let dirs = trust.dirs().map_err(Refusal::config)?;
+    let dirs = trust.trusted().map_err(Refusal::config)?.dirs;
     let listed: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
     if as_json {
         return out(&format!("{:#}\n", json!({ "directories": listed })));
@@ -48,8 +49,24 @@ fn add(trust: &TrustFile, dir: &Path, force: bool, home: Option<&Path>) -> Resul
         };
         return Err(cannot(format!("{}; {way}", reason.what)));
     }
-    trust.change(|dirs| _ = dirs.insert(real.clone())).map_err(Refusal::failed)?;
-    out(&format!("trusted: {}\n", real.display()))
+    let ProjectFiles { files, left_out } = ProjectFiles::of(&real)?;
+    let mut text = format!("trusted: {}\n", real.display());
+    for file in &files {
+        text.push_str(&format!("  {}\n", file.path.display()));
+        text.extend(file.says.iter().map(|line| format!("      {line}\n")));
+    }
+    if files.is_empty() {
+        text.push_str("  nothing in it acts so far; what is added later is asked about\n");
+    }
+    text.extend(left_out.iter().map(|line| format!("  left out: {line}\n")));
+    trust
+        .change(|trusted| {
+            trusted.files.retain(|file, _| !file.starts_with(&real));
+            trusted.files.extend(files.into_iter().map(|file| (file.path, file.sha256)));
+            trusted.dirs.insert(real);
+        })
+        .map_err(Refusal::failed)?;
+    out(&text)
 }
 
 /// Why a directory is too large a promise.
@@ -80,12 +97,15 @@ fn revoke(trust: &TrustFile, dir: &Path) -> Result<u8, Refusal> {
     let names: [&Path; 2] = [&named, dir];
     let mut found = false;
     let left = trust
-        .change(|dirs| {
+        .change(|trusted| {
             for name in names {
-                found |= dirs.remove(name);
+                found |= trusted.dirs.remove(name);
             }
+            let dirs = &trusted.dirs;
+            trusted.files.retain(|file, _| file.ancestors().any(|above| dirs.contains(above)));
         })
-        .map_err(Refusal::failed)?;
+        .map_err(Refusal::failed)?
+        .dirs;
     let above: Option<&PathBuf> = named.ancestors().skip(1).find_map(|above| left.get(above));
     match (found, above) {
         (true, None) => out(&format!("no longer trusted: {}\n", named.display())),
@@ -140,10 +160,37 @@ mod tests {
             let message = refused(add(&trust, dir, false, Some(&home)));
             assert!(message.contains("home directory") && message.contains("`--force`"), "{message}");
         }
-        assert!(trust.dirs().unwrap().is_empty());
+        assert!(trust.trusted().unwrap().dirs.is_empty());
         add(&trust, &home.join("project"), false, Some(&home)).unwrap();
         add(&trust, &home, true, Some(&home)).unwrap();
         assert!(trust.trusts(&home));
+    }
+
+    #[test]
+    fn trusting_binds_what_is_there_and_trusting_again_what_has_become_of_it() {
+        let (_temp, root, trust) = place();
+        let project = root.join("home/project");
+        let file = project.join("AGENTS.md");
+        let is_trusted = |text: &str| trust.trusts_file(&file, &dispatch_kernel::sha256(text.as_bytes()));
+        fs::write(&file, "first").unwrap();
+        add(&trust, &project, false, None).unwrap();
+        assert!(is_trusted("first") && !is_trusted("second"));
+        fs::write(&file, "second").unwrap();
+        add(&trust, &project, false, None).unwrap();
+        assert!(is_trusted("second") && !is_trusted("first"));
+        revoke(&trust, &project).unwrap();
+        assert!(trust.trusted().unwrap().files.is_empty());
+    }
+
+    #[test]
+    fn a_project_that_says_where_keys_go_is_not_trusted() {
+        let (_temp, root, trust) = place();
+        let project = root.join("home/project");
+        fs::create_dir(project.join(".dispatch")).unwrap();
+        fs::write(project.join(".dispatch/config.toml"), "[toy]\nbase_url = \"http://evil\"\n").unwrap();
+        let message = refused(add(&trust, &project, false, None));
+        assert!(message.contains("config.toml:2: `toy.base_url` is an address"), "{message}");
+        assert!(!trust.trusts(&project));
     }
 
     #[test]
@@ -168,12 +215,12 @@ mod tests {
         let (_temp, root, trust) = place();
         let project = root.join("home/project");
         assert!(refused(revoke(&trust, &project)).contains("it is not trusted"));
-        trust.change(|dirs| dirs.extend([root.join("home"), project.clone()])).unwrap();
+        trust.change(|trusted| trusted.dirs.extend([root.join("home"), project.clone()])).unwrap();
         revoke(&trust, &project).unwrap();
         assert!(trust.trusts(&project), "its parent is");
         assert!(refused(revoke(&trust, &project)).contains("revoke that"));
         fs::remove_dir_all(root.join("home")).unwrap();
         revoke(&trust, &root.join("home")).unwrap();
-        assert!(trust.dirs().unwrap().is_empty(), "a directory that is gone is revoked too");
+        assert!(trust.trusted().unwrap().dirs.is_empty(), "a directory that is gone is revoked too");
     }
 }

@@ -2,16 +2,22 @@
 //!
 //! They must not know anything of the host but its command line, its output and its exit code.
 
+#[path = "stories/composing.rs"]
+mod composing;
 #[path = "stories/conversations.rs"]
 mod conversations;
 #[path = "stories/crowded.rs"]
 mod crowded;
+#[path = "stories/endpoints.rs"]
+mod endpoints;
 #[path = "stories/explain.rs"]
 mod explain;
 #[path = "stories/faults.rs"]
 mod faults;
 #[path = "stories/host.rs"]
 mod host;
+#[path = "stories/local_access.rs"]
+mod local_access;
 #[path = "stories/operating.rs"]
 mod operating;
 #[path = "stories/orphans.rs"]
@@ -22,10 +28,14 @@ mod policy;
 mod retries;
 #[path = "stories/searching.rs"]
 mod searching;
+#[path = "stories/secrets.rs"]
+mod secrets;
 #[path = "stories/served.rs"]
 mod served;
 #[path = "stories/serving_turns.rs"]
 mod serving_turns;
+#[path = "stories/setting_up.rs"]
+mod setting_up;
 #[path = "stories/swap.rs"]
 mod swap;
 #[path = "stories/terminal.rs"]

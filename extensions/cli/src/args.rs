@@ -18,7 +18,7 @@ const OPTIONS: [(&str, &str, &str); 5] = [
 ];
 const PROMPT: (&str, &str) = (
     "PROMPT",
-    "What to say, its words joined by a space; `-`, or nothing when standard input is no terminal, reads it from there",
+    "What to say, its words joined by a space; below them comes what standard input holds, if it is no terminal. `-` types it",
 );
 
 /// What `run` is asked to do.

@@ -1,19 +1,23 @@
 //! `approvals.v1/ask`: the question on the terminal of the `run` that shows the conversation.
+//!
+//! Nothing is answered that was not shown whole, and nothing typed before a question answers it.
 
 use crate::Cli;
-use crate::plain::one_line;
+use crate::question::{Shown, shown};
 use crate::runs::Run;
-use dispatch_sdk::contracts::command::{Read, ReadParams};
+use crate::screen::Screen;
+use dispatch_sdk::contracts::command::{Question, Read, ReadParams, ReadReply};
 use dispatch_sdk::contracts::fault::{CANCELLED, UNAVAILABLE};
+use dispatch_sdk::contracts::plain::{exact, one_line};
 use dispatch_sdk::contracts::tool::Effect;
 use dispatch_sdk::contracts::turn::{AllowScope, AskParams, AskReply};
 use dispatch_sdk::{Call, Fault};
 use std::sync::Arc;
 
-/// Most characters of the arguments shown; a person is told when there are more.
-const ARGS_CHARS_MAX: usize = 4_000;
 const NAME_CHARS_MAX: usize = 80;
 const ANSWER_BYTES_MAX: u64 = 256;
+/// Lines shown at once; the next ones come when they are asked for.
+const PAGE_LINES: usize = 40;
 
 impl Cli {
     /// Errors: `unavailable` when no `run` shows the conversation.
@@ -39,29 +43,52 @@ impl Cli {
 async fn question(run: &Run, asked: &AskParams, effect: &str) -> Result<AskReply, Fault> {
     // Held until the answer: one question at a time, and nothing scrolls it away.
     let mut screen = run.screen.lock().await;
-    let args = asked.args.to_string();
-    let n_chars = args.chars().count();
     screen.end_text().await?;
-    screen
-        .note(&format!("? {} wants to {}", one_line(&asked.tool, NAME_CHARS_MAX), doing(asked.effect)))
-        .await?;
-    screen.note(&format!("  {}", one_line(&args, ARGS_CHARS_MAX))).await?;
-    if n_chars > ARGS_CHARS_MAX {
-        screen.note(&format!("  (and {} more characters)", n_chars - ARGS_CHARS_MAX)).await?;
-    }
-    screen.prompt(&format!("  allow this {effect}? [y]es / [a]lways in this conversation / [N]o ")).await?;
-    let read = ReadParams { bytes_max: ANSWER_BYTES_MAX, line: true };
-    let reply = run.call.host().call(Read, &read).await?;
-    Ok(match reply.text.trim().to_lowercase().as_str() {
-        "y" | "yes" => AskReply::Allow { scope: AllowScope::Once },
-        "a" | "always" => AskReply::Allow { scope: AllowScope::Conversation },
-        _ => {
-            if reply.eof {
-                screen.note("").await?;
-            }
-            AskReply::Deny { reason: "the user said no".to_owned() }
+    let tool = exact(&one_line(&asked.tool, NAME_CHARS_MAX));
+    screen.asked(&format!("? {tool} wants to {}", doing(asked.effect))).await?;
+    let lines = match shown(&asked.args) {
+        Shown::Lines(lines) => lines,
+        Shown::TooLong { n_lines } => {
+            screen.note(&format!("  denied: {n_lines} lines are more than can be shown here")).await?;
+            let reason = format!(
+                "its arguments have {n_lines} lines, too many to be shown to anybody; do it in smaller parts"
+            );
+            return Ok(AskReply::Deny { reason });
         }
-    })
+    };
+    for (idx, page) in lines.chunks(PAGE_LINES).enumerate() {
+        for line in page {
+            screen.asked(line).await?;
+        }
+        let n_shown = idx * PAGE_LINES + page.len();
+        if n_shown < lines.len() {
+            let prompt = format!("  {n_shown} of {} lines; [Enter] shows more, [n]o refuses ", lines.len());
+            let reply = answer(run, &screen, &prompt).await?;
+            if reply.eof || matches!(reply.text.trim().to_lowercase().as_str(), "n" | "no") {
+                return refused(&mut screen, &reply).await;
+            }
+        }
+    }
+    let prompt = format!("  allow this {effect}? [y]es / [a]lways in this conversation / [N]o ");
+    let reply = answer(run, &screen, &prompt).await?;
+    match reply.text.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(AskReply::Allow { scope: AllowScope::Once }),
+        "a" | "always" => Ok(AskReply::Allow { scope: AllowScope::Conversation }),
+        _ => refused(&mut screen, &reply).await,
+    }
+}
+
+/// One line that was typed after the prompt stood there.
+async fn answer(run: &Run, screen: &Screen, prompt: &str) -> Result<ReadReply, Fault> {
+    let question = Some(Question { after_frames: screen.n_frames(), prompt: prompt.to_owned() });
+    run.call.host().call(Read, &ReadParams { bytes_max: ANSWER_BYTES_MAX, line: true, question }).await
+}
+
+async fn refused(screen: &mut Screen, reply: &ReadReply) -> Result<AskReply, Fault> {
+    if reply.eof {
+        screen.asked("").await?;
+    }
+    Ok(AskReply::Deny { reason: "the user said no".to_owned() })
 }
 
 const fn effect_word(effect: Effect) -> &'static str {

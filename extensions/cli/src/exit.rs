@@ -10,15 +10,25 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// `EX_TEMPFAIL`: the same command may succeed later.
 pub(crate) const TRY_LATER: u8 = 75;
-/// `EX_NOPERM`: a key is missing or refused.
+/// `EX_NOPERM`: a key is missing or refused, or its account has no money left.
 pub(crate) const NO_PERMISSION: u8 = 77;
 /// `EX_CONFIG`: the build or its configuration lacks something.
 pub(crate) const CONFIG: u8 = 78;
 /// As after SIGINT.
 pub(crate) const CANCELLED: u8 = 130;
 
-const CODES_WORTH_ANOTHER_TRY: [&str; 7] =
-    ["rate_limited", "provider_overloaded", "server_error", "connect", "truncated", "stalled", "garbled"];
+const CODES_WORTH_ANOTHER_TRY: [&str; 9] = [
+    "rate_limited",
+    "provider_overloaded",
+    "server_error",
+    "connect",
+    "unreachable",
+    // A name may be unknown only where this machine is now.
+    "wrong_endpoint",
+    "truncated",
+    "stalled",
+    "garbled",
+];
 
 /// The exit code of a turn that has ended; `error` is its `error` event, if there was one.
 pub(crate) fn of_turn(ended: &TurnEnded, error: Option<&TurnError>) -> u8 {
@@ -41,7 +51,7 @@ pub(crate) fn class_of(error: &TurnError) -> &str {
 }
 
 fn of_failure(class: &str) -> u8 {
-    if class == "auth" {
+    if ["auth", "quota"].contains(&class) {
         return NO_PERMISSION;
     }
     if CODES_WORTH_ANOTHER_TRY.contains(&class) {

@@ -1,8 +1,8 @@
 //! An explanation as lines for a person; every text of somebody else passes through `one_line`.
 
-use crate::plain::one_line;
 use crate::render::{NOTE_CHARS_MAX, error_line};
 use dispatch_sdk::contracts::event::{DeniedBy, TurnEnded};
+use dispatch_sdk::contracts::plain::one_line;
 use dispatch_sdk::contracts::provider::Usage;
 use dispatch_sdk::contracts::turns::{
     ExplainReply, ExplainedChange, ExplainedOp, ExplainedRetry, ExplainedStep, ExplainedTool,

@@ -8,22 +8,25 @@ mod asking;
 mod exit;
 mod explained;
 mod explaining;
-mod plain;
+mod output;
 mod prompt;
+mod question;
 mod render;
 mod running;
 mod runs;
 mod screen;
+mod status;
+mod words;
 
 #[cfg(test)]
 mod tests;
 
 use dispatch_sdk::contracts::{approvals, command};
-use dispatch_sdk::{Config, Contributions, Extension, Fault, Host, Verbs, export};
+use dispatch_sdk::{Config, Contributions, Extension, Fault, Host, NoSettings, Verbs, export};
 use runs::Runs;
 use std::sync::Arc;
 
-export!(Cli);
+export!(Cli, settings);
 
 /// The instance.
 struct Cli {
@@ -32,14 +35,9 @@ struct Cli {
     runs: Arc<Runs>,
 }
 
-/// It has nothing to set; a key that is not there is an error.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoConfig {}
-
 impl Extension for Cli {
     fn open(host: Host, config: Config) -> Result<Self, Fault> {
-        let NoConfig {} = config.parse()?;
+        let NoSettings {} = config.parse()?;
         Ok(Self { host, runs: Arc::default() })
     }
 

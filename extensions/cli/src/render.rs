@@ -1,8 +1,9 @@
 //! A turn's events for a person: text to standard output, all else as short notes on standard error.
 
 use crate::exit;
-use crate::plain::one_line;
+use crate::output::Outputs;
 use crate::screen::Screen;
+use crate::words::{clock_time, duration};
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::event::{
     Delta, ERROR, Event, NOTICE, RETRY_SCHEDULED, RetryScheduled, TEXT_DELTA, TOOL_CALL, TOOL_OUTPUT,
@@ -10,21 +11,16 @@ use dispatch_sdk::contracts::event::{
 };
 use dispatch_sdk::contracts::fault::BROKEN;
 use dispatch_sdk::contracts::message::ToolStatus;
+use dispatch_sdk::contracts::plain::one_line;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::HashMap;
 
 /// Longest note, in characters.
-pub(crate) const NOTE_CHARS_MAX: usize = 400;
+pub(crate) const NOTE_CHARS_MAX: usize = 600;
 const ARGS_CHARS_MAX: usize = 160;
 const VALUE_CHARS_MAX: usize = 80;
-/// Live output kept of each call, for its last lines.
-const TAIL_BYTES_MAX: usize = 4096;
-const TAIL_LINES_MAX: usize = 5;
-/// Calls whose output is kept at a time; that of further ones is not shown.
-const TAILS_MAX: usize = 64;
-
 /// `notice`.
 #[derive(Deserialize)]
 struct Notice {
@@ -34,10 +30,9 @@ struct Notice {
 /// Shows one turn.
 #[derive(Default)]
 pub(crate) struct Render {
-    /// Last output of each running call.
-    tails: HashMap<String, String>,
-    /// Calls announced and not done.
-    n_running: usize,
+    outputs: Outputs,
+    /// Names of the calls announced and not done.
+    running: HashMap<String, String>,
 }
 
 impl Render {
@@ -47,27 +42,22 @@ impl Render {
             TEXT_DELTA => screen.text(&read::<Delta>(event)?.text).await,
             TOOL_CALL => {
                 let call: ToolCalled = read(event)?;
-                self.n_running += 1;
+                let name = one_line(&call.name, VALUE_CHARS_MAX);
                 screen.end_text().await?;
-                screen
-                    .note(&format!("· {} {}", one_line(&call.name, VALUE_CHARS_MAX), args_line(&call.args)))
-                    .await
+                screen.note(&format!("· {name} {}", args_line(&call.args))).await?;
+                self.running.insert(call.tool_call_id, name);
+                Ok(())
             }
             TOOL_OUTPUT => {
-                self.keep(read(event)?);
-                Ok(())
+                let output: ToolOutput = read(event)?;
+                let name = self.name_of(&output.tool_call_id);
+                self.outputs.push(screen, &output, name.as_deref()).await
             }
             TOOL_RESULT => self.result(screen, read(event)?).await,
             RETRY_SCHEDULED => {
                 let retry: RetryScheduled = read(event)?;
-                let message = one_line(&retry.message, NOTE_CHARS_MAX);
-                screen
-                    .note(&format!(
-                        "· trying again in {} ms: {message} ({})",
-                        retry.delay_ms,
-                        retry.class.code()
-                    ))
-                    .await
+                screen.end_text().await?;
+                screen.note(&retry_line(&retry, event.at)).await
             }
             NOTICE => {
                 screen.note(&format!("· {}", one_line(&read::<Notice>(event)?.message, NOTE_CHARS_MAX))).await
@@ -76,40 +66,51 @@ impl Render {
         }
     }
 
-    fn keep(&mut self, output: ToolOutput) {
-        if self.tails.len() >= TAILS_MAX && !self.tails.contains_key(&output.tool_call_id) {
-            return;
-        }
-        let tail = self.tails.entry(output.tool_call_id).or_default();
-        tail.push_str(&output.text);
-        if tail.len() > TAIL_BYTES_MAX {
-            let from = tail.ceil_char_boundary(tail.len() - TAIL_BYTES_MAX);
-            tail.drain(..from);
-        }
+    /// The call's name, if another one runs beside it.
+    fn name_of(&self, tool_call_id: &str) -> Option<String> {
+        let several = self.running.len() > 1;
+        self.running.get(tool_call_id).filter(|_| several).cloned()
     }
 
     async fn result(&mut self, screen: &mut Screen, result: ToolResulted) -> Result<(), Fault> {
-        let several = self.n_running > 1;
-        self.n_running = self.n_running.saturating_sub(1);
+        let name = self.name_of(&result.tool_call_id);
+        self.running.remove(&result.tool_call_id);
         screen.end_text().await?;
-        if let Some(tail) = self.tails.remove(&result.tool_call_id) {
-            let lines: Vec<&str> = tail.lines().collect();
-            for line in &lines[lines.len().saturating_sub(TAIL_LINES_MAX)..] {
-                screen.note(&format!("  │ {}", one_line(line, NOTE_CHARS_MAX))).await?;
-            }
-        }
-        let who =
-            if several { format!("{}: ", one_line(&result.name, VALUE_CHARS_MAX)) } else { String::new() };
+        self.outputs.end(screen, &result.tool_call_id, name.as_deref()).await?;
+        let who = name.map(|name| format!("{name}: ")).unwrap_or_default();
         let why = || one_line(result.content.lines().next().unwrap_or_default(), NOTE_CHARS_MAX);
+        let took = duration(result.duration_ms);
         let what = match result.status {
-            ToolStatus::Ok => format!("ok {} ms", result.duration_ms),
-            ToolStatus::Error => format!("error {} ms: {}", result.duration_ms, why()),
+            ToolStatus::Ok => format!("ok {took}"),
+            ToolStatus::Error => format!("error {took}: {}", why()),
             ToolStatus::Denied => format!("denied: {}", why()),
             ToolStatus::Cancelled => "cancelled".to_owned(),
             ToolStatus::OutcomeUnknown => "outcome unknown: the host died while it ran".to_owned(),
         };
         screen.note(&format!("  {who}{what}")).await
     }
+}
+
+/// What went wrong, and when the next try is: `at` is when it was announced, unix ms.
+fn retry_line(retry: &RetryScheduled, at: u64) -> String {
+    let until = clock_time(at.saturating_add(retry.delay_ms), at);
+    let message = one_line(&retry.message, NOTE_CHARS_MAX);
+    let (n_failed, wait) = (retry.attempt, duration(retry.delay_ms));
+    format!("· try {n_failed} failed ({}): {message}; the next is at {until}, in {wait}", retry.class.code())
+}
+
+/// What the turn cost; nothing where the provider told no tokens.
+pub(crate) fn cost_line(ended: &TurnEnded) -> Option<String> {
+    let usage = ended.usage;
+    if usage.input_tokens + usage.output_tokens == 0 {
+        return None;
+    }
+    let cached = match usage.cache_read_tokens {
+        Some(n) if n > 0 => format!(" ({n} from a cache)"),
+        _ => String::new(),
+    };
+    let took = duration(ended.duration_ms);
+    Some(format!("· {} tokens in{cached}, {} out, in {took}", usage.input_tokens, usage.output_tokens))
 }
 
 /// How the turn ended, in one line; nothing when it simply completed.
@@ -129,12 +130,12 @@ pub(crate) fn ending_line(ended: &TurnEnded, error: Option<&TurnError>) -> Optio
     }
 }
 
-/// `error: <message> (<class>[, retry after N ms])`.
+/// `error: <message> (<class>[, retry after 5 s])`.
 pub(crate) fn error_line(message: &str, class: &str, retry_after_ms: Option<u64>) -> String {
     let message = one_line(message, NOTE_CHARS_MAX);
     let class = one_line(class, VALUE_CHARS_MAX);
     match retry_after_ms {
-        Some(ms) => format!("error: {message} ({class}, retry after {ms} ms)"),
+        Some(ms) => format!("error: {message} ({class}, retry after {})", duration(ms)),
         None => format!("error: {message} ({class})"),
     }
 }

@@ -4,9 +4,10 @@
 
 use crate::args::{self, RunArgs, Unrun};
 use crate::prompt::{NoPrompt, prompt};
-use crate::render::{Render, end_of, ending_line, fault_line};
+use crate::render::{Render, cost_line, end_of, ending_line, fault_line};
 use crate::runs::Run;
 use crate::screen::Screen;
+use crate::status::{Status, TICK_MS};
 use crate::{Cli, exit, explaining};
 use dispatch_sdk::contracts::command::{MainParams, MainReply};
 use dispatch_sdk::contracts::event::{Event, TurnEnded, TurnError};
@@ -40,7 +41,7 @@ impl Cli {
                 let mut screen = run.screen.lock().await;
                 // If nobody takes this either, the exit code has to say it.
                 let _ = screen.end_text().await;
-                let _ = screen.note(&fault_line(&fault)).await;
+                let _ = screen.trouble(&fault_line(&fault)).await;
                 exit::of_fault(&fault)
             }
         };
@@ -53,19 +54,26 @@ impl Cli {
             Ok(args) => args,
             Err(unrun) => return show_unrun(run, unrun).await,
         };
-        let input = match prompt(&call.host(), &args, params.tty).await {
+        let input = match prompt(run, &args).await {
             Ok(input) => input,
             Err(NoPrompt::Wrong(unrun)) => return show_unrun(run, unrun).await,
             Err(NoPrompt::Unread(_)) if call.is_cancelled() => return Ok(exit::CANCELLED),
             Err(NoPrompt::Unread(fault)) => return Err(fault),
         };
+        let start = start_params(&args, input, &params.cwd);
+        if let Some(cwd) = start.cwd.as_deref().filter(|cwd| !Path::new(cwd).is_dir()) {
+            let wrong = format!("error: there is no directory `{cwd}`; tools could not work there");
+            return show_unrun(run, Unrun::Usage(wrong)).await;
+        }
         let host = self.root(call);
         let starting = self.runs.starting();
-        let start = start_params(&args, input, &params.cwd);
         let started = host.call_raw(&op_verb("turns.start"), json(&start)).await?;
         let started: StartReply = serde_json::from_slice(&started)
             .map_err(|e| Fault::new(BROKEN, format!("cannot read the answer of `turns.start`: {e}")))?;
         let shown = starting.shown(&started.conversation_id, Arc::clone(run));
+        if !args.json {
+            run.screen.lock().await.note(&format!("· conversation {}", started.conversation_id)).await?;
+        }
         let watched = watch(&host, run, &started, args.json).await;
         drop(shown);
         if !args.json {
@@ -73,7 +81,7 @@ impl Cli {
             let mut screen = run.screen.lock().await;
             if let Err(fault) = &watched {
                 screen.end_text().await?;
-                screen.note(&fault_line(fault)).await?;
+                screen.trouble(&fault_line(fault)).await?;
                 screen.note(&line).await?;
                 return Ok(exit::of_fault(fault));
             }
@@ -119,7 +127,7 @@ async fn watch(host: &Host, run: &Run, started: &StartReply, as_json: bool) -> R
         until_turn: Some(started.turn_id.clone()),
     };
     let mut stream = host.stream_raw(&op_verb("turns.watch"), json(&params));
-    let mut view = View { as_json, render: Render::default(), error: None };
+    let mut view = View::new(as_json, host.now_ms());
     let stopped = async {
         run.call.cancelled().await;
         stop(host, started)?;
@@ -128,7 +136,7 @@ async fn watch(host: &Host, run: &Run, started: &StartReply, as_json: bool) -> R
     };
     tokio::select! {
         biased;
-        exit_code = view.show_all(run, &mut stream) => exit_code,
+        exit_code = view.show_all(run, host, &mut stream) => exit_code,
         exit_code = stopped => exit_code,
     }
 }
@@ -152,19 +160,37 @@ fn stop(host: &Host, started: &StartReply) -> Result<(), Fault> {
 struct View {
     as_json: bool,
     render: Render,
+    status: Status,
     error: Option<TurnError>,
 }
 
 impl View {
-    async fn show_all(&mut self, run: &Run, stream: &mut RawStream) -> Result<u8, Fault> {
+    fn new(as_json: bool, now: u64) -> Self {
+        Self { as_json, render: Render::default(), status: Status::new(now), error: None }
+    }
+
+    async fn show_all(&mut self, run: &Run, host: &Host, stream: &mut RawStream) -> Result<u8, Fault> {
+        let moves = run.tty.rewrites && !self.as_json;
         loop {
-            let Item::Frame(frame) = stream.next().await? else {
+            let item = tokio::select! {
+                biased;
+                item = stream.next() => item?,
+                () = host.sleep(Duration::from_millis(TICK_MS)), if moves => {
+                    // Nothing is written while a question is open.
+                    if let Ok(mut screen) = run.screen.try_lock() && screen.shows_status() {
+                        screen.status(&self.status.line(host.now_ms())).await?;
+                    }
+                    continue;
+                }
+            };
+            let Item::Frame(frame) = item else {
                 return Err(Fault::new(BROKEN, "the events ended before the turn did"));
             };
             let text = std::str::from_utf8(&frame)
                 .map_err(|e| Fault::new(BROKEN, format!("an event is not UTF-8: {e}")))?;
             let event: Event = serde_json::from_str(text)
                 .map_err(|e| Fault::new(BROKEN, format!("cannot read an event: {e}")))?;
+            self.status.see(&event, host.now_ms());
             let mut screen = run.screen.lock().await;
             if self.as_json {
                 screen.json(text).await?;
@@ -190,6 +216,9 @@ impl View {
         }
         let failed = self.error.is_some();
         if let Some(line) = ending_line(ended, error).filter(|_| !self.as_json || failed) {
+            if failed { screen.trouble(&line).await? } else { screen.note(&line).await? }
+        }
+        if let Some(line) = cost_line(ended).filter(|_| !self.as_json) {
             screen.note(&line).await?;
         }
         Ok(exit::of_turn(ended, error))

@@ -5,3 +5,5 @@ mod cancelling;
 mod explaining;
 mod running;
 mod terminal;
+
+dispatch_testkit::settings_test!(dispatch_sdk::NoSettings);

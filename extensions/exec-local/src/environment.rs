@@ -4,13 +4,24 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 /// Passed on when the host has them; beside these, all of `LC_*`.
-pub(crate) const PASSED: [&str; 9] =
-    ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
+pub(crate) const PASSED: [&str; 8] = ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER"];
 
-/// How a program can tell that no person started it.
-const MARKS: [(&str, &str); 2] = [("AGENT", "dispatch"), ("AI_AGENT", "dispatch")];
+/// Set for every program, whatever the host has: how it can tell that no person started it, and that it has no
+/// terminal, so that editors, pagers and questions end at once instead of waiting for somebody. A caller's `env` and the
+/// build's `env_also` come before them.
+const SET: [(&str, &str); 8] = [
+    ("AGENT", "dispatch"),
+    ("AI_AGENT", "dispatch"),
+    ("GIT_EDITOR", "true"),
+    ("GIT_PAGER", "cat"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("MANPAGER", "cat"),
+    ("PAGER", "cat"),
+    ("TERM", "dumb"),
+];
 
 /// The environment every program starts with; `also` names further variables that the build lets through.
 #[expect(
@@ -23,7 +34,12 @@ pub(crate) fn scrubbed(also: &[String]) -> BTreeMap<OsString, OsString> {
             PASSED.contains(&name) || name.starts_with("LC_") || also.iter().any(|other| other == name)
         })
     };
-    let mut kept: BTreeMap<_, _> = std::env::vars_os().filter(|(name, _)| passes(name)).collect();
-    kept.extend(MARKS.map(|(name, value)| (name.into(), value.into())));
+    let mut kept: BTreeMap<OsString, OsString> = SET.map(|(name, value)| (name.into(), value.into())).into();
+    kept.extend(std::env::vars_os().filter(|(name, _)| passes(name)));
     kept
+}
+
+/// The home of the host's user: what `HOME` says, else the system's list of users.
+pub(crate) fn home() -> Option<PathBuf> {
+    std::env::home_dir().filter(|home| home.is_absolute())
 }

@@ -2,7 +2,8 @@
 //!
 //! It must not know calls, nor how far paths reach (`reach.rs`). Only regular files and directories are ever opened.
 
-use crate::reach::{LOOK, Outside, Reach};
+use crate::barred::Refusal;
+use crate::reach::{Reach, real_path, reopen};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch_sdk::Fault;
@@ -11,7 +12,8 @@ use dispatch_sdk::contracts::exec::{
     StatParams, StatReply,
 };
 use dispatch_sdk::fault::{DENIED, INVALID, IO, NOT_FOUND};
-use rustix::fs::{Dir, Mode, OFlags, PROC_SUPER_MAGIC};
+use rustix::fs::{Dir, OFlags, PROC_SUPER_MAGIC};
+use serde_json::json;
 use std::collections::BinaryHeap;
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
@@ -23,18 +25,22 @@ use std::path::{Path, PathBuf};
 
 pub(crate) fn stat(params: &StatParams, reach: &Reach) -> Result<StatReply, Fault> {
     let path = absolute(&params.cwd, &params.path)?;
-    let found = look(&path, reach).map_err(|e| failed("look at", &path, &e))?;
+    let failed = |e: io::Error| failed("look at", &path, &e);
+    let seen = reach.look(&path).map_err(failed)?;
+    let real_path = real_path(&seen).map_err(failed)?.to_string_lossy().into_owned();
+    let found = File::from(seen).metadata().map_err(failed)?;
     Ok(StatReply {
         kind: kind_of(&found),
         bytes: if found.is_file() { found.len() } else { 0 },
         modified_at: modified_at(&found),
         path: path.to_string_lossy().into_owned(),
+        real_path,
     })
 }
 
 pub(crate) fn read(params: &ReadParams, reach: &Reach) -> Result<ReadReply, Fault> {
     let path = absolute(&params.cwd, &params.path)?;
-    let file = open_regular(&path, |flags| reach.open(&path, flags, Mode::empty()))?;
+    let file = open_regular(&path, reach.look(&path))?;
     let bytes_max = match params.bytes_max {
         0 => READ_BYTES_MAX,
         asked => asked.min(READ_BYTES_MAX),
@@ -55,8 +61,8 @@ pub(crate) fn list(params: &ListParams, reach: &Reach) -> Result<ListReply, Faul
         asked => asked.min(LIST_ENTRIES_MAX),
     };
     let failed = |e: io::Error| failed("list", &path, &e);
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    let dir = reach.open(&path, flags, Mode::empty()).map_err(failed)?;
+    let seen = reach.look_at_dir(&path).map_err(failed)?;
+    let dir = reopen(seen, OFlags::RDONLY | OFlags::DIRECTORY).map_err(failed)?;
     // The first names in order, whatever order the directory has; a heap keeps a huge directory from costing memory.
     let mut first: BinaryHeap<Vec<u8>> = BinaryHeap::new();
     let mut truncated = false;
@@ -82,7 +88,7 @@ pub(crate) fn list(params: &ListParams, reach: &Reach) -> Result<ListReply, Faul
 
 /// What is there, links followed; nothing is opened.
 fn look(path: &Path, reach: &Reach) -> io::Result<Metadata> {
-    File::from(reach.open(path, LOOK, Mode::empty())?).metadata()
+    File::from(reach.look(path)?).metadata()
 }
 
 /// The absolute path of `path`, seen from `cwd`.
@@ -94,30 +100,28 @@ pub(crate) fn absolute(cwd: &str, path: &str) -> Result<PathBuf, Fault> {
     if path.is_empty() || path.as_bytes().contains(&0) {
         return refused("a path has to be text without NUL", &path.escape_debug().to_string());
     }
+    // What does not depend on it may be reached from a directory that is gone.
+    if !Path::new(path).is_absolute() && !Path::new(cwd).is_dir() {
+        let message =
+            format!("there is no working directory `{cwd}`, or none any more: `{path}` leads nowhere");
+        return Err(Fault::new(NOT_FOUND, message));
+    }
     Ok(Path::new(cwd).join(path))
 }
 
-/// Opens a regular file and nothing else: a FIFO would block for ever, and opening a device may already act on it.
-/// `open` opens what is called `path`, twice.
-pub(crate) fn open_regular(path: &Path, open: impl Fn(OFlags) -> io::Result<OwnedFd>) -> Result<File, Fault> {
-    let refuse = |found: &Metadata| {
+/// Opens what was looked at, if it is a regular file: a FIFO would block for ever, and opening a device may already act
+/// on it.
+pub(crate) fn open_regular(path: &Path, seen: io::Result<OwnedFd>) -> Result<File, Fault> {
+    let failed = |e: io::Error| failed("read", path, &e);
+    let seen = File::from(seen.map_err(failed)?);
+    let found = seen.metadata().map_err(failed)?;
+    if !found.is_file() {
         let found = if found.is_dir() { "a directory" } else { "a device, socket or pipe" };
-        Err(Fault::new(INVALID, format!("cannot read `{}`: it is {found}, not a file", path.display())))
-    };
-    let before = open(LOOK).and_then(|seen| File::from(seen).metadata());
-    let before = before.map_err(|e| failed("read", path, &e))?;
-    if !before.is_file() {
-        return refuse(&before);
-    }
-    // What stands there may have changed since; without blocking it can be looked at again.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = File::from(open(flags).map_err(|e| failed("read", path, &e))?);
-    let opened = file.metadata().map_err(|e| failed("read", path, &e))?;
-    if !opened.is_file() {
-        return refuse(&opened);
+        let message = format!("cannot read `{}`: it is {found}, not a file", path.display());
+        return Err(Fault::new(INVALID, message));
     }
     // Read by this process, such files show this process: its environment with its keys, its memory.
-    let place = rustix::fs::fstatfs(&file).map_err(|e| failed("read", path, &e.into()))?;
+    let place = rustix::fs::fstatfs(&seen).map_err(|e| failed(e.into()))?;
     if place.f_type == PROC_SUPER_MAGIC {
         let message = format!(
             "`{}` shows the host's own process and is not read; a program can be run instead",
@@ -125,7 +129,8 @@ pub(crate) fn open_regular(path: &Path, open: impl Fn(OFlags) -> io::Result<Owne
         );
         return Err(Fault::new(DENIED, message));
     }
-    Ok(file)
+    let file = reopen(seen, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).map_err(failed)?;
+    Ok(file.into())
 }
 
 fn read_at(file: &File, offset: u64, bytes_max: usize) -> io::Result<Vec<u8>> {
@@ -170,9 +175,9 @@ fn modified_at(found: &Metadata) -> u64 {
 
 pub(crate) fn failed(tried: &str, path: &Path, error: &io::Error) -> Fault {
     let path = String::from_utf8_lossy(path.as_os_str().as_bytes());
-    let outside = error.get_ref().and_then(|source| source.downcast_ref::<Outside>());
+    let refusal = error.get_ref().and_then(|source| source.downcast_ref::<Refusal>());
     let (code, found) = match error.kind() {
-        _ if outside.is_some() => (DENIED, error.to_string()),
+        _ if refusal.is_some() => (DENIED, error.to_string()),
         io::ErrorKind::NotFound => (NOT_FOUND, "there is nothing under that name".to_owned()),
         io::ErrorKind::PermissionDenied => (DENIED, "the file system does not allow it".to_owned()),
         io::ErrorKind::NotADirectory => (INVALID, "it, or a part of its path, is no directory".to_owned()),
@@ -181,5 +186,9 @@ pub(crate) fn failed(tried: &str, path: &Path, error: &io::Error) -> Fault {
         }
         _ => (IO, error.to_string()),
     };
-    Fault::new(code, format!("cannot {tried} `{path}`: {found}"))
+    let fault = Fault::new(code, format!("cannot {tried} `{path}`: {found}"));
+    match refusal {
+        Some(refusal) if refusal.is_sensitive => fault.with_detail(json!({ "sensitive": true })),
+        _ => fault,
+    }
 }

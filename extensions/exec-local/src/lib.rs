@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod artifact;
+mod barred;
 mod checking;
 mod environment;
 mod files;
@@ -11,12 +12,15 @@ mod output;
 mod program;
 mod reach;
 mod run;
+mod sensitive;
+mod unnamed;
 mod utf8;
 mod write;
 
 use crate::artifact::{Artifact, Bounds};
+use crate::barred::{Bars, Way};
 use crate::program::Launch;
-use crate::reach::{LOOK, Reach, Roots};
+use crate::reach::{LOOK, Reach, Roots, Within};
 use crate::run::Terms;
 use dispatch_sdk::contracts::exec::{
     self, List, ListParams, ListReply, Read, ReadParams, ReadReply, RootsParams, RootsReply, Spawn,
@@ -25,10 +29,11 @@ use dispatch_sdk::contracts::exec::{
 use dispatch_sdk::contracts::instance;
 use dispatch_sdk::fault::{INVALID, IO, OVERLOADED};
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -54,6 +59,7 @@ struct ExecLocal {
     /// Where output lies of which not all was emitted; absent = this host has no cache directory.
     output_dir: Option<PathBuf>,
     roots: Roots,
+    bars: Bars,
 }
 
 #[derive(Default, Deserialize)]
@@ -69,6 +75,8 @@ struct Settings {
     /// What the file verbs reach: absolute paths of directories, and `{cwd}` for the working directory of the call.
     /// Absent = the whole machine. A guard against mistakes: programs are not confined by it.
     roots: Option<Vec<String>>,
+    /// Places of secrets, or parts of them, that file verbs reach all the same, such as `~/.kube` or `~/.ssh/config`.
+    sensitive_allow: Vec<String>,
 }
 
 impl Extension for ExecLocal {
@@ -80,6 +88,12 @@ impl Extension for ExecLocal {
             children: Arc::new(Semaphore::new(CHILDREN_MAX)),
             output_dir: output_dir(&config),
             roots: Roots::parse(settings.roots, config.instance())?,
+            bars: Bars::new(
+                config.instance(),
+                config.dirs(),
+                environment::home().as_deref(),
+                &settings.sensitive_allow,
+            )?,
         })
     }
 
@@ -132,21 +146,20 @@ impl ExecLocal {
 
     async fn write(self: Arc<Self>, call: Call, params: WriteParams) -> Result<WriteReply, Fault> {
         let id = call.host().new_id();
-        aside(move || write::write(&params, &id, &self.roots.seen_from(&params.cwd, None))).await
+        aside(move || write::write(&params, &id, &self.writable(&params.cwd))).await
     }
 
     async fn roots(self: Arc<Self>, _call: Call, params: RootsParams) -> Result<RootsReply, Fault> {
-        aside(move || {
-            let roots = self.readable(&params.cwd).real_roots();
-            let text = |root: PathBuf| root.to_string_lossy().into_owned();
-            Ok(RootsReply { roots: roots.map(|roots| roots.into_iter().map(text).collect()) })
-        })
-        .await
+        aside(move || Ok(self.readable(&params.cwd).tell())).await
     }
 
     /// What may be read: the roots, and output that was cut.
-    fn readable(&self, cwd: &str) -> Reach {
-        self.roots.seen_from(cwd, self.output_dir.as_deref())
+    fn readable(&self, cwd: &str) -> Reach<'_> {
+        self.roots.seen_from(cwd, self.bars.now(Way::Read), self.output_dir.as_deref())
+    }
+
+    fn writable(&self, cwd: &str) -> Reach<'_> {
+        self.roots.seen_from(cwd, self.bars.now(Way::Write), None)
     }
 
     fn launch<'a>(&'a self, params: &'a SpawnParams) -> Result<Launch<'a>, Fault> {
@@ -164,16 +177,24 @@ impl ExecLocal {
             return invalid(format!("`{}` cannot be an environment variable", name.escape_debug()));
         }
         let cwd = Path::new(&params.cwd);
-        if !cwd.is_absolute() || params.cwd.contains('\0') || !cwd.is_dir() {
-            let cwd = params.cwd.escape_debug();
-            return invalid(format!(
-                "cannot run `{}` in `{cwd}`: it is not an absolute path of a directory",
-                params.argv[0]
-            ));
+        let refused = |found: &str| {
+            let (program, cwd) = (&params.argv[0], params.cwd.escape_debug());
+            invalid(format!("cannot run `{program}` in `{cwd}`: {found}"))
+        };
+        if !cwd.is_absolute() || params.cwd.contains('\0') {
+            return refused("it is not an absolute path of a directory");
         }
-        let dir = match self.roots.seen_from(&params.cwd, None) {
-            Reach::Machine => None,
-            reach => Some(reach.open(cwd, LOOK | OFlags::DIRECTORY, Mode::empty()).map_err(|e| {
+        match cwd.metadata() {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return refused("it is no directory"),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return refused("there is no directory of that name, or none any more");
+            }
+            Err(e) => return refused(&e.to_string()),
+        }
+        let dir = match self.roots.within(&params.cwd, None) {
+            Within::Machine => None,
+            within => Some(within.look(cwd, LOOK | OFlags::DIRECTORY).map_err(|e| {
                 let tried = format!("run `{}` in", params.argv[0]);
                 files::failed(&tried, cwd, &e)
             })?),

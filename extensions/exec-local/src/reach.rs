@@ -1,17 +1,19 @@
-//! How far the file verbs reach: the whole machine, or what lies beneath some roots.
+//! How far the file verbs reach: the whole machine, or what lies beneath some roots, without what is barred to all.
 //!
 //! It must not know verbs. Beneath roots every path is opened by `openat2` from a root's descriptor, which no `..`, no
 //! link and no swap of a directory for a link leads out of. It guards against mistakes: programs are not confined by it,
-//! and a hard link inside a root is the file itself, wherever else it has a name.
+//! and a hard link inside a root is the file itself, wherever else it has a name. What is opened was looked at before,
+//! and is that very thing, whatever its name has become.
 
+use crate::barred::{Barred, Refusal};
 use dispatch_sdk::Fault;
+use dispatch_sdk::contracts::exec::RootsReply;
 use dispatch_sdk::fault::INVALID;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use std::ffi::OsStr;
-use std::fmt;
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
@@ -50,9 +52,14 @@ impl Roots {
         Ok(Self(Some(roots)))
     }
 
-    /// What can be reached from `cwd`; `also` is a directory that may be read whatever the roots are.
-    pub(crate) fn seen_from(&self, cwd: &str, also: Option<&Path>) -> Reach {
-        let Some(roots) = &self.0 else { return Reach::Machine };
+    /// What can be reached from `cwd` and is not barred; `also` is a directory that may be read whatever the roots are.
+    pub(crate) fn seen_from<'a>(&self, cwd: &str, barred: Barred<'a>, also: Option<&Path>) -> Reach<'a> {
+        Reach { within: self.within(cwd, also), barred }
+    }
+
+    /// The roots alone: where programs may start.
+    pub(crate) fn within(&self, cwd: &str, also: Option<&Path>) -> Within {
+        let Some(roots) = &self.0 else { return Within::Machine };
         let named = roots.iter().map(|root| if root == CWD_WORD { cwd } else { root }).map(PathBuf::from);
         let mut named: Vec<PathBuf> = named.collect();
         named.sort_by_key(|path| path.as_os_str().len());
@@ -65,7 +72,7 @@ impl Roots {
         }
         let named = roots.len();
         roots.extend(also.map(|dir| Root::at(dir.to_owned())));
-        Reach::Beneath { roots, named }
+        Within::Beneath { roots, named }
     }
 
     /// The words of the configuration, if there are any.
@@ -98,7 +105,83 @@ impl Root {
     }
 }
 
-pub(crate) enum Reach {
+/// What the verbs of one call reach.
+pub(crate) struct Reach<'a> {
+    within: Within,
+    barred: Barred<'a>,
+}
+
+impl Reach<'_> {
+    /// Looks at what an absolute path names, links followed; nothing is opened.
+    ///
+    /// Errors: the system's; one made of [`Refusal`] when the path leads out of reach.
+    pub(crate) fn look(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.look_as(path, LOOK)
+    }
+
+    /// The same, where only a directory will do.
+    pub(crate) fn look_at_dir(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.look_as(path, LOOK | OFlags::DIRECTORY)
+    }
+
+    fn look_as(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        match self.within.look(path, flags) {
+            Ok(seen) => self.barred.check(&seen).map(|()| seen),
+            // Whether there is something in a place that is barred is not told.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => self.barred.check_path(path).and(Err(e)),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whether a name in a directory, taken or free, is in reach.
+    pub(crate) fn check_name(&self, dir: &OwnedFd, name: &OsStr) -> io::Result<()> {
+        self.barred.check_name(dir, name)
+    }
+
+    /// Opens the directory `dir` and makes what is missing of it.
+    pub(crate) fn make_dirs(&self, dir: &Path) -> io::Result<OwnedFd> {
+        let is_missing = |opened: &io::Result<OwnedFd>| {
+            opened.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+        };
+        let mut missing = Vec::new();
+        let mut at = dir;
+        let mut opened = self.look_at_dir(at);
+        while is_missing(&opened) {
+            let Some(parent) = at.parent() else { break };
+            missing.push(at);
+            at = parent;
+            opened = self.look_at_dir(at);
+        }
+        let mut made = opened?;
+        for dir in missing.into_iter().rev() {
+            // One that ends in `..` is there once its beginning is.
+            if let Some(name) = dir.file_name() {
+                self.check_name(&made, name)?;
+                match rustix::fs::mkdirat(&made, name, Mode::from_raw_mode(0o777)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(e) => return Err(e.into()),
+                }
+            }
+            made = self.look_at_dir(dir)?;
+        }
+        Ok(made)
+    }
+
+    /// All of it, for a reader that opens files itself.
+    pub(crate) fn tell(&self) -> RootsReply {
+        let text = |root: &Root| root.real.as_ref().map(|real| real.to_string_lossy().into_owned());
+        let roots = match &self.within {
+            Within::Machine => None,
+            Within::Beneath { roots, .. } => Some(roots.iter().filter_map(text).collect()),
+        };
+        let mut reply = RootsReply { roots, ..RootsReply::default() };
+        self.barred.tell(&mut reply);
+        reply
+    }
+}
+
+/// Where paths may lead, before anything is barred.
+pub(crate) enum Within {
     Machine,
     Beneath {
         roots: Vec<Root>,
@@ -107,63 +190,27 @@ pub(crate) enum Reach {
     },
 }
 
-impl Reach {
-    /// Opens an absolute path.
+impl Within {
+    /// Looks at an absolute path; `flags` are those of a look.
     ///
-    /// Errors: the system's; one made of `Outside` when the path leads out of the roots.
-    pub(crate) fn open(&self, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
-        let flags = flags | OFlags::CLOEXEC;
-        let Self::Beneath { .. } = self else { return Ok(rustix::fs::open(path, flags, mode)?) };
+    /// Errors: the system's; one made of [`Refusal`] when the path leads out of the roots.
+    pub(crate) fn look(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let Self::Beneath { .. } = self else { return look_anywhere(path, flags) };
         let mut at = path.to_owned();
         for _ in 0..=LINKS_MAX {
             let (root, below) = self.beneath(&at).ok_or_else(|| self.outside("it lies outside the roots"))?;
             let root_dir = root.open()?;
-            match lookup(&root_dir, below, flags, mode) {
+            match lookup(&root_dir, below, flags, BENEATH) {
                 Err(Errno::XDEV) => at = self.through_link(root, &root_dir, below)?,
-                Err(Errno::LOOP) if !flags.contains(OFlags::NOFOLLOW) => {
+                Err(Errno::LOOP) => {
                     return Err(
                         self.outside("it leads through a loop of links, or one of a process in /proc")
                     );
                 }
-                opened => return Ok(opened?),
+                seen => return Ok(seen?),
             }
         }
         Err(self.outside(&format!("it leads over more than {LINKS_MAX} links between the roots")))
-    }
-
-    /// Opens the directory `dir` and makes what is missing of it.
-    pub(crate) fn make_dirs(&self, dir: &Path) -> io::Result<OwnedFd> {
-        let open = |dir: &Path| self.open(dir, LOOK | OFlags::DIRECTORY, Mode::empty());
-        let is_missing = |opened: &io::Result<OwnedFd>| {
-            opened.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
-        };
-        let mut missing = Vec::new();
-        let mut at = dir;
-        let mut opened = open(at);
-        while is_missing(&opened) {
-            let Some(parent) = at.parent() else { break };
-            missing.push(at);
-            at = parent;
-            opened = open(at);
-        }
-        let mut made = opened?;
-        for dir in missing.into_iter().rev() {
-            // One that ends in `..` is there once its beginning is.
-            if let Some(name) = dir.file_name() {
-                match rustix::fs::mkdirat(&made, name, Mode::from_raw_mode(0o777)) {
-                    Ok(()) | Err(Errno::EXIST) => {}
-                    Err(e) => return Err(e.into()),
-                }
-            }
-            made = open(dir)?;
-        }
-        Ok(made)
-    }
-
-    /// The directories that may be read, without links; `None` = all.
-    pub(crate) fn real_roots(&self) -> Option<Vec<PathBuf>> {
-        let Self::Beneath { roots, .. } = self else { return None };
-        Some(roots.iter().filter_map(|root| root.real.clone()).collect())
     }
 
     fn beneath<'a>(&self, path: &'a Path) -> Option<(&Root, &'a Path)> {
@@ -178,12 +225,12 @@ impl Reach {
         while let Some(part) = parts.next() {
             let name: &OsStr = part.as_os_str();
             let here = before.join(name);
-            if let Err(Errno::XDEV) = lookup(root_dir, &here, LOOK, Mode::empty()) {
+            if let Err(Errno::XDEV) = lookup(root_dir, &here, LOOK, BENEATH) {
                 // A `..` that leads out opens no link here, and neither does what has been swapped meanwhile.
-                let link = lookup(root_dir, &here, LOOK | OFlags::NOFOLLOW, Mode::empty());
+                let link = lookup(root_dir, &here, LOOK | OFlags::NOFOLLOW, BENEATH);
                 let says = link.and_then(|link| rustix::fs::readlinkat(&link, "", Vec::new()));
                 let says = says.map_err(|_| self.outside("it leads out of the roots"))?;
-                let says = PathBuf::from(std::ffi::OsString::from_vec(says.into_bytes()));
+                let says = PathBuf::from(OsString::from_vec(says.into_bytes()));
                 return Ok(root.path.join(before).join(says).join(parts.as_path()));
             }
             before = here;
@@ -199,16 +246,33 @@ impl Reach {
                 roots[..*named].iter().map(|root| format!("`{}`", root.path.display())).collect()
             }
         };
-        let message = format!("{found}: {}", roots.join(", "));
-        io::Error::new(io::ErrorKind::PermissionDenied, Outside(message))
+        refused(format!("{found}: {}", roots.join(", ")))
     }
 }
 
-fn lookup(root: &OwnedFd, below: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-    let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+fn refused(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, Refusal { message, is_sensitive: false })
+}
+
+/// Looks at any path but one that leads by way of a process: its root may be another machine's, its descriptors are
+/// nobody else's.
+fn look_anywhere(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    match lookup(CWD, path, flags, ResolveFlags::NO_MAGICLINKS) {
+        Err(Errno::NOSYS) => Ok(rustix::fs::open(path, flags, Mode::empty())?),
+        Err(Errno::LOOP) => {
+            // A loop of links is one for everybody.
+            rustix::fs::open(path, flags, Mode::empty())?;
+            Err(refused("it leads through a process in /proc, which is the host's own".to_owned()))
+        }
+        seen => Ok(seen?),
+    }
+}
+
+fn lookup(dir: impl AsFd, path: &Path, flags: OFlags, how: ResolveFlags) -> Result<OwnedFd, Errno> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let mut last = Errno::AGAIN;
     for _ in 0..LOOKUPS_MAX {
-        match rustix::fs::openat2(root, below, flags, mode, BENEATH) {
+        match rustix::fs::openat2(dir.as_fd(), path, flags, Mode::empty(), how) {
             // Something was renamed while a `..` was followed.
             Err(e @ (Errno::AGAIN | Errno::INTR)) => last = e,
             looked_up => return looked_up,
@@ -217,14 +281,22 @@ fn lookup(root: &OwnedFd, below: &Path, flags: OFlags, mode: Mode) -> Result<Own
     Err(last)
 }
 
-/// A path leads out of the roots.
-#[derive(Debug)]
-pub(crate) struct Outside(String);
-
-impl fmt::Display for Outside {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// Opens the very thing that was looked at.
+pub(crate) fn reopen(seen: impl AsFd, flags: OFlags) -> io::Result<OwnedFd> {
+    let name = format!("/proc/self/fd/{}", seen.as_fd().as_raw_fd());
+    Ok(rustix::fs::open(name, flags | OFlags::CLOEXEC, Mode::empty()).map_err(without_proc)?)
 }
 
-impl std::error::Error for Outside {}
+/// Where something that was looked at lies, without links.
+pub(crate) fn real_path(seen: impl AsFd) -> io::Result<PathBuf> {
+    let name = format!("/proc/self/fd/{}", seen.as_fd().as_raw_fd());
+    let path = rustix::fs::readlink(name, Vec::new()).map_err(without_proc)?;
+    Ok(PathBuf::from(OsString::from_vec(path.into_bytes())))
+}
+
+fn without_proc(error: Errno) -> io::Error {
+    match error {
+        Errno::NOENT => io::Error::other("/proc is not mounted, and without it no file is opened"),
+        error => error.into(),
+    }
+}

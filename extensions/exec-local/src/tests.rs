@@ -1,6 +1,7 @@
 //! What `exec-local` promises, against real processes and the real shim.
 
 mod artifacts;
+mod barring;
 mod checking;
 mod ending;
 mod files;

@@ -1,21 +1,23 @@
 //! `write`: a regular file is made or replaced whole, or nothing changes.
 //!
-//! It must not know calls. The new content is written beside the target and renamed over it: a hard link to the old
-//! content keeps the old content, and set-id bits are not carried over. All of it happens by names in one opened
-//! directory, so that nothing that is renamed meanwhile leads it elsewhere.
+//! It must not know calls. The new content is written to a file without a name, which takes one when it is whole: a hard
+//! link to the old content keeps the old content, and set-id bits are not carried over. All of it happens by names in
+//! one opened directory, so that nothing that is renamed meanwhile leads it elsewhere.
 
 use crate::files::{absolute, failed, open_regular};
 use crate::reach::{LINKS_MAX, LOOK, Reach};
+use crate::unnamed::Unnamed;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::exec::{IfExists, WRITE_BYTES_MAX, WriteParams, WriteReply};
 use dispatch_sdk::fault::{CONFLICT, INVALID, IO, TOO_LARGE};
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::FlockOperation;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -92,9 +94,10 @@ impl Target<'_> {
             if asked.ends_with('/') {
                 return refused("it names a directory, not a file");
             }
-            let dir = match reach.open(parent, LOOK | OFlags::DIRECTORY, Mode::empty()) {
+            let failed = |e: io::Error| failed("write", path, &e);
+            let dir = match reach.look_at_dir(parent) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-                dir => Some(dir.map_err(|e| failed("write", path, &e))?),
+                dir => Some(dir.map_err(failed)?),
             };
             let link = dir.as_ref().map(|dir| rustix::fs::readlinkat(dir, name, Vec::new()));
             match link {
@@ -104,6 +107,9 @@ impl Target<'_> {
                 }
                 // It is no link, or not there; what else may be wrong is said by `check`.
                 None | Some(Err(_)) => {
+                    if let Some(dir) = &dir {
+                        reach.check_name(dir, name).map_err(failed)?;
+                    }
                     let (name, if_exists) = (name.to_owned(), IfExists::Fail);
                     return Ok(Self { path: at, dir, name, if_exists, expect_sha256: None });
                 }
@@ -131,34 +137,31 @@ impl Target<'_> {
         let dir = self.dir.as_ref().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         // What replaces a private file is private from its first byte on.
         let mode = if before.is_some() { 0o600 } else { 0o644 };
-        let (temporary, mut file) = Temporary::make(dir, id, mode).map_err(failed)?;
-        fill(&mut file).map_err(failed)?;
+        let mut new = Unnamed::make(dir, id, Mode::from_raw_mode(mode)).map_err(failed)?;
+        fill(new.file()).map_err(failed)?;
         if let Some(before) = &before {
-            keep_owner_and_mode(&file, before).map_err(failed)?;
+            keep_owner_and_mode(new.file(), before).map_err(failed)?;
         }
-        file.sync_all().map_err(failed)?;
+        new.file().sync_all().map_err(failed)?;
         let lock = self.lock(dir)?;
         let before = self.check()?;
         if let Some(before) = &before {
             // It may be another file than at the first look.
-            keep_owner_and_mode(&file, before).map_err(failed)?;
+            keep_owner_and_mode(new.file(), before).map_err(failed)?;
         }
-        drop(file);
-        let renamed = match self.if_exists {
-            IfExists::Fail => rename_to_new(dir, &temporary.name, &self.name),
+        let named = match self.if_exists {
+            IfExists::Fail => new.name_anew(&self.name),
             // One that came this very moment is replaced like any other; one that was expected is another matter.
-            IfExists::Replace => {
-                rustix::fs::renameat(dir, &temporary.name, dir, &self.name).map_err(io::Error::from)
-            }
+            IfExists::Replace => new.name_over(&self.name, lock.as_ref().is_some_and(|lock| lock.is_held)),
         };
-        match renamed {
+        match named {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(self.conflict("a file came meanwhile"));
             }
-            renamed => renamed.map_err(failed)?,
+            named => named.map_err(failed)?,
         }
         // The file is there whatever this answers; some file systems cannot.
-        if let Some(Err(error)) = lock.map(|dir| dir.sync_all()) {
+        if let Some(Err(error)) = lock.map(|lock| lock.dir.sync_all()) {
             tracing::warn!(%error, "a directory could not be synced after a write");
         }
         Ok(before.is_none())
@@ -167,7 +170,7 @@ impl Target<'_> {
     /// What is there now, if it is a file that may be replaced; `None` = nothing is there.
     fn check(&self) -> Result<Option<Metadata>, Fault> {
         let nothing = || io::Error::from(io::ErrorKind::NotFound);
-        let found = self.open(LOOK).unwrap_or_else(|| Err(nothing()));
+        let found = self.look().unwrap_or_else(|| Err(nothing()));
         let found = match found.and_then(|seen| File::from(seen).metadata()) {
             Ok(found) => found,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -195,11 +198,11 @@ impl Target<'_> {
         Ok(Some(found))
     }
 
-    /// Opens it, never what it links to; `None` = its directory is not there.
-    fn open(&self, flags: OFlags) -> Option<io::Result<OwnedFd>> {
-        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    /// Looks at it, never at what it links to; `None` = its directory is not there.
+    fn look(&self) -> Option<io::Result<OwnedFd>> {
         let dir = self.dir.as_ref()?;
-        Some(rustix::fs::openat(dir, &self.name, flags, Mode::empty()).map_err(io::Error::from))
+        let seen = rustix::fs::openat(dir, &self.name, LOOK | OFlags::NOFOLLOW, Mode::empty());
+        Some(seen.map_err(io::Error::from))
     }
 
     fn conflict(&self, found: &str) -> Fault {
@@ -209,15 +212,15 @@ impl Target<'_> {
         Fault::new(CONFLICT, message).with_detail(json!({ "sha256": sha256 }))
     }
 
-    /// Keeps other writers of this kind, in this host and in others, out of the directory; `None` = it cannot be locked.
-    fn lock(&self, dir: &OwnedFd) -> Result<Option<File>, Fault> {
+    /// Keeps other writers of this kind, in this host and in others, out of the directory; `None` = it cannot be opened.
+    fn lock(&self, dir: &OwnedFd) -> Result<Option<Locked>, Fault> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let Ok(file) = rustix::fs::openat(dir, ".", flags, Mode::empty()) else { return Ok(None) };
         for _ in 0..LOCK_TRIES_MAX {
             match rustix::fs::flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
                 Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
                 // A file system without locks: the check just before the rename is all there is.
-                Ok(()) | Err(_) => return Ok(Some(file.into())),
+                locked => return Ok(Some(Locked { is_held: locked.is_ok(), dir: file.into() })),
             }
         }
         let waited_ms = LOCK_PAUSE.as_millis() * LOCK_TRIES_MAX as u128;
@@ -230,7 +233,7 @@ impl Target<'_> {
     /// Hash of what is there; `None` when there is more than `HASHED_BYTES_MAX`.
     fn sha256(&self) -> Result<Option<String>, Fault> {
         let nothing = || Err(io::ErrorKind::NotFound.into());
-        let file = open_regular(&self.path, |flags| self.open(flags).unwrap_or_else(nothing))?;
+        let file = open_regular(&self.path, self.look().unwrap_or_else(nothing))?;
         let mut file = file.take(HASHED_BYTES_MAX + 1);
         let (mut hash, mut chunk) = (Sha256::new(), vec![0; CHUNK_BYTES]);
         loop {
@@ -245,26 +248,10 @@ impl Target<'_> {
     }
 }
 
-/// A file that goes away with this value, unless it was renamed.
-struct Temporary<'a> {
-    dir: &'a OwnedFd,
-    name: String,
-}
-
-impl<'a> Temporary<'a> {
-    fn make(dir: &'a OwnedFd, id: &str, mode: u32) -> io::Result<(Self, File)> {
-        let name = format!(".dispatch-{id}.tmp");
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(dir, &name, flags, Mode::from_raw_mode(mode))?;
-        Ok((Self { dir, name }, file.into()))
-    }
-}
-
-impl Drop for Temporary<'_> {
-    fn drop(&mut self) {
-        // After the rename there is nothing to remove.
-        let _ = rustix::fs::unlinkat(self.dir, &self.name, AtFlags::empty());
-    }
+/// A directory that no other writer of this kind changes; unless the file system knows no locks.
+struct Locked {
+    dir: File,
+    is_held: bool,
 }
 
 fn keep_owner_and_mode(file: &File, before: &Metadata) -> io::Result<()> {
@@ -274,17 +261,6 @@ fn keep_owner_and_mode(file: &File, before: &Metadata) -> io::Result<()> {
         let _ = std::os::unix::fs::fchown(file, Some(before.uid()), Some(before.gid()));
     }
     file.set_permissions(Permissions::from_mode(before.mode() & 0o777))
-}
-
-/// Renames to a name that must be free.
-fn rename_to_new(dir: &OwnedFd, from: &str, to: &OsStr) -> io::Result<()> {
-    match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
-        // A file system that knows no such rename; a link fails in the same way when the name is taken.
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            rustix::fs::linkat(dir, from, dir, to, AtFlags::empty()).map_err(io::Error::from)
-        }
-        renamed => renamed.map_err(io::Error::from),
-    }
 }
 
 fn hex(bytes: &[u8]) -> String {

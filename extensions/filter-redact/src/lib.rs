@@ -15,11 +15,12 @@ use dispatch_sdk::contracts::filter::{
 use dispatch_sdk::fault::{BROKEN, INVALID};
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs};
 use redactor::Redactor;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
 
-dispatch_sdk::export!(Redact);
+dispatch_sdk::export!(Redact, settings);
 
 const RESULT: &str = "redact";
 const OUTPUT: &str = "redact-output";
@@ -31,7 +32,7 @@ struct Redact {
 }
 
 /// What is a secret beside the well-known shapes.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
     /// Taken out wherever they stand, case and all.

@@ -178,3 +178,5 @@ async fn what_the_configuration_names_is_taken_out_literally_or_by_pattern() {
     let expected = "[redacted:config], aXb(c)d, [redacted:config], internal-x, [redacted:config] ";
     assert_eq!(content(&filter, text).await.as_deref(), Some(expected));
 }
+
+dispatch_testkit::settings_test!(super::Settings);

@@ -253,7 +253,7 @@ fn untrusted(paths: &[String]) -> String {
     // The first is the outermost: what trusts it trusts those below it.
     let dir = Path::new(&paths[0]).parent().unwrap_or(Path::new(".")).display();
     format!(
-        "instructions were not read, because nobody trusts where they lie: {}{more}; look at them, then \
+        "instructions were not read, because nobody trusts them as they are: {}{more}; look at them, then \
          `dispatch trust {dir}`",
         named.join(", ")
     )

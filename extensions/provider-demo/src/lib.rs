@@ -13,23 +13,17 @@ use dispatch_sdk::contracts::provider::{
     FaultClass, Finish, ModelInfo, Models, ModelsReply, ProviderFault, ProviderSpec, Stream, StreamFrame,
     StreamParams, StreamReply,
 };
-use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs};
+use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, NoSettings, Verbs};
 use history::History;
-use serde::Deserialize;
 use std::sync::Arc;
 
-dispatch_sdk::export!(Demo);
+dispatch_sdk::export!(Demo, settings);
 
 const NAME: &str = "demo";
 /// How many words a delta has.
 const DELTA_WORDS: usize = 3;
 
 struct Demo;
-
-/// There is nothing to configure; a key is refused.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoConfig {}
 
 /// What the demo does in one step.
 #[derive(Debug, PartialEq)]
@@ -47,7 +41,7 @@ struct ToolCall {
 
 impl Extension for Demo {
     fn open(_host: Host, config: Config) -> Result<Self, Fault> {
-        let NoConfig {} = config.parse()?;
+        let NoSettings {} = config.parse()?;
         Ok(Self)
     }
 

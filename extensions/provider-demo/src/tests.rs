@@ -238,3 +238,5 @@ fn deltas_together_are_the_text() {
     }
     assert_eq!(deltas("a b c d"), ["a b c ", "d"]);
 }
+
+dispatch_testkit::settings_test!(dispatch_sdk::NoSettings);

@@ -56,17 +56,23 @@ fn api_key(settings: &Settings) -> CheckResult {
 async fn endpoint(settings: &Settings) -> Option<CheckResult> {
     let host = settings.host()?;
     let port = settings.base_url.as_ref()?.port_or_known_default()?;
+    let proxy = settings.proxy();
+    let (host, port, way) = match &proxy {
+        Some(proxy) => (proxy.host.as_str(), proxy.port, format!(" (the proxy in front of `{host}`)")),
+        None => (host, port, String::new()),
+    };
     let (status, summary) = match timeout(CONNECT_WAIT, TcpStream::connect((host, port))).await {
-        Ok(Ok(_)) => (CheckStatus::Ok, format!("`{host}` port {port} takes connections")),
-        Ok(Err(error)) => (CheckStatus::Warn, format!("cannot reach `{host}` port {port}: {error}")),
+        Ok(Ok(_)) => (CheckStatus::Ok, format!("`{host}` port {port}{way} takes connections")),
+        Ok(Err(error)) => (CheckStatus::Warn, format!("cannot reach `{host}` port {port}{way}: {error}")),
         Err(_) => {
             let waited_ms = CONNECT_WAIT.as_millis();
-            (CheckStatus::Warn, format!("cannot reach `{host}` port {port} within {waited_ms} ms"))
+            (CheckStatus::Warn, format!("cannot reach `{host}` port {port}{way} within {waited_ms} ms"))
         }
     };
     let recovery = match status {
-        CheckStatus::Ok => "",
-        CheckStatus::Warn | CheckStatus::Fail => "check `base_url`, the network and whether the server runs",
+        CheckStatus::Ok => String::new(),
+        CheckStatus::Warn | CheckStatus::Fail if proxy.is_some() => settings.proxy_hint(),
+        CheckStatus::Warn | CheckStatus::Fail => settings.reaching_hint(),
     };
-    Some(result("endpoint", status, summary, recovery.to_owned()))
+    Some(result("endpoint", status, summary, recovery))
 }

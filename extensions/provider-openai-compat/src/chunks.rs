@@ -3,6 +3,7 @@
 //! Source: <https://platform.openai.com/docs/api-reference/chat-streaming>, and what other servers were seen to send.
 
 mod plain;
+mod thinking;
 mod tool_calls;
 mod usage;
 
@@ -11,7 +12,10 @@ use dispatch_sdk::contracts::provider::{FaultClass, Finish, StreamFrame, StreamR
 use plain::Plain;
 use serde_json::Value;
 use std::collections::HashSet;
+use thinking::Thinking;
 use tool_calls::ToolCalls;
+
+pub(crate) use thinking::ThinkTags;
 
 /// A frame takes no further delta that would make it longer than this, in bytes.
 pub(crate) const JOINED_BYTES_MAX: usize = 16 * 1024;
@@ -21,22 +25,26 @@ const DONE: &str = "[DONE]";
 #[derive(Debug)]
 pub(crate) struct Interpreter {
     calls: ToolCalls,
+    thinking: Thinking,
     finish: Option<Finish>,
     usage: Option<Usage>,
     model: String,
     has_output: bool,
+    sends_reasoning_content: bool,
     done: bool,
 }
 
 impl Interpreter {
-    /// `id_seed` begins the ids of calls that come without one; `ids_taken` are those of the history.
-    pub(crate) fn new(id_seed: String, ids_taken: HashSet<String>) -> Self {
+    /// Ids of calls that come without one are made of `id_seed`; `ids_taken` are those of the history.
+    pub(crate) fn new(id_seed: String, ids_taken: HashSet<String>, think_tags: ThinkTags) -> Self {
         Self {
             calls: ToolCalls::new(id_seed, ids_taken),
+            thinking: Thinking::new(think_tags),
             finish: None,
             usage: None,
             model: String::new(),
             has_output: false,
+            sends_reasoning_content: false,
             done: false,
         }
     }
@@ -49,6 +57,11 @@ impl Interpreter {
     /// Whether the server has said that nothing more comes.
     pub(crate) fn is_done(&self) -> bool {
         self.done
+    }
+
+    /// Whether reasoning came in the field that some endpoints want it back in.
+    pub(crate) fn sends_reasoning_content(&self) -> bool {
+        self.sends_reasoning_content
     }
 
     /// Reads the data of one event; a delta that continues the last of `frames` is joined to it.
@@ -86,10 +99,10 @@ impl Interpreter {
         Ok(())
     }
 
-    /// The tool calls and the reply, once nothing more comes; `cut` says why the body ended early, if it did.
+    /// What was held back of the text, the tool calls and the reply, once nothing more comes; `cut` says why the body ended early, if it did.
     ///
     /// `[DONE]` after output counts as a stop, because some servers send no finish reason.
-    pub(crate) fn end(self, cut: Option<&str>) -> Result<(Vec<StreamFrame>, StreamReply), Trouble> {
+    pub(crate) fn end(mut self, cut: Option<&str>) -> Result<(Vec<StreamFrame>, StreamReply), Trouble> {
         let finish = match self.finish {
             Some(finish) => finish,
             None if self.done && (self.has_output || !self.calls.is_empty()) => Finish::Stop,
@@ -113,14 +126,18 @@ impl Interpreter {
                 finish
             }
         };
-        Ok((calls, StreamReply { finish, usage: self.usage, model: self.model }))
+        let mut frames: Vec<StreamFrame> =
+            self.thinking.end().map(|(kind, held)| kind.frame(held)).into_iter().collect();
+        frames.extend(calls);
+        Ok((frames, StreamReply { finish, usage: self.usage, model: self.model }))
     }
 
     /// The same as [`Self::chunk`] for what floods are made of.
     fn plain(&mut self, plain: &Plain<'_>, frames: &mut Vec<StreamFrame>) {
         self.answered_by(&plain.model);
+        self.sends_reasoning_content |= plain.is_reasoning_content;
         self.show(Kind::Reasoning, &plain.reasoning, frames);
-        self.show(Kind::Text, &plain.content, frames);
+        self.text(&plain.content, frames);
     }
 
     fn answered_by(&mut self, model: &str) {
@@ -148,6 +165,8 @@ impl Interpreter {
         // A server that does not stream answers a whole `message`.
         let delta = if choice["delta"].is_object() { &choice["delta"] } else { &choice["message"] };
         let reasoning = [&delta["reasoning_content"], &delta["reasoning"]];
+        self.sends_reasoning_content |=
+            delta["reasoning_content"].as_str().is_some_and(|text| !text.is_empty());
         // Some send both fields with the same text.
         if let Some(text) = reasoning.into_iter().find_map(|field| field.as_str().filter(|t| !t.is_empty())) {
             self.show(Kind::Reasoning, text, frames);
@@ -172,36 +191,47 @@ impl Interpreter {
     /// `content` as a string, or as a list of parts: texts and, at some servers, lists of thoughts.
     fn content(&mut self, content: &Value, frames: &mut Vec<StreamFrame>) {
         match content {
-            Value::String(text) => self.show(Kind::Text, text, frames),
+            Value::String(text) => self.text(text, frames),
             Value::Array(parts) => {
                 for part in parts {
                     self.show(Kind::Reasoning, &text_of(&part["thinking"]), frames);
-                    self.show(Kind::Text, &text_of(&part["text"]), frames);
+                    self.text(&text_of(&part["text"]), frames);
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {}
         }
     }
 
+    /// Text of the answer, which may hold reasoning between tags.
+    fn text(&mut self, delta: &str, frames: &mut Vec<StreamFrame>) {
+        self.has_output |= !delta.is_empty();
+        self.thinking.push(delta, &mut |kind, text| join(kind, text, frames));
+    }
+
     fn show(&mut self, kind: Kind, delta: &str, frames: &mut Vec<StreamFrame>) {
-        if delta.is_empty() {
-            return;
-        }
-        self.has_output = true;
-        let last = match (frames.last_mut(), kind) {
-            (Some(StreamFrame::TextDelta { text }), Kind::Text)
-            | (Some(StreamFrame::ReasoningDelta { text }), Kind::Reasoning) => Some(text),
-            _ => None,
-        };
-        match last.filter(|text| text.len() + delta.len() <= JOINED_BYTES_MAX) {
-            Some(text) => text.push_str(delta),
-            None => frames.push(kind.frame(delta.to_owned())),
-        }
+        self.has_output |= !delta.is_empty();
+        join(kind, delta, frames);
     }
 
     fn count(&mut self, holder: &Value) {
         let found = [&holder["usage"], &holder["x_groq"]["usage"]].into_iter().find_map(usage::read);
         self.usage = found.or(self.usage);
+    }
+}
+
+/// Shows a delta: as part of the last frame if it continues that.
+fn join(kind: Kind, delta: &str, frames: &mut Vec<StreamFrame>) {
+    if delta.is_empty() {
+        return;
+    }
+    let last = match (frames.last_mut(), kind) {
+        (Some(StreamFrame::TextDelta { text }), Kind::Text)
+        | (Some(StreamFrame::ReasoningDelta { text }), Kind::Reasoning) => Some(text),
+        _ => None,
+    };
+    match last.filter(|text| text.len() + delta.len() <= JOINED_BYTES_MAX) {
+        Some(text) => text.push_str(delta),
+        None => frames.push(kind.frame(delta.to_owned())),
     }
 }
 
@@ -236,12 +266,17 @@ fn finish_of(reason: &str) -> Result<Finish, Trouble> {
         "tool_calls" | "tool_call" | "tool_use" | "function_call" => Finish::ToolCalls,
         "length" | "max_tokens" | "max_output_tokens" | "model_length" => Finish::Length,
         "content_filter" | "content-filter" | "safety" | "recitation" => Finish::ContentFilter,
-        "error" => {
-            let why = "the endpoint ended its answer with the finish reason `error`";
-            return Err(Trouble::new(FaultClass::ServerError, why));
+        "error" | "abort" | "aborted" | "network_error" => {
+            return Err(given_up(FaultClass::ServerError, reason));
         }
+        "insufficient_system_resource" => return Err(given_up(FaultClass::ProviderOverloaded, reason)),
         _ => Finish::Other,
     })
+}
+
+/// The endpoint did not finish, and says so where others say that the model did.
+fn given_up(class: FaultClass, reason: &str) -> Trouble {
+    Trouble::new(class, format!("the endpoint ended its answer with the finish reason `{reason}`"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The configuration of one instance, checked once. It must not know requests.
 
+use crate::chunks::ThinkTags;
+use crate::proxies::{Between, Proxies};
 use crate::secrets::Secrets;
 use crate::trouble::Trouble;
 use dispatch_sdk::contracts::provider::{FaultClass, ProviderSpec};
@@ -8,6 +10,7 @@ use dispatch_sdk::{Config, Fault};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,22 +18,47 @@ use std::time::Duration;
 /// The longest `idle_timeout_ms`. It may go beyond the router's own limit of silence, because a stream that waits for its
 /// endpoint shows signs of life.
 const IDLE_TIMEOUT_MS_MAX: u64 = 15 * 60_000;
+/// The longest `keepalive_timeout_ms`.
+const KEEPALIVE_TIMEOUT_MS_MAX: u64 = 60 * 60_000;
 /// The longest `connect_timeout_ms`.
 const CONNECT_TIMEOUT_MS_MAX: u64 = 60_000;
 
-/// What a build may write; a wrong key is refused.
+/// What a build may write; a wrong key is refused. All of it holds from a reload on.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Written {
+    /// Where the endpoint is, without `/chat/completions`: `https://api.openai.com/v1`, which is also the default when a key
+    /// is set. Without user, password and `#`. Empty and no key = the provider is not ready.
     base_url: String,
+    /// Sent as `authorization: Bearer …`; empty = none. Best as `{ env = "…" }`.
     api_key: String,
+    /// Used when a turn names no model; empty = each turn must.
     model: String,
+    /// Headers of every request, by name; their values are secrets.
     headers: BTreeMap<String, String>,
+    /// The proxy that requests go through: `http://user:password@proxy.example:3128`, also https, socks4, socks4a, socks5
+    /// and socks5h; `none` = never one; empty, the default = as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say, in
+    /// capitals or small letters. An endpoint on this machine is never asked through one.
+    proxy: String,
+    /// How long a connection may take, TLS included, in ms. From 1 to 60,000, default 10,000.
     connect_timeout_ms: u64,
+    /// How long an endpoint may send nothing at all, before its answer or within it, in ms. From 1 to 900,000, default
+    /// 180,000: some models think for two minutes before their first token.
     idle_timeout_ms: u64,
+    /// How long an endpoint may send comments and no event, in ms: by those it says that it still works. From 1 to
+    /// 3,600,000, default 900,000.
+    keepalive_timeout_ms: u64,
+    /// The field that bounds the output: `max_tokens`, the default, or `max_completion_tokens`.
     output_tokens_field: OutputTokensField,
+    /// Whether usage is asked for in the stream; some servers refuse the field. Default true.
     send_usage_option: bool,
-    send_reasoning: bool,
+    /// Whether reasoning goes back to the model that it came from, as `reasoning_content`: `true` always, `false` never,
+    /// `"auto"`, the default: that of the running turn if the model sent it in this field, or all of it once the endpoint
+    /// has refused a history without.
+    send_reasoning: SendReasoning,
+    /// What `<think>` in the text means: `leading`, the default: a block with which an answer begins is reasoning;
+    /// `unopened`: an answer begins inside of one, because the chat template writes the opening tag; `off`: text.
+    think_tags: ThinkTags,
 }
 
 impl Default for Written {
@@ -40,12 +68,14 @@ impl Default for Written {
             api_key: String::new(),
             model: String::new(),
             headers: BTreeMap::new(),
+            proxy: String::new(),
             connect_timeout_ms: 10_000,
-            // Some models think for two minutes before their first token.
             idle_timeout_ms: 180_000,
+            keepalive_timeout_ms: 900_000,
             output_tokens_field: OutputTokensField::MaxTokens,
             send_usage_option: true,
-            send_reasoning: false,
+            send_reasoning: SendReasoning::Auto,
+            think_tags: ThinkTags::default(),
         }
     }
 }
@@ -61,6 +91,29 @@ pub(crate) enum OutputTokensField {
     MaxCompletionTokens,
 }
 
+/// Whether reasoning goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Value")]
+pub(crate) enum SendReasoning {
+    Always,
+    Never,
+    /// As the endpoint wants it.
+    Auto,
+}
+
+impl TryFrom<Value> for SendReasoning {
+    type Error = &'static str;
+
+    fn try_from(written: Value) -> Result<Self, Self::Error> {
+        match written {
+            Value::Bool(true) => Ok(Self::Always),
+            Value::Bool(false) => Ok(Self::Never),
+            Value::String(word) if word == "auto" => Ok(Self::Auto),
+            _ => Err("`send_reasoning` must be true, false or \"auto\""),
+        }
+    }
+}
+
 /// The configuration, parsed.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -73,11 +126,14 @@ pub(crate) struct Settings {
     pub(crate) headers: HeaderMap,
     pub(crate) secrets: Secrets,
     pub(crate) default_model: String,
+    pub(crate) proxies: Proxies,
     pub(crate) connect_timeout: Duration,
     pub(crate) idle_timeout: Duration,
+    pub(crate) keepalive_timeout: Duration,
     pub(crate) output_tokens_field: OutputTokensField,
     pub(crate) send_usage_option: bool,
-    pub(crate) send_reasoning: bool,
+    pub(crate) send_reasoning: SendReasoning,
+    pub(crate) think_tags: ThinkTags,
 }
 
 impl Settings {
@@ -96,6 +152,11 @@ impl Settings {
         };
         let base_url = base_url(endpoint).map_err(|why| wrong("base_url", why))?;
         let headers = headers(&written.headers, key).map_err(|(key, why)| wrong(&key, why))?;
+        let proxies = match &base_url {
+            Some(url) if is_local(url) => Proxies::read(&written.proxy).map(|_| Proxies::Never),
+            Some(_) | None => Proxies::read(&written.proxy),
+        };
+        let proxies = proxies.map_err(|why| wrong("proxy", why))?;
         let within = |key: &str, ms: u64, ms_max: u64| match ms {
             ms if (1..=ms_max).contains(&ms) => Ok(Duration::from_millis(ms)),
             ms => Err(wrong(key, format!("is {ms}; it must be from 1 to {ms_max}"))),
@@ -104,7 +165,10 @@ impl Settings {
             provider: instance.strip_prefix("provider-").unwrap_or(&instance).to_owned(),
             base_url,
             headers,
-            secrets: Secrets::new(key, written.headers.values().map(String::as_str)),
+            secrets: Secrets::new(
+                key.into_iter().chain(written.headers.values().map(String::as_str)).chain(proxies.password()),
+            ),
+            proxies,
             default_model: written.model.trim().to_owned(),
             connect_timeout: within(
                 "connect_timeout_ms",
@@ -112,9 +176,15 @@ impl Settings {
                 CONNECT_TIMEOUT_MS_MAX,
             )?,
             idle_timeout: within("idle_timeout_ms", written.idle_timeout_ms, IDLE_TIMEOUT_MS_MAX)?,
+            keepalive_timeout: within(
+                "keepalive_timeout_ms",
+                written.keepalive_timeout_ms,
+                KEEPALIVE_TIMEOUT_MS_MAX,
+            )?,
             output_tokens_field: written.output_tokens_field,
             send_usage_option: written.send_usage_option,
             send_reasoning: written.send_reasoning,
+            think_tags: written.think_tags,
             instance,
         })
     }
@@ -138,14 +208,17 @@ impl Settings {
 
     /// Whether the endpoint is on this machine; servers here mostly want no key.
     pub(crate) fn is_local(&self) -> bool {
-        self.host().is_some_and(|host| {
-            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        })
+        self.base_url.as_ref().is_some_and(is_local)
+    }
+
+    /// The proxy that requests go through.
+    pub(crate) fn proxy(&self) -> Option<Between> {
+        self.proxies.between(self.base_url.as_ref()?)
     }
 
     /// The endpoint's name or address, without brackets.
     pub(crate) fn host(&self) -> Option<&str> {
-        Some(self.base_url.as_ref()?.host_str()?.trim_matches(['[', ']']))
+        self.base_url.as_ref().and_then(host)
     }
 
     /// The address of `path` at the endpoint.
@@ -190,10 +263,39 @@ impl Settings {
         )
     }
 
+    /// What to look at when nobody answers at the endpoint.
+    pub(crate) fn reaching_hint(&self) -> String {
+        format!("check `base_url` of `{}`, the network, and whether the server runs", self.instance)
+    }
+
+    /// What to look at when a proxy stands in between.
+    pub(crate) fn proxy_hint(&self) -> String {
+        let said_by = self.proxy().map_or("the proxy", |proxy| proxy.said_by);
+        format!("check {said_by}, which may hold user and password, and `base_url` of `{}`", self.instance)
+    }
+
+    /// What to set when an endpoint speaks of reasoning that it misses, or refuses.
+    pub(crate) fn reasoning_hint(&self) -> String {
+        format!(
+            "`send_reasoning` of `{}` (true, false, \"auto\") says whether the reasoning of earlier steps goes back; of another \
+             model's none does, a new conversation has none",
+            self.instance
+        )
+    }
+
     /// The environment variable that sets a key of this instance.
     fn variable(&self, key: &str) -> String {
         format!("DISPATCH_SET__{}__{key}", self.instance.to_ascii_uppercase().replace('-', "_"))
     }
+}
+
+fn host(url: &Url) -> Option<&str> {
+    Some(url.host_str()?.trim_matches(['[', ']']))
+}
+
+fn is_local(url: &Url) -> bool {
+    host(url)
+        .is_some_and(|host| host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()))
 }
 
 fn base_url(text: &str) -> Result<Option<Url>, String> {

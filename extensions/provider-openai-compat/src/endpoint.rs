@@ -1,12 +1,15 @@
 //! The HTTP side: one client per instance, requests out, classified troubles back. It must not know chunks.
 
 use crate::config::Settings;
+use crate::reaching;
 use crate::trouble::{Trouble, retry_after_ms};
+use crate::ways::{REASONING_FIELD, Ways};
 use dispatch_sdk::contracts::provider::FaultClass;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use std::error::Error;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -22,12 +25,15 @@ const IDLE_SOCKET_KEEP: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(crate) struct Endpoint {
     client: OnceLock<Client>,
+    /// Somebody there has answered something, be it an error.
+    heard: AtomicBool,
+    pub(crate) ways: Ways,
 }
 
 impl Endpoint {
-    /// The client; requests are built with it and sent with [`send`].
+    /// The client; requests are built with it and sent with [`Self::send`].
     ///
-    /// It asks the addresses it was given and nobody else: no proxy of the environment, no redirect, no second try.
+    /// It asks the address it was given, through the proxy that stands before it, and nobody else: no redirect, no second try.
     pub(crate) fn client(&self, settings: &Settings) -> Result<&Client, Trouble> {
         if let Some(client) = self.client.get() {
             return Ok(client);
@@ -40,52 +46,63 @@ impl Endpoint {
             .connect_timeout(settings.connect_timeout)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .no_proxy()
             .pool_max_idle_per_host(IDLE_SOCKETS_MAX)
             .pool_idle_timeout(IDLE_SOCKET_KEEP);
-        if settings.base_url.as_ref().is_some_and(|url| url.scheme() == "http") {
+        if settings.base_url.as_ref().is_some_and(|url| url.scheme() == "http")
+            && settings.proxy().is_none_or(|proxy| !proxy.shown.starts_with("https"))
+        {
             // No certificate is ever checked, so a machine without any must do.
             builder = builder.tls_certs_only([]);
         }
-        let client = builder.build().map_err(|error| {
+        let client = settings.proxies.of_client(builder).and_then(ClientBuilder::build).map_err(|error| {
             let why = format!("cannot make a client for the endpoint: {}", causes(&error));
-            Trouble::new(FaultClass::Connect, why)
+            let hint =
+                "https needs the certificates of this machine: install them, or name a file by SSL_CERT_FILE";
+            Trouble { hint: hint.to_owned(), ..Trouble::new(FaultClass::WrongEndpoint, why) }
         })?;
         Ok(self.client.get_or_init(|| client))
     }
-}
 
-/// Sends a request; the answer has a status of 2xx and its body is still to be read.
-pub(crate) async fn send(
-    request: RequestBuilder,
-    settings: &Settings,
-    deadline: Instant,
-    now_ms: u64,
-) -> Result<Response, Trouble> {
-    let response = match timeout_at(deadline, request.send()).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => {
-            let origin = settings.base_url.as_ref().map(|url| url.origin().ascii_serialization());
-            let why = format!("no answer from `{}`: {}", origin.unwrap_or_default(), causes(&error));
-            return Err(Trouble::new(FaultClass::Connect, why));
+    /// Sends a request; the answer has a status of 2xx and its body is still to be read.
+    pub(crate) async fn send(
+        &self,
+        request: RequestBuilder,
+        settings: &Settings,
+        deadline: Instant,
+        now_ms: u64,
+    ) -> Result<Response, Trouble> {
+        let response = match timeout_at(deadline, request.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                return Err(reaching::trouble(&error, settings, self.heard.load(Ordering::Relaxed)));
+            }
+            Err(_) => return Err(silent(settings, "the endpoint took the request and has not answered")),
+        };
+        self.heard.store(true, Ordering::Relaxed);
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
         }
-        Err(_) => return Err(stalled(settings, "the endpoint took the request and has not answered")),
-    };
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response);
+        let header = |name: &str| response.headers().get(name)?.to_str().ok();
+        if status.is_redirection() {
+            let location = header("location").unwrap_or("nowhere");
+            let why = format!("the endpoint answered HTTP {} and sends to `{location}`", status.as_u16());
+            let hint = "set `base_url` to the address where it is".to_owned();
+            let http_status = Some(status.as_u16());
+            return Err(Trouble { hint, http_status, ..Trouble::new(FaultClass::BadRequest, why) });
+        }
+        let wait_ms = retry_after_ms(header, now_ms);
+        let body = error_body(response).await;
+        let auth_hint = match status {
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => settings.proxy_hint(),
+            _ => settings.api_key_hint(),
+        };
+        let mut trouble = Trouble::http(status.as_u16(), &body, wait_ms, &auth_hint);
+        if trouble.hint.is_empty() && trouble.message.contains(REASONING_FIELD) {
+            trouble.hint = settings.reasoning_hint();
+        }
+        Err(trouble)
     }
-    let header = |name: &str| response.headers().get(name)?.to_str().ok();
-    if status.is_redirection() {
-        let location = header("location").unwrap_or("nowhere");
-        let why = format!("the endpoint answered HTTP {} and sends to `{location}`", status.as_u16());
-        let hint = "set `base_url` to the address where it is".to_owned();
-        let http_status = Some(status.as_u16());
-        return Err(Trouble { hint, http_status, ..Trouble::new(FaultClass::BadRequest, why) });
-    }
-    let wait_ms = retry_after_ms(header, now_ms);
-    let body = error_body(response).await;
-    Err(Trouble::http(status.as_u16(), &body, wait_ms, &settings.api_key_hint()))
 }
 
 /// The whole body of an answer; more than `bytes_max` is a fault.
@@ -108,7 +125,7 @@ pub(crate) async fn whole_body(
                 let why = format!("the answer was cut: {}", causes(&error));
                 return Err(Trouble::new(FaultClass::Truncated, why));
             }
-            Err(_) => return Err(stalled(settings, "the endpoint stopped in the middle of its answer")),
+            Err(_) => return Err(silent(settings, "the endpoint stopped in the middle of its answer")),
         }
     }
 }
@@ -119,9 +136,11 @@ pub(crate) fn media_type(response: &Response) -> String {
     value.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
 }
 
-pub(crate) fn stalled(settings: &Settings, what: &str) -> Trouble {
-    let why = format!("{what} for {} ms (`idle_timeout_ms`)", settings.idle_timeout.as_millis());
-    Trouble::new(FaultClass::Stalled, why)
+/// Nothing came for longer than the limit of silence.
+pub(crate) fn silent(settings: &Settings, what: &str) -> Trouble {
+    let ms = settings.idle_timeout.as_millis();
+    let hint = format!("a slow model needs a longer `idle_timeout_ms` of `{}`", settings.instance);
+    Trouble { hint, ..Trouble::new(FaultClass::Stalled, format!("{what} for {ms} ms (`idle_timeout_ms`)")) }
 }
 
 /// An error and what it comes from, without the address, which the caller knows.

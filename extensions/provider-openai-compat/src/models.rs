@@ -1,7 +1,7 @@
 //! `provider.v1/models`: what an endpoint says it offers, under any of the names it says it with.
 
 use crate::config::Settings;
-use crate::endpoint::{Endpoint, send, whole_body};
+use crate::endpoint::{Endpoint, whole_body};
 use crate::trouble::{Trouble, error_object};
 use dispatch_sdk::contracts::provider::{FaultClass, ModelInfo, ModelsReply};
 use serde_json::Value;
@@ -36,7 +36,7 @@ pub(crate) async fn models(
     let url = settings.url("models")?;
     let deadline = Instant::now() + settings.idle_timeout.min(WAIT_MAX);
     let request = endpoint.client(settings)?.get(url);
-    let response = send(request, settings, deadline, now_ms).await?;
+    let response = endpoint.send(request, settings, deadline, now_ms).await?;
     let body = whole_body(response, BODY_BYTES_MAX, settings, deadline).await?;
     let list: Value = serde_json::from_slice(&body).map_err(|error| {
         Trouble::new(FaultClass::Garbled, format!("the endpoint's list of models is no JSON: {error}"))

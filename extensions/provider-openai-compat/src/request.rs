@@ -1,15 +1,17 @@
 //! The body of a request out of `provider.v1/stream`'s parameters. It must not know how it is sent.
 //!
 //! `messages` comes last and each message depends only on itself and on what stands before it up to the next tool
-//! results, so the body of a step is a prefix of the next step's and a cache at the endpoint keeps what it has.
+//! results, so the body of a step is a prefix of the next step's and a cache at the endpoint keeps what it has. The next
+//! turn begins anew where reasoning of the turn before it stood.
 
 mod messages;
 
-use crate::config::{OutputTokensField, Settings};
+use crate::config::{OutputTokensField, SendReasoning, Settings};
 use crate::trouble::Trouble;
+use crate::ways::{Reasoning, Way, Written};
 use dispatch_sdk::contracts::message::Message;
 use dispatch_sdk::contracts::provider::{FaultClass, StreamParams, ToolOffer};
-use messages::{WireMessage, convert};
+use messages::{Sent, Style, WireMessage, convert};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
@@ -20,6 +22,7 @@ pub(crate) struct Body {
     pub(crate) json: Vec<u8>,
     /// Ids of the tool calls in the history.
     pub(crate) ids_taken: HashSet<String>,
+    pub(crate) written: Written,
 }
 
 #[derive(Serialize)]
@@ -45,8 +48,13 @@ struct StreamOptions {
     include_usage: bool,
 }
 
-/// Makes the body for `model`; `bad_request` names the message that cannot be read.
-pub(crate) fn body(settings: &Settings, model: &str, params: &StreamParams) -> Result<Body, Trouble> {
+/// Makes the body for `model` in this way; `bad_request` names the message that cannot be read.
+pub(crate) fn body(
+    settings: &Settings,
+    model: &str,
+    params: &StreamParams,
+    way: Way,
+) -> Result<Body, Trouble> {
     let mut history = Vec::with_capacity(params.messages.len());
     for (message_idx, raw) in params.messages.iter().enumerate() {
         let message: Message = serde_json::from_str(raw.get()).map_err(|error| {
@@ -55,8 +63,21 @@ pub(crate) fn body(settings: &Settings, model: &str, params: &StreamParams) -> R
         })?;
         history.push(message);
     }
-    let producer = settings.send_reasoning.then(|| format!("{}/{model}", settings.provider));
-    let converted = convert(&params.system, &history, producer.as_deref());
+    let reasoning = match (settings.send_reasoning, way.reasoning) {
+        (SendReasoning::Never, _) | (SendReasoning::Auto, Reasoning::Unknown | Reasoning::Never) => {
+            Sent::Nothing
+        }
+        (SendReasoning::Auto, Reasoning::OfTurn) => Sent::OfTurn,
+        (SendReasoning::Always, _) | (SendReasoning::Auto, Reasoning::Always) => Sent::All,
+    };
+    let producer = format!("{}/{model}", settings.provider);
+    let style = Style { producer: &producer, reasoning, nine_ids: way.nine_ids };
+    let converted = convert(&params.system, &history, style);
+    let mut written = converted.written;
+    if settings.send_reasoning != SendReasoning::Auto {
+        // The build has decided: no other way is open.
+        written = Written { has_reasoning: false, left_reasoning_out: false, ..written };
+    }
     let bound = |field| params.output_tokens_max.filter(|_| settings.output_tokens_field == field);
     let wire = Wire {
         model,
@@ -69,7 +90,7 @@ pub(crate) fn body(settings: &Settings, model: &str, params: &StreamParams) -> R
         messages: converted.messages,
     };
     let json = serde_json::to_vec(&wire).expect("text, numbers and JSON values always encode");
-    Ok(Body { json, ids_taken: converted.ids })
+    Ok(Body { json, ids_taken: converted.ids, written })
 }
 
 fn tool(offer: &ToolOffer) -> Value {

@@ -1,15 +1,18 @@
 //! Server-sent events out of bytes that may be split anywhere. It must not know what the events say.
 //!
-//! Only `data` is read: `event`, `id`, `retry` and comments are dropped. Bytes that are not UTF-8 become U+FFFD.
+//! Only `data` is read: `event`, `id`, `retry` and comments are dropped. A field `error`, which servers of llama.cpp sent
+//! until autumn 2025, is an event of its own: its value as the member `error` of an object. Bytes that are not UTF-8 become U+FFFD.
 //! Source: <https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream>.
 
 use memchr::memchr2;
+use serde_json::Value;
 
 /// Longest line, and most data of one event, in bytes.
 pub(crate) const LINE_BYTES_MAX: usize = 1 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 const DATA_FIELD: &[u8] = b"data:";
+const ERROR_FIELD: &[u8] = b"error:";
 
 /// A line or an event is longer than [`LINE_BYTES_MAX`].
 #[derive(Debug, PartialEq, Eq)]
@@ -102,6 +105,8 @@ impl SseParser {
             }
             self.data.extend_from_slice(data);
             self.data.push(b'\n');
+        } else if let Some(error) = text.strip_prefix(ERROR_FIELD) {
+            on_event(&error_event(&String::from_utf8_lossy(error)))?;
         }
         // The buffer goes back, so that a long stream allocates it once.
         line.clear();
@@ -135,6 +140,12 @@ fn data_of(line: &[u8]) -> Option<&[u8]> {
         Some(value) => Some(value.strip_prefix(b" ").unwrap_or(value)),
         None => rest.is_empty().then_some(rest),
     }
+}
+
+/// The value of an `error` line as the data of an event; what is no JSON is a text.
+fn error_event(value: &str) -> String {
+    let error: Value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value.trim()));
+    serde_json::json!({ "error": error }).to_string()
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use crate::chunks::Interpreter;
 use crate::config::Settings;
-use crate::endpoint::{Endpoint, causes, media_type, send, stalled, whole_body};
+use crate::endpoint::{Endpoint, causes, media_type, silent, whole_body};
 use crate::request;
 use crate::sse::SseParser;
 use crate::trouble::Trouble;
+use crate::ways::{Reasoning, Way};
 use bytes::Bytes;
 use dispatch_sdk::contracts::provider::{FaultClass, StreamFrame, StreamParams, StreamReply};
 use dispatch_sdk::{Call, Fault};
@@ -49,27 +50,39 @@ pub(crate) async fn stream(
     params: StreamParams,
 ) -> Result<StreamReply, Stop> {
     let url = settings.url("chat/completions")?;
-    let model = settings.model(&params.model)?;
-    let body = request::body(settings, model, &params)?;
-    drop(params.messages);
-    let deadline = Instant::now() + settings.idle_timeout;
+    let asked = params.model.clone();
+    let model = settings.model(&asked)?;
+    let client = endpoint.client(settings)?;
     let host = call.host();
-    let request = endpoint
-        .client(settings)?
-        .post(url)
-        .header(CONTENT_TYPE, "application/json")
-        .header(ACCEPT, "text/event-stream")
-        .body(body.json);
-    let response = send(request, settings, deadline, host.now_ms());
-    let response = alive(settings, call, response).await??;
+    let mut way = endpoint.ways.of(model);
+    // A refusal that another way of writing the history answers is answered; each turn moves `way` on, which ends it.
+    let (deadline, ids_taken, response) = loop {
+        let body = request::body(settings, model, &params, way)?;
+        let deadline = Instant::now() + settings.idle_timeout;
+        let request = client
+            .post(url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "text/event-stream")
+            .body(body.json);
+        let response = endpoint.send(request, settings, deadline, host.now_ms());
+        match alive(settings, call, response).await? {
+            Ok(response) => break (deadline, body.ids_taken, response),
+            Err(refusal) => way = way.after(&refusal, body.written).ok_or(refusal)?,
+        }
+    };
+    endpoint.ways.found(model, way);
+    drop(params);
     let id_seed = host.new_id().rsplit('-').next().unwrap_or_default().to_owned();
     let reading = Reading {
         settings,
+        endpoint,
+        model,
         call,
         parser: SseParser::default(),
-        interpreter: Interpreter::new(id_seed, body.ids_taken),
+        interpreter: Interpreter::new(id_seed, ids_taken, settings.think_tags),
         frames: Vec::new(),
         deadline,
+        comments_until: Instant::now() + settings.keepalive_timeout,
         shown_at: Instant::now(),
     };
     match media_type(&response).as_str() {
@@ -85,13 +98,17 @@ pub(crate) async fn stream(
 
 struct Reading<'c> {
     settings: &'c Settings,
+    endpoint: &'c Endpoint,
+    model: &'c str,
     call: &'c Call,
     parser: SseParser,
     interpreter: Interpreter,
     /// What was read and is not shown yet.
     frames: Vec<StreamFrame>,
-    /// When silence becomes a fault; comments do not put it off, because they say nothing of the model.
+    /// When silence becomes a fault.
     deadline: Instant,
+    /// Until then comments put that off: they show that the server still works. Events put this off.
+    comments_until: Instant,
     shown_at: Instant,
 }
 
@@ -159,8 +176,9 @@ impl Reading<'_> {
             if let Some(end) = read.end {
                 break end.cut;
             }
-            if read.n_events > 0 {
-                self.put_off();
+            match read.n_events {
+                0 => self.heard_server(),
+                _ => self.heard_model(),
             }
         };
         for event in std::mem::take(&mut self.parser).finish().map_err(Trouble::from)? {
@@ -177,7 +195,7 @@ impl Reading<'_> {
                 Ok(chunk) => return Ok(Came::of(chunk)),
                 Err(_) if until < self.deadline => self.show().await?,
                 Err(_) if self.interpreter.is_finished() => return Ok(Came::End(BodyEnd { cut: None })),
-                Err(_) => return Err(stalled(self.settings, "the endpoint sent no event").into()),
+                Err(_) => return Err(self.stalled().into()),
             }
         }
     }
@@ -206,9 +224,18 @@ impl Reading<'_> {
         }
     }
 
+    /// Moves the end of patience where only comments came.
+    fn heard_server(&mut self) {
+        if !self.interpreter.is_finished() {
+            let quiet_until = (Instant::now() + self.settings.idle_timeout).min(self.comments_until);
+            self.deadline = self.deadline.max(quiet_until);
+        }
+    }
+
     /// Moves the end of patience: far while the model speaks, near once it has finished.
-    fn put_off(&mut self) {
+    fn heard_model(&mut self) {
         let now = Instant::now();
+        self.comments_until = now + self.settings.keepalive_timeout;
         self.deadline = match self.interpreter.is_finished() {
             true => self.deadline.min(now + AFTER_FINISH_WAIT),
             false => now + self.settings.idle_timeout,
@@ -227,10 +254,23 @@ impl Reading<'_> {
         Ok(())
     }
 
+    /// The limit that was reached, by its name.
+    fn stalled(&self) -> Trouble {
+        if self.deadline < self.comments_until {
+            return silent(self.settings, "the endpoint sent nothing");
+        }
+        let ms = self.settings.keepalive_timeout.as_millis();
+        let why = format!("the endpoint sent comments and no event for {ms} ms (`keepalive_timeout_ms`)");
+        Trouble::new(FaultClass::Stalled, why)
+    }
+
     async fn end(mut self, cut: Option<&str>) -> Result<StreamReply, Stop> {
         self.show().await?;
-        let (calls, reply) = self.interpreter.end(cut)?;
-        for frame in calls {
+        if self.interpreter.sends_reasoning_content() {
+            self.endpoint.ways.found(self.model, Way { reasoning: Reasoning::OfTurn, ..Way::default() });
+        }
+        let (rest, reply) = self.interpreter.end(cut)?;
+        for frame in rest {
             self.call.emit(&frame).await.map_err(Stop::Caller)?;
         }
         Ok(reply)

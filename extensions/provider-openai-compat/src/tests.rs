@@ -13,8 +13,12 @@ use std::time::Duration;
 
 mod checks;
 mod faults;
+mod proxies;
 mod raw_server;
+mod reaching;
+mod reloading;
 mod turns;
+mod ways;
 
 const INSTANCE: &str = "provider-openai-compat";
 /// Longer than anything here takes.
@@ -129,6 +133,15 @@ async fn a_wrong_configuration_names_its_key_and_shows_no_secret() {
         (json!({ "api_key": "hush\nhush" }), "`api_key` holds a character"),
         (json!({ "headers": { "x y": "hush-hush" } }), "`headers.x y` is no name of a header"),
         (json!({ "idle_timeout_ms": 900_001 }), "`idle_timeout_ms` is 900001; it must be from 1 to 900000"),
+        (json!({ "keepalive_timeout_ms": 0 }), "`keepalive_timeout_ms` is 0; it must be from 1 to 3600000"),
+        (json!({ "proxy": "proxy.example:3128/hush" }), "`proxy` is no address of a proxy; write it as"),
+        (json!({ "proxy": "ftp://hush@proxy.example" }), "`proxy` is no address of a proxy"),
+        (
+            json!({ "proxy": "http://hush hush" , "base_url": "http://[::1]/" }),
+            "`proxy` is no address of a proxy",
+        ),
+        (json!({ "send_reasoning": "hush" }), "`send_reasoning` must be true, false or"),
+        (json!({ "think_tags": "both" }), "unknown variant"),
         (json!({ "connect_timeout_ms": 0 }), "`connect_timeout_ms` is 0"),
         (json!({ "output_tokens_field": "tokens" }), "unknown variant `tokens`"),
     ];

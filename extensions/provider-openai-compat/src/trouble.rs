@@ -28,6 +28,28 @@ const CONTEXT_WORDS: [&str; 11] = [
     "maximum prompt length",
 ];
 
+/// Codes of an account whose money, or whose limit of a month, is used up.
+const QUOTA_CODES: [&str; 6] = [
+    "insufficient_quota",
+    "quota_exceeded",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "insufficient_balance",
+    "insufficient_credits",
+];
+/// The same in messages. "Quota exceeded" alone is none: some endpoints say so of a limit that is over in a minute.
+const QUOTA_WORDS: [&str; 7] = [
+    "credit balance is too low",
+    "insufficient balance",
+    "insufficient credit",
+    "billing hard limit",
+    "monthly usage limit",
+    "monthly spend",
+    "spending limit",
+];
+const QUOTA_HINT: &str =
+    "add credit or raise the limit of the account at the endpoint; until then no try succeeds";
+
 /// A fault before its secrets are masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trouble {
@@ -57,6 +79,7 @@ impl Trouble {
         }
         let hint = match class {
             FaultClass::Auth => auth_hint,
+            FaultClass::Quota => QUOTA_HINT,
             _ if status == 404 => "check `base_url` and `model`",
             _ => "",
         };
@@ -74,7 +97,9 @@ impl Trouble {
             Some(status) if (400..600).contains(&status) => class_of_status(status, &said),
             Some(_) | None => class_of_words(&said),
         };
-        Self::new(class, format!("the endpoint reported an error in its answer: {}", said.shown()))
+        let hint = if class == FaultClass::Quota { QUOTA_HINT } else { "" };
+        let message = format!("the endpoint reported an error in its answer: {}", said.shown());
+        Self { hint: hint.to_owned(), ..Self::new(class, message) }
     }
 
     /// The fault as the contract has it, without any secret.
@@ -147,6 +172,11 @@ impl Said {
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
+    fn is_out_of_money(&self) -> bool {
+        let code = self.code.to_ascii_lowercase();
+        QUOTA_CODES.iter().any(|word| code.contains(word)) || self.has(&QUOTA_WORDS)
+    }
+
     fn has(&self, words: &[&str]) -> bool {
         let said = format!("{} {}", self.code, self.message).to_ascii_lowercase();
         words.iter().any(|word| said.contains(word))
@@ -155,11 +185,13 @@ impl Said {
 
 fn class_of_status(status: u16, said: &Said) -> FaultClass {
     match status {
+        402 => FaultClass::Quota,
+        400..500 if said.is_out_of_money() => FaultClass::Quota,
         429 => FaultClass::RateLimited,
         503 | 529 => FaultClass::ProviderOverloaded,
         500.. if said.has(&["overloaded"]) => FaultClass::ProviderOverloaded,
         500.. => FaultClass::ServerError,
-        401 | 403 => FaultClass::Auth,
+        401 | 403 | 407 => FaultClass::Auth,
         408 => FaultClass::Stalled,
         400 | 413 | 422 if said.has(&CONTEXT_WORDS) => FaultClass::ContextOverflow,
         _ => FaultClass::BadRequest,
@@ -170,6 +202,8 @@ fn class_of_status(status: u16, said: &Said) -> FaultClass {
 fn class_of_words(said: &Said) -> FaultClass {
     if said.has(&CONTEXT_WORDS) {
         FaultClass::ContextOverflow
+    } else if said.is_out_of_money() {
+        FaultClass::Quota
     } else if said.has(&["rate_limit", "rate limit", "too many requests"]) {
         FaultClass::RateLimited
     } else if said.has(&["overloaded"]) {

@@ -1,7 +1,8 @@
 //! Decides whether and when a failed model request is tried again: the wait that the endpoint asked for, else a schedule.
 //!
-//! The kernel asks before any output of a step was shown, and not about faults that time does not heal. It must not know
-//! turns or messages: a failure comes with its class, its provider, and how often and how long it was tried.
+//! The kernel asks before any output of a step was shown, and not about faults that time does not heal. An endpoint
+//! that was never heard is tried a few times within seconds, a stall is repeated once. It must not know turns or messages: a failure
+//! comes with its class, its provider, and how often and how long it was tried.
 #![forbid(unsafe_code)]
 
 mod breaker;

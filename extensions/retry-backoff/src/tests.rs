@@ -61,6 +61,10 @@ async fn a_wrong_configuration_is_refused_by_name() {
         (json!({ "attempts_max": 101 }), "`attempts_max` is 101"),
         (json!({ "elapsed_max_ms": 0 }), "`elapsed_max_ms` is 0"),
         (json!({ "retry_after_max_ms": 86_400_001 }), "`retry_after_max_ms` is 86400001"),
+        (json!({ "stalled_attempts_max": 0 }), "`stalled_attempts_max` is 0; it must be from 1 to 100"),
+        (json!({ "unreachable_delays_ms": vec![1; 65] }), "`unreachable_delays_ms` has 65 waits"),
+        (json!({ "unreachable_delays_ms": [0] }), "`unreachable_delays_ms[0]` is 0"),
+        (json!({ "unreachable_elapsed_max_ms": 0 }), "`unreachable_elapsed_max_ms` is 0"),
         (json!({ "breaker": { "failures": 1001 } }), "`breaker.failures` is 1001"),
         (json!({ "breaker": { "window_ms": 0 } }), "`breaker.window_ms` is 0"),
         (json!({ "breaker": { "open_ms": 3_600_001 } }), "`breaker.open_ms` is 3600001"),
@@ -71,22 +75,53 @@ async fn a_wrong_configuration_is_refused_by_name() {
     }
 }
 
-#[tokio::test]
-async fn without_a_word_of_the_endpoint_the_schedule_holds_and_its_last_wait_repeats() {
-    let policy = exact(json!({})).await;
-    let mut waits_s = Vec::new();
-    let mut failed = failure(1);
-    while let Some(delay_ms) = decide(&policy, &failed).await {
-        waits_s.push(delay_ms / 1000);
+/// The waits of one step whose every request fails in this way, and how long it took to give up.
+async fn waits_ms(policy: &Opened, class: FaultClass) -> (Vec<u64>, u64) {
+    let mut waits_ms = Vec::new();
+    let mut failed = DecideParams { class, ..failure(1) };
+    while let Some(delay_ms) = decide(policy, &failed).await {
+        waits_ms.push(delay_ms);
         failed.elapsed_ms += delay_ms;
         failed.attempt += 1;
         policy.host().advance_ms(delay_ms);
     }
-    let mut expected = vec![5, 10, 30, 60, 300, 600, 900];
-    expected.extend([1800; 14]);
-    assert_eq!(waits_s, expected, "the bound of 8 h ends it");
-    assert_eq!(metric(&policy, "dispatch_retries_total", "server_error").await, 21.0);
+    (waits_ms, failed.elapsed_ms)
+}
+
+#[tokio::test]
+async fn without_a_word_of_the_endpoint_the_schedule_holds_and_its_last_wait_repeats() {
+    let policy = exact(json!({})).await;
+    let (waits_ms, elapsed_ms) = waits_ms(&policy, FaultClass::ServerError).await;
+    assert_eq!(waits_ms, [5, 10, 30, 60, 120, 180, 180, 180].map(|s| s * 1_000));
+    assert!(elapsed_ms <= 15 * 60_000, "the bound of 15 minutes ends it: {elapsed_ms}");
+    assert_eq!(metric(&policy, "dispatch_retries_total", "server_error").await, 8.0);
     assert_eq!(metric(&policy, "dispatch_retry_give_ups_total", "elapsed").await, 1.0);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_was_never_reached_is_given_up_within_seconds() {
+    let policy = exact(json!({})).await;
+    assert_eq!(waits_ms(&policy, FaultClass::Unreachable).await, (vec![1_000, 2_000, 4_000], 7_000));
+    assert_eq!(metric(&policy, "dispatch_retry_give_ups_total", "unreachable").await, 1.0);
+    // Each request may have waited for its connection.
+    let slow = DecideParams { class: FaultClass::Unreachable, elapsed_ms: 8_000, ..failure(2) };
+    assert_eq!(decide(&policy, &slow).await, Some(2_000));
+    let slow = DecideParams { class: FaultClass::Unreachable, elapsed_ms: 8_500, ..failure(2) };
+    assert_eq!(decide(&policy, &slow).await, None);
+    let never = exact(json!({ "unreachable_delays_ms": [] })).await;
+    assert_eq!(waits_ms(&never, FaultClass::Unreachable).await, (vec![], 0));
+    let long =
+        exact(json!({ "unreachable_delays_ms": [50_000], "unreachable_elapsed_max_ms": 60_000 })).await;
+    assert_eq!(waits_ms(&long, FaultClass::Unreachable).await.0, [50_000]);
+}
+
+#[tokio::test]
+async fn a_stall_is_repeated_once_because_the_endpoint_begins_anew_each_time() {
+    let policy = exact(json!({})).await;
+    assert_eq!(waits_ms(&policy, FaultClass::Stalled).await.0, [5_000]);
+    assert_eq!(metric(&policy, "dispatch_retry_give_ups_total", "stalled").await, 1.0);
+    let patient = exact(json!({ "stalled_attempts_max": 3 })).await;
+    assert_eq!(waits_ms(&patient, FaultClass::Stalled).await.0, [5_000, 10_000]);
 }
 
 #[tokio::test]
@@ -143,7 +178,13 @@ async fn attempts_time_and_class_have_bounds() {
     assert_eq!(decide(&policy, &DecideParams { elapsed_ms: 990, ..failure(1) }).await, Some(10));
     assert_eq!(decide(&policy, &DecideParams { elapsed_ms: 991, ..failure(1) }).await, None);
     assert_eq!(decide(&policy, &DecideParams { elapsed_ms: u64::MAX, ..failure(1) }).await, None);
-    for class in [FaultClass::Auth, FaultClass::BadRequest, FaultClass::ContextOverflow] {
+    for class in [
+        FaultClass::Auth,
+        FaultClass::Quota,
+        FaultClass::WrongEndpoint,
+        FaultClass::BadRequest,
+        FaultClass::ContextOverflow,
+    ] {
         assert_eq!(decide(&policy, &DecideParams { class, ..failure(1) }).await, None);
     }
     for class in [FaultClass::Connect, FaultClass::Truncated, FaultClass::Stalled, FaultClass::Garbled] {
@@ -233,7 +274,7 @@ async fn it_says_what_it_does() {
     let told: Vec<_> =
         checks.iter().map(|check| (check.name.as_str(), check.status, check.summary.as_str())).collect();
     let schedule =
-        "waits 1, 2 ms, or what the endpoint asks for up to 60000 ms; at most 30 requests within 28800000 ms";
+        "waits 1, 2 ms, or what the endpoint asks for up to 60000 ms; at most 30 requests within 900000 ms";
     let expected = [
         ("schedule", CheckStatus::Ok, schedule),
         ("breakers", CheckStatus::Ok, "every provider is tried again"),

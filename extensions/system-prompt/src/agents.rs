@@ -1,6 +1,8 @@
 //! The `AGENTS.md` files of a project, from its git root down to the working directory.
 //!
-//! It must not know the prompt around them, nor read a byte of a file in a directory that nobody trusts. A file that is missing is fine; one that cannot be read is skipped.
+//! It must not know the prompt around them, nor read a byte of a file in a directory that nobody trusts, or of one that a
+//! link leads to out of that root, nor use one that is not as it was when somebody trusted it. A file that is missing is
+//! fine; one that cannot be read is skipped.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,10 +10,13 @@ use dispatch_sdk::contracts::exec::{FileKind, Read, ReadParams, Stat, StatParams
 use dispatch_sdk::contracts::kernel::{Trusted, TrustedParams};
 use dispatch_sdk::fault::{NO_SERVICE, NOT_FOUND};
 use dispatch_sdk::{Fault, Host};
+use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
 /// Most bytes of all files together.
 pub(crate) const AGENTS_BYTES_MAX: usize = 64 * 1024;
+/// Most bytes of one file: a longer one is trusted by nobody.
+const FILE_BYTES_MAX: usize = 256 * 1024;
 /// Most directories between the working directory and the root that are looked at.
 const DEPTH_MAX: usize = 64;
 const NAME: &str = "AGENTS.md";
@@ -21,7 +26,7 @@ const NAME: &str = "AGENTS.md";
 pub(crate) struct Agents {
     /// The files' text, each under its path, root first; empty when there is none.
     pub(crate) text: String,
-    /// Paths of files that nobody trusts, root first.
+    /// Paths of files that nobody trusts, or not as they are, root first.
     pub(crate) untrusted: Vec<String>,
 }
 
@@ -31,15 +36,33 @@ pub(crate) struct Agents {
 pub(crate) async fn read(host: &Host, cwd: &str) -> Result<Agents, Fault> {
     let Agents { mut text, mut untrusted } = Agents::default();
     let mut bytes_left = AGENTS_BYTES_MAX;
-    for dir in directories(host, cwd).await? {
+    let dirs = directories(host, cwd).await?;
+    let Some(root) = dirs.first() else { return Ok(Agents::default()) };
+    let root = real_path(host, cwd, root).await?;
+    for dir in dirs {
         let path = Path::new(dir).join(NAME).to_string_lossy().into_owned();
-        if !trusted(host, dir).await? {
+        if !trusted(host, dir, None).await? {
             if is_there(host, cwd, &path).await? {
                 untrusted.push(path);
             }
             continue;
         }
-        let Some((found, cut)) = file(host, cwd, &path, bytes_left).await? else { continue };
+        let Some(real) = real_path(host, cwd, &path).await? else { continue };
+        if root.as_ref().is_none_or(|root| !Path::new(&real).starts_with(root)) {
+            // What a person trusts is the project: a link leads to what nobody has seen, and may change any time.
+            tracing::warn!(
+                path,
+                real,
+                "an instruction file leads out of its project; the prompt is without it"
+            );
+            continue;
+        }
+        let Some(data) = file(host, cwd, &real).await? else { continue };
+        if !trusted(host, dir, Some(&data)).await? {
+            untrusted.push(path);
+            continue;
+        }
+        let (found, cut) = cut_to(&data, bytes_left);
         bytes_left -= found.len();
         let found = found.trim();
         if !found.is_empty() {
@@ -56,9 +79,16 @@ pub(crate) async fn read(host: &Host, cwd: &str) -> Result<Agents, Fault> {
     Ok(Agents { text, untrusted })
 }
 
-/// Whether what lies in `dir` may instruct. A host that cannot tell is trouble and no yes.
-async fn trusted(host: &Host, dir: &str) -> Result<bool, Fault> {
-    host.call(Trusted, &TrustedParams { dir: dir.to_owned() }).await.map(|reply| reply.trusted)
+/// Whether what lies in `dir`, or the file in it with these bytes, may instruct. A host that cannot tell is trouble and no
+/// yes.
+async fn trusted(host: &Host, dir: &str, data: Option<&[u8]>) -> Result<bool, Fault> {
+    let (file, sha256) = match data {
+        None => Default::default(),
+        Some(data) => {
+            (NAME.to_owned(), Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect())
+        }
+    };
+    host.call(Trusted, &TrustedParams { dir: dir.to_owned(), file, sha256 }).await.map(|reply| reply.trusted)
 }
 
 /// Whether there is anything that would have been read; its content is nobody's business.
@@ -66,6 +96,24 @@ async fn is_there(host: &Host, cwd: &str, path: &str) -> Result<bool, Fault> {
     match host.call(Stat, &StatParams { path: path.to_owned(), cwd: cwd.to_owned() }).await {
         Ok(_) => Ok(true),
         Err(fault) if is_of_the_file_system(&fault) => Ok(false),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Where it really lies; none if there is nothing, it may not be looked at, or nobody can tell.
+async fn real_path(host: &Host, cwd: &str, path: &str) -> Result<Option<String>, Fault> {
+    match host.call(Stat, &StatParams { path: path.to_owned(), cwd: cwd.to_owned() }).await {
+        Ok(found) if found.real_path.is_empty() => {
+            tracing::warn!(path, "nobody can tell where this really lies; no instructions are read there");
+            Ok(None)
+        }
+        Ok(found) => Ok(Some(found.real_path)),
+        Err(fault) if is_of_the_file_system(&fault) => {
+            if !fault.is(NOT_FOUND) {
+                tracing::warn!(fault = %fault, "an instruction file cannot be read; the prompt is without it");
+            }
+            Ok(None)
+        }
         Err(fault) => Err(fault),
     }
 }
@@ -93,11 +141,10 @@ async fn directories<'a>(host: &Host, cwd: &'a str) -> Result<Vec<&'a str>, Faul
     Ok(upward)
 }
 
-/// At most `bytes_max` bytes of a file, and whether it has more; none if it cannot be read.
-async fn file(host: &Host, cwd: &str, path: &str, bytes_max: usize) -> Result<Option<(String, bool)>, Fault> {
-    // One byte more, because 0 would mean as many as the contract allows.
-    let params =
-        ReadParams { path: path.to_owned(), cwd: cwd.to_owned(), offset: 0, bytes_max: bytes_max as u64 + 1 };
+/// The bytes of a file, at most one more than can be trusted; none if it cannot be read.
+async fn file(host: &Host, cwd: &str, path: &str) -> Result<Option<Vec<u8>>, Fault> {
+    let bytes_max = FILE_BYTES_MAX as u64 + 1;
+    let params = ReadParams { path: path.to_owned(), cwd: cwd.to_owned(), offset: 0, bytes_max };
     let read = match host.call(Read, &params).await {
         Ok(read) => read,
         Err(fault) if is_of_the_file_system(&fault) => {
@@ -112,10 +159,15 @@ async fn file(host: &Host, cwd: &str, path: &str, bytes_max: usize) -> Result<Op
         tracing::warn!(path, "an instruction file came as no base64; the prompt is without it");
         return Ok(None);
     };
-    let mut text = String::from_utf8_lossy(&data).into_owned();
+    Ok(Some(data))
+}
+
+/// The text of at most `bytes_max` bytes, and whether there are more.
+fn cut_to(data: &[u8], bytes_max: usize) -> (String, bool) {
+    let mut text = String::from_utf8_lossy(data).into_owned();
     let cut = text.len() > bytes_max;
     text.truncate(text.floor_char_boundary(bytes_max));
-    Ok(Some((text, cut)))
+    (text, cut)
 }
 
 fn is_of_the_file_system(fault: &Fault) -> bool {

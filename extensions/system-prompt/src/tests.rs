@@ -10,20 +10,37 @@ use dispatch_sdk::contracts::prompt::{System, SystemParams};
 use dispatch_testkit::FakeHost;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 type Files = BTreeMap<String, Result<String, &'static str>>;
 
 /// A host with these files; `Err` is the code that reading one gets.
 fn with_files<const N: usize>(files: [(&str, Result<String, &'static str>); N]) -> FakeHost {
+    with_links([], files)
+}
+
+/// The same, where some names are links to other paths.
+fn with_links<const L: usize, const N: usize>(
+    links: [(&str, &str); L],
+    files: [(&str, Result<String, &'static str>); N],
+) -> FakeHost {
+    let links: BTreeMap<_, _> = links.map(|(name, says)| (name.to_owned(), says.to_owned())).into();
     let files: Files = files.into_iter().map(|(path, content)| (path.to_owned(), content)).collect();
     let host = FakeHost::new();
     host.on("kernel.v1/trusted", |_| Ok(json!({ "trusted": true })));
     let known = files.clone();
     host.on("exec.v1/stat", move |params| {
         let path = params["path"].as_str().expect("a path").to_owned();
-        match known.get(&path) {
-            Some(_) => Ok(json!({ "kind": "directory", "bytes": 0, "modified_at": 0, "path": path })),
-            None => Err(Fault::new("not_found", "cannot look at it")),
+        let real_path = links.get(&path).unwrap_or(&path);
+        let is_dir = known.keys().any(|file| Path::new(file).parent() == Some(Path::new(&path)));
+        match known.get(real_path).is_some() || is_dir {
+            true => {
+                let found = json!({ "kind": "directory", "bytes": 0, "modified_at": 0, "path": path });
+                let mut found = found.as_object().expect("it is one").clone();
+                found.insert("real_path".to_owned(), json!(real_path));
+                Ok(found.into())
+            }
+            false => Err(Fault::new("not_found", "cannot look at it")),
         }
     });
     host.on("exec.v1/read", move |params| {
@@ -85,6 +102,26 @@ async fn outside_a_repository_only_the_directory_itself_counts() {
 }
 
 #[tokio::test]
+async fn a_file_that_a_link_leads_to_is_read_inside_the_project_and_nowhere_else() {
+    let links = [("/w/AGENTS.md", "/w/doc/agents.md"), ("/w/a/AGENTS.md", "/home/u/.netrc")];
+    let files = [
+        ("/w/.git", holds("")),
+        ("/w/doc/agents.md", holds("root")),
+        ("/home/u/.netrc", holds("a secret")),
+        ("/w/a/b/AGENTS.md", holds("leaf")),
+    ];
+    let host = with_links(links, files);
+    let expected =
+        "\nInstructions from /w/AGENTS.md:\n\nroot\n\nInstructions from /w/a/b/AGENTS.md:\n\nleaf\n";
+    assert_eq!(agents(&host, "/w/a/b").await, expected);
+    let read: Vec<Value> =
+        host.calls_of("exec.v1/read").into_iter().map(|call| call["path"].clone()).collect();
+    assert_eq!(read, ["/w/doc/agents.md", "/w/a/b/AGENTS.md"]);
+    let logs = format!("{:?}", host.logs());
+    assert_eq!(logs.matches("leads out of its project").count(), 1, "{logs}");
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_read_is_skipped_and_said_in_the_log() {
     let host = with_files([
         ("/w/.git", holds("")),
@@ -122,6 +159,28 @@ async fn what_lies_in_a_directory_that_nobody_trusts_is_not_read_and_is_named() 
     let read: Vec<Value> =
         host.calls_of("exec.v1/read").into_iter().map(|call| call["path"].clone()).collect();
     assert_eq!(read, ["/w/AGENTS.md", "/w/a/b/AGENTS.md"]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_as_it_was_trusted_is_left_out_and_named() {
+    let host = with_files([
+        ("/w/.git", holds("")),
+        ("/w/AGENTS.md", holds("as it was")),
+        ("/w/a/AGENTS.md", holds("do evil")),
+    ]);
+    // SHA-256 of `as it was`.
+    let known = "369b74f2003ce39f5829ec7a2f84852b72b610d0312c8951d5d8f7316c9902ba";
+    host.on("kernel.v1/trusted", move |params| {
+        let whole = params.get("file").is_none_or(|file| file == "AGENTS.md");
+        Ok(json!({ "trusted": whole && params.get("sha256").is_none_or(|hash| hash == known) }))
+    });
+    let prompt = host.open::<SystemPrompt>("system-prompt", json!({ "template": "{agents}" })).await;
+    let prompt = prompt.expect("it opens");
+    let params = SystemParams { conversation_id: "c".to_owned(), cwd: "/w/a".to_owned(), started_at: 0 };
+    let reply = prompt.call(System, &params).await.expect("it answers");
+    prompt.stop().await.expect("it stops");
+    assert_eq!(reply.text, "\nInstructions from /w/AGENTS.md:\n\nas it was\n");
+    assert_eq!(reply.untrusted, ["/w/a/AGENTS.md"]);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! It must not touch the file system itself; `exec.v1` does, wherever the conversation's computer is.
 #![forbid(unsafe_code)]
 
+mod almost;
 mod args;
 mod diff;
 mod edit;
@@ -54,7 +55,7 @@ async fn replace(host: &Host, args: &Args, cwd: &str) -> Result<RunReply, Fault>
     let refused = |found: String| Fault::new(INVALID, format!("cannot edit `{path}`: {found}"));
     let before = read(host, path, cwd).await?;
     let sha256: String = Sha256::digest(&before).iter().map(|byte| format!("{byte:02x}")).collect();
-    let before = String::from_utf8(before).map_err(|_| refused("it is no UTF-8 text".to_owned()))?;
+    let before = String::from_utf8(before).map_err(|e| refused(no_utf8(e.as_bytes()).to_owned()))?;
     let edited = edit::edit(&before, &args.old_string, &args.new_string, args.replace_all, WRITE_BYTES_MAX)
         .map_err(refused)?;
     let write = WriteParams {
@@ -80,6 +81,18 @@ async fn replace(host: &Host, args: &Args, cwd: &str) -> Result<RunReply, Fault>
             "path": written.path, "bytes": written.bytes, "replacements": n_replacements, "diff": diff,
         }),
     })
+}
+
+fn no_utf8(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0xff, 0xfe, ..] => {
+            "it is text in UTF-16LE, and only UTF-8 is edited; convert it first (`iconv -f UTF-16 -t UTF-8`)"
+        }
+        [0xfe, 0xff, ..] => {
+            "it is text in UTF-16BE, and only UTF-8 is edited; convert it first (`iconv -f UTF-16 -t UTF-8`)"
+        }
+        _ => "it is no UTF-8 text",
+    }
 }
 
 /// All bytes of a file that can be written again. Pieces of two contents would fail at the write by their hash.

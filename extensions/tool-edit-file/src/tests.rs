@@ -78,10 +78,14 @@ async fn what_cannot_be_edited_is_said_and_nothing_is_written() {
     assert_eq!(run(&large, args("x", "y")).await, failure(said));
     let binary = with_file(b"a\xff".to_vec(), written()).await;
     assert_eq!(run(&binary, args("a", "b")).await, failure("cannot edit `f`: it is no UTF-8 text"));
+    let utf16 = with_file(b"\xff\xfea\0\xe9\xd8".to_vec(), written()).await;
+    let said = "cannot edit `f`: it is text in UTF-16LE, and only UTF-8 is edited; convert it first \
+                (`iconv -f UTF-16 -t UTF-8`)";
+    assert_eq!(run(&utf16, args("a", "b")).await, failure(said));
     let text = with_file("abc", written()).await;
     let said = "cannot edit `f`: `old_string` is not in it; read it again";
     assert_eq!(run(&text, args("x", "y")).await, failure(said));
-    for tool in [large, binary, text] {
+    for tool in [large, binary, utf16, text] {
         assert_eq!(tool.host().calls_of("exec.v1/write"), Vec::<Value>::new());
     }
 }
@@ -151,6 +155,46 @@ fn line_endings_of_a_file_are_kept() {
     // Where both kinds are, nothing is guessed.
     assert_eq!(once("a\r\nb\nc", "b\nc", "d\ne"), edited("a\r\nd\ne", 1));
     assert!(once("a\r\nb\r\n", "a\n", "a\r\n").expect_err("nothing changes").contains("line endings only"));
+}
+
+#[test]
+fn where_both_line_endings_are_each_line_keeps_its_own() {
+    let text = "alpha\nbeta\r\ngamma\r\ndelta\n";
+    assert_eq!(once(text, "beta\ngamma", "B\nG"), edited("alpha\nB\r\nG\r\ndelta\n", 1));
+    assert_eq!(once(text, "alpha\nbeta\n", "A\nB\nC\n"), edited("A\nB\r\nC\r\ngamma\r\ndelta\n", 1));
+    assert_eq!(once(text, "\ngamma\ndelta", "\nD"), edited("alpha\nbeta\r\nD\n", 1));
+    assert_eq!(once(text, "gamma", "g\nh"), edited("alpha\nbeta\r\ng\r\nh\r\ndelta\n", 1));
+    assert_eq!(once(text, "delta", "d\ne"), edited("alpha\nbeta\r\ngamma\r\nd\ne\n", 1));
+    // What is there exactly comes before what is there but for its ends, and CR is taken at the word.
+    assert_eq!(once("a\nb\r\na\r\nb", "a\nb", "x"), edited("x\r\na\r\nb", 1));
+    assert_eq!(once(text, "beta\r\n", "beta\n"), edited("alpha\nbeta\ngamma\r\ndelta\n", 1));
+    let twice = once("a\r\nb\na\r\nb\n", "a\nb", "x").expect_err("it is there twice");
+    assert!(twice.contains("2 times (lines 1, 3)"), "{twice}");
+    // The count of bytes knows the ends.
+    let text = "a\r\nb\n";
+    assert_eq!(edit(text, "a", "x\ny", false, 8), edited("x\r\ny\r\nb\n", 1));
+    assert!(edit(text, "a", "x\ny", false, 7).expect_err("too long").contains("8 bytes then; at most 7"));
+}
+
+#[test]
+fn a_text_that_differs_in_characters_that_look_alike_is_found_for_the_model() {
+    let text = "one\nHe said “hello – there” and\nit’s\u{a0}fine\ncafe\u{301} closed\n";
+    for (old, line, told) in [
+        ("He said \"hello - there\" and", 2, "`“` U+201C, `–` U+2013, `”` U+201D is in the file"),
+        ("it's fine", 3, "`’` U+2019, `\u{a0}` U+00A0 is in the file"),
+        ("café closed", 4, "`\u{301}` U+0301 is in the file"),
+        (
+            "there\" and\nit's fine\ncafé",
+            2,
+            "`“` U+201C, `–` U+2013, `”` U+201D, `’` U+2019, `\u{a0}` U+00A0",
+        ),
+    ] {
+        let said = once(text, old, "x").expect_err("it is not there");
+        let begin =
+            format!("`old_string` is not in it; line {line} differs in quotes, dashes, spaces or accents");
+        assert!(said.starts_with(&begin) && said.contains(told), "{said}");
+    }
+    assert_eq!(once(text, "He \"says\"", "x"), Err("`old_string` is not in it; read it again".to_owned()));
 }
 
 #[test]

@@ -6,9 +6,11 @@
 mod args;
 mod binary;
 mod lines;
+mod utf16;
 
 use crate::args::Args;
 use crate::lines::{Lines, OUTPUT_BYTES_MAX};
+use crate::utf16::Utf16;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch_sdk::contracts::exec::{
@@ -86,16 +88,26 @@ impl Look {
         let (path, first) = (&self.args.path, self.args.offset);
         let mut lines = Lines::new(first, self.args.limit);
         let mut offset = 0;
+        let mut utf16 = None;
         let at_end = loop {
             let (data, at_end) = self.read(offset).await?;
-            if offset == 0 && binary::is_binary(&data) {
+            let is_first = offset == 0;
+            offset += data.len() as u64;
+            let at_end = at_end || data.is_empty();
+            if is_first {
+                utf16 = Utf16::of(&data);
+            }
+            let text = match &mut utf16 {
+                Some(utf16) => utf16.decode(&data, at_end),
+                None => data,
+            };
+            if is_first && binary::is_binary(&text) {
                 return Ok(failure(format!("`{path}` is a binary file of {} bytes", found.bytes)));
             }
-            offset += data.len() as u64;
-            if !lines.push(&data) {
+            if !lines.push(&text) {
                 break false;
             }
-            if at_end || data.is_empty() {
+            if at_end {
                 lines.finish();
                 break true;
             }
@@ -124,6 +136,9 @@ impl Look {
         });
         let last = lines.last();
         let mut text = lines.text;
+        if let Some(utf16) = utf16 {
+            text.push_str(&format!("[the file is {}; it is shown as UTF-8]\n", utf16.name()));
+        }
         if lines.more {
             text.push_str(&format!("[more lines follow; go on with offset {}]\n", last + 1));
         }

@@ -116,7 +116,7 @@ async fn a_device_is_not_read() {
 
 #[tokio::test]
 async fn a_binary_file_is_named_with_its_size() {
-    for content in [&b"\x7fELF\0\0\0"[..], &[0xff, 0xfe, b'a', b'b', 0xff, 0xff]] {
+    for content in [&b"\x7fELF\0\0\0"[..], &[0xff, 0xfd, b'a', b'b', 0xff, 0xff], b"\xff\xfe\0\0a\0\0\0"] {
         let said = said(&with_file(content).await, json!({ "path": "f" })).await;
         assert_eq!(said, bad(&format!("`f` is a binary file of {} bytes", content.len())));
     }
@@ -124,6 +124,19 @@ async fn a_binary_file_is_named_with_its_size() {
     assert!(!is_binary(b"Gr\xf6\xdfe in Latin-1"));
     // The look ends inside a character.
     assert!(!is_binary("€".repeat(4_000).as_bytes()));
+}
+
+#[tokio::test]
+async fn text_in_utf_16_is_read_and_its_encoding_is_said() {
+    let text = "\u{feff}hello wörld\r\nneedle here\r\n";
+    for (name, bytes) in [
+        ("UTF-16LE", text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()),
+        ("UTF-16BE", text.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+    ] {
+        let said = said(&with_file(bytes).await, json!({ "path": "f" })).await;
+        let shown = format!("1: hello wörld\n2: needle here\n[the file is {name}; it is shown as UTF-8]\n");
+        assert_eq!(said, good(&shown));
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ pub(crate) struct GlobArgs {
     pub(crate) path: String,
     #[serde(default)]
     pub(crate) hidden: bool,
+    #[serde(default)]
+    pub(crate) ignored: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -39,6 +41,8 @@ pub(crate) struct GrepArgs {
     pub(crate) files_only: bool,
     #[serde(default)]
     pub(crate) hidden: bool,
+    #[serde(default)]
+    pub(crate) ignored: bool,
 }
 
 /// Errors: `invalid`, naming the argument.
@@ -67,6 +71,7 @@ pub(crate) fn specs() -> Vec<ToolSpec> {
                     file at any depth, otherwise its path below `path`."),
                 "path": text("Directory to search; by default the working directory."),
                 "hidden": flag("Whether hidden files are looked at too."),
+                "ignored": flag("Whether files that `.gitignore` names are looked at too."),
             }),
         ),
         spec(
@@ -91,13 +96,13 @@ pub(crate) fn specs() -> Vec<ToolSpec> {
                 },
                 "files_only": flag("Whether only the paths of files with a match are shown."),
                 "hidden": flag("Whether hidden files are looked at too."),
+                "ignored": flag("Whether files that `.gitignore` names are looked at too."),
             }),
         ),
     ]
 }
 
-const SKIPPED: &str =
-    "Files that `.gitignore` names, hidden files and what lies behind links are not searched.";
+const SKIPPED: &str = "Files that `.gitignore` names and hidden files are not searched unless asked for, what lies behind links never.";
 
 fn spec(name: &str, description: String, properties: Value) -> ToolSpec {
     ToolSpec {

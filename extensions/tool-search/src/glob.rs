@@ -2,10 +2,10 @@
 
 use crate::args::GlobArgs;
 use crate::names::Names;
-use crate::output::Output;
+use crate::output::{Output, not_looked_at};
 use crate::place::{Origin, Place};
 use crate::stop::Stop;
-use crate::walk::walk;
+use crate::walk::{Also, walk};
 use dispatch_sdk::contracts::tool::RunReply;
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -17,8 +17,9 @@ pub(crate) fn glob(args: &GlobArgs, origin: &Origin<'_>, stop: &Stop) -> Result<
     if !place.is_directory {
         return Err(format!("cannot search `{}` for names: it is a file; name a directory", args.path));
     }
+    let also = Also { hidden: args.hidden, ignored: args.ignored };
     let mut output = Output::default();
-    let walked = walk(&place, args.hidden, stop, |entry, _| {
+    let walked = walk(&place, also, stop, |entry, _| {
         let path = entry.path();
         if names.is_match(&place.root, path) && place.is_inside(path) && !output.push_path(&place.shown(path))
         {
@@ -27,7 +28,6 @@ pub(crate) fn glob(args: &GlobArgs, origin: &Origin<'_>, stop: &Stop) -> Result<
         ControlFlow::Continue(())
     });
     let detail = json!({ "paths": output.n_found, "more": output.more || walked.stopped.is_some() });
-    let skipped = if args.hidden { "ignored" } else { "hidden (see `hidden`) and ignored" };
-    let nothing = format!("(no file below `{}` matches; {skipped} files were not looked at)", args.path);
+    let nothing = format!("(no file below `{}` matches{})", args.path, not_looked_at(also, None));
     Ok(RunReply { content: output.finish("paths", &nothing, &walked), is_error: false, detail })
 }

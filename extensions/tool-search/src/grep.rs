@@ -5,10 +5,10 @@ mod found;
 use crate::args::GrepArgs;
 use crate::grep::found::{Found, Wanted};
 use crate::names::Names;
-use crate::output::{GREP_MATCHES_MAX, Output, RESULTS_BYTES_MAX};
+use crate::output::{GREP_MATCHES_MAX, Output, RESULTS_BYTES_MAX, not_looked_at};
 use crate::place::{Origin, Place};
 use crate::stop::Stop;
-use crate::walk::{Walked, walk};
+use crate::walk::{Also, Walked, walk};
 use dispatch_sdk::contracts::tool::RunReply;
 use grep_matcher::LineTerminator;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
@@ -40,7 +40,7 @@ pub(crate) fn grep(args: &GrepArgs, origin: &Origin<'_>, stop: &Stop) -> Result<
         n_binary: 0,
     };
     let walked = if place.is_directory {
-        walk(&place, args.hidden, stop, |entry, walked| {
+        walk(&place, args.also(), stop, |entry, walked| {
             let is_meant = entry.file_type().is_some_and(|kind| kind.is_file())
                 && names.as_ref().is_none_or(|names| names.is_match(&place.root, entry.path()));
             if is_meant { grep.look_into(entry.path(), walked) } else { ControlFlow::Continue(()) }
@@ -96,6 +96,12 @@ struct Grep<'a> {
     n_binary: usize,
 }
 
+impl GrepArgs {
+    fn also(&self) -> Also {
+        Also { hidden: self.hidden, ignored: self.ignored }
+    }
+}
+
 impl Grep<'_> {
     fn look_into(&mut self, path: &Path, walked: &mut Walked) -> ControlFlow<()> {
         let Ok(opened) = self.place.open_regular(path) else {
@@ -149,8 +155,7 @@ impl Grep<'_> {
         let nothing = if !self.place.is_directory {
             format!("(no line of `{}` matches)", args.path)
         } else {
-            let skipped = if args.hidden { "ignored" } else { "hidden (see `hidden`), ignored" };
-            format!("(no line below `{}` matches; {skipped} and binary files were not looked at)", args.path)
+            format!("(no line below `{}` matches{})", args.path, not_looked_at(args.also(), Some("binary")))
         };
         let what = if args.files_only { "files" } else { "matches" };
         RunReply { content: self.output.finish(what, &nothing, walked), is_error: false, detail }

@@ -1,9 +1,10 @@
 //! Gives the model the tools `glob` and `grep`: paths by name and lines by regular expression, on this machine.
 //!
-//! It must not change anything, and it opens nothing but regular files, none outside the roots of `exec.v1`.
+//! It must not change anything, and it opens nothing but regular files, none that is out of reach of `exec.v1`.
 #![forbid(unsafe_code)]
 
 mod args;
+mod barred;
 mod glob;
 mod grep;
 mod ignored;
@@ -16,7 +17,7 @@ mod walk;
 use crate::args::{GlobArgs, GrepArgs};
 use crate::place::Origin;
 use crate::stop::{SEARCH_MS_MAX, Stop};
-use dispatch_sdk::contracts::exec::{Roots, RootsParams};
+use dispatch_sdk::contracts::exec::{Roots, RootsParams, RootsReply};
 use dispatch_sdk::contracts::tool::{Run, RunParams, RunReply};
 use dispatch_sdk::fault::{BROKEN, NOT_FOUND};
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs};
@@ -50,15 +51,15 @@ impl Extension for Search {
 impl Search {
     async fn run(self: Arc<Self>, call: Call, params: RunParams) -> Result<RunReply, Fault> {
         let RunParams { args, cwd, .. } = params;
-        let roots = call.host().call(Roots, &RootsParams { cwd: cwd.clone() }).await?.roots;
+        let reach = call.host().call(Roots, &RootsParams { cwd: cwd.clone() }).await?;
         match call.target() {
             "glob" => {
                 let args = args::parse::<GlobArgs>(args)?;
-                search(call, cwd, roots, move |origin, stop| glob::glob(&args, origin, stop)).await
+                search(call, cwd, reach, move |origin, stop| glob::glob(&args, origin, stop)).await
             }
             "grep" => {
                 let args = args::parse::<GrepArgs>(args)?;
-                search(call, cwd, roots, move |origin, stop| grep::grep(&args, origin, stop)).await
+                search(call, cwd, reach, move |origin, stop| grep::grep(&args, origin, stop)).await
             }
             other => {
                 Err(Fault::new(NOT_FOUND, format!("there is no tool `{other}` here, only `glob` and `grep`")))
@@ -71,12 +72,12 @@ impl Search {
 async fn search(
     call: Call,
     cwd: String,
-    roots: Option<Vec<String>>,
+    reach: RootsReply,
     work: impl FnOnce(&Origin<'_>, &Stop) -> Result<RunReply, String> + Send + 'static,
 ) -> Result<RunReply, Fault> {
     let stop = Stop::new(SEARCH_MS_MAX, move || call.is_cancelled());
     let searched = tokio::task::spawn_blocking(move || {
-        let origin = Origin { cwd: &cwd, roots: roots.as_deref() };
+        let origin = Origin { cwd: &cwd, reach: &reach };
         work(&origin, &stop)
     });
     let searched = searched.await;

@@ -1,7 +1,8 @@
 //! The bounded text of an answer, and the notes that end it.
 
+use crate::ignored::{BYTES_MAX, PATTERN_BYTES_MAX};
 use crate::stop::{SEARCH_MS_MAX, Stopped};
-use crate::walk::Walked;
+use crate::walk::{Also, Walked};
 use std::fmt::Write as _;
 
 /// Paths of one answer at most.
@@ -65,11 +66,30 @@ impl Output {
             }
             None => {}
         }
+        if walked.ignores_cut {
+            let _ = writeln!(
+                text,
+                "[ignore files were not read to their end: a file counts up to {BYTES_MAX} bytes, all of them up to \
+                 {PATTERN_BYTES_MAX}; narrow the search with `path`]"
+            );
+        }
         if walked.n_unread > 0 {
             let _ =
                 writeln!(text, "[{} files or directories could not be read to their end]", walked.n_unread);
         }
         text
+    }
+}
+
+/// The end of the sentence that nothing matches: which files nobody looked at, and how to have them looked at.
+pub(crate) fn not_looked_at(also: Also, more: Option<&str>) -> String {
+    let hidden = (!also.hidden).then_some("hidden (see `hidden`)");
+    let ignored = (!also.ignored).then_some("ignored (see `ignored`)");
+    let kinds: Vec<&str> = [hidden, ignored, more].into_iter().flatten().collect();
+    match kinds.split_last() {
+        None => String::new(),
+        Some((last, [])) => format!("; {last} files were not looked at"),
+        Some((last, others)) => format!("; {} and {last} files were not looked at", others.join(", ")),
     }
 }
 

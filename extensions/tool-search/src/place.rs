@@ -2,7 +2,10 @@
 //!
 //! It must not know patterns. Where `exec.v1` is confined to roots nothing outside is opened or named: each file is opened
 //! from a root's descriptor and through no link, so that a directory swapped for a link during the walk gives nothing away.
+//! What `exec.v1` keeps out of reach inside them is refused where it is named (`barred.rs`).
 
+use crate::barred::Barred;
+use dispatch_sdk::contracts::exec::RootsReply;
 use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags};
 use std::borrow::Cow;
 use std::fs::File;
@@ -17,8 +20,8 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLI
 /// From where a search is asked for.
 pub(crate) struct Origin<'a> {
     pub(crate) cwd: &'a str,
-    /// Those of `exec.v1`; absent = no bounds.
-    pub(crate) roots: Option<&'a [String]>,
+    /// What `exec.v1` says may be read.
+    pub(crate) reach: &'a RootsReply,
 }
 
 /// A file or directory that exists, without links in its path.
@@ -27,6 +30,8 @@ pub(crate) struct Place {
     pub(crate) is_directory: bool,
     /// What paths are shown relative to.
     cwd: PathBuf,
+    /// What a walk passes over.
+    pub(crate) barred: Arc<Barred>,
     /// The root of `exec.v1` that it lies in; absent = it may read the whole machine.
     confined: Option<Arc<Confined>>,
 }
@@ -47,19 +52,35 @@ impl Place {
     ///
     /// Errors: what the model is told.
     pub(crate) fn resolve(origin: &Origin<'_>, path: &str) -> Result<Self, String> {
-        let Origin { cwd, roots } = *origin;
+        let Origin { cwd, reach } = *origin;
+        let roots = reach.roots.as_deref();
+        let barred = Barred::new(reach);
         let failed = |e: io::Error| format!("cannot search `{path}`: {e}");
         let outside = |roots: &[String]| {
             let roots: Vec<String> = roots.iter().map(|root| format!("`{root}`")).collect();
             format!("cannot search `{path}`: it lies outside the roots: {}", roots.join(", "))
         };
-        let cwd = Path::new(cwd).canonicalize().unwrap_or_else(|_| PathBuf::from(cwd));
+        let cwd = match Path::new(cwd).canonicalize() {
+            Ok(cwd) => cwd,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !Path::new(path).is_absolute() => {
+                let found = format!("there is no working directory `{cwd}`, or none any more");
+                return Err(format!("cannot search `{path}`: {found}"));
+            }
+            Err(_) => PathBuf::from(cwd),
+        };
+        // Whether there is something in such a place is not told either.
+        let is_kept = |found: &Path| match barred.refuses(found) {
+            Some(why) => Err(format!("cannot search `{path}`: {why}")),
+            None => Ok(()),
+        };
+        is_kept(&cwd.join(path))?;
         let root = match (cwd.join(path).canonicalize(), roots) {
             (Ok(root), _) => root,
             // Whether there is something outside is not told.
             (Err(_), Some(roots)) if !is_named_inside(&cwd.join(path), roots) => return Err(outside(roots)),
             (Err(e), _) => return Err(failed(e)),
         };
+        is_kept(&root)?;
         let confined = match roots {
             None => None,
             Some(roots) => {
@@ -82,7 +103,7 @@ impl Place {
                 "cannot search `{path}`: what lies in /proc is the host's own, not a tool's"
             ));
         }
-        Ok(Self { root, is_directory: metadata.is_dir(), cwd, confined })
+        Ok(Self { root, is_directory: metadata.is_dir(), cwd, barred: Arc::new(barred), confined })
     }
 
     /// As [`Opener::open_regular`].
@@ -94,9 +115,17 @@ impl Place {
         Opener { confined: self.confined.clone() }
     }
 
-    /// Where ignore files end to count: the root that confines it; absent = it may read the whole machine.
-    pub(crate) fn top(&self) -> Option<PathBuf> {
-        self.confined.as_ref().map(|confined| confined.path.clone())
+    /// Where ignore files end to count: at the root of the repository that it lies in, or, outside of any, at the working
+    /// directory if that lies above it; never above a root that confines it.
+    pub(crate) fn top(&self) -> PathBuf {
+        let confines = self.confined.as_ref().map(|confined| confined.path.as_path());
+        let mut above = self.root.ancestors().take_while(|at| confines.is_none_or(|top| at.starts_with(top)));
+        let repository = above.find(|at| is_repository(at)).map(Path::to_owned);
+        repository.unwrap_or_else(|| {
+            let is_above =
+                self.root.starts_with(&self.cwd) && confines.is_none_or(|top| self.cwd.starts_with(top));
+            if is_above { self.cwd.clone() } else { self.root.clone() }
+        })
     }
 
     /// Whether a name that a walk has found may be told: it is still there, inside.
@@ -112,6 +141,11 @@ impl Place {
         };
         one_line(&shown.to_string_lossy()).into_owned()
     }
+}
+
+/// Whether version control begins there; in a worktree or a submodule `.git` is a file.
+pub(crate) fn is_repository(dir: &Path) -> bool {
+    dir.join(".git").symlink_metadata().is_ok()
 }
 
 impl Opener {

@@ -1,5 +1,7 @@
 //! What `glob` and `grep` tell the model, over real directories.
 
+mod barring;
+mod confining;
 mod ignoring;
 
 use crate::Search;
@@ -9,6 +11,7 @@ use crate::place::{Origin, Place};
 use crate::stop::{Stop, Stopped};
 use crate::{glob, grep};
 use dispatch_sdk::Fault;
+use dispatch_sdk::contracts::exec::RootsReply;
 use dispatch_sdk::contracts::tool::{Effect, Locality, Run, RunParams, RunReply};
 use dispatch_testkit::{FakeHost, Opened};
 use rustix::fs::{FileType, Mode};
@@ -42,7 +45,8 @@ async fn open(roots: Value) -> Opened {
 
 /// What nothing confines.
 fn open_regular(path: &Path) -> io::Result<Option<fs::File>> {
-    let place = Place::resolve(&Origin { cwd: "/", roots: None }, ".").expect("the root is there");
+    let place =
+        Place::resolve(&Origin { cwd: "/", reach: &RootsReply::default() }, ".").expect("the root is there");
     place.open_regular(path)
 }
 
@@ -156,6 +160,17 @@ async fn a_path_that_cannot_be_searched_says_why() {
 }
 
 #[tokio::test]
+async fn a_working_directory_that_is_gone_is_said() {
+    let world = world(&[]).await;
+    let cwd = world.cwd().to_owned();
+    fs::remove_dir(&cwd).expect("it is empty");
+    let said = bad(&format!("cannot search `.`: there is no working directory `{cwd}`, or none any more"));
+    assert_eq!(world.said("glob", json!({ "pattern": "*" })).await, said);
+    let (text, is_error) = world.said("glob", json!({ "pattern": "passwd", "path": "/etc/passwd" })).await;
+    assert!(is_error && text.contains("it is a file"), "{text}");
+}
+
+#[tokio::test]
 async fn the_hosts_own_environment_and_memory_are_not_searched() {
     let world = world(&[]).await;
     std::os::unix::fs::symlink("/proc/self", world.directory.path().join("link")).expect("a link");
@@ -173,11 +188,13 @@ async fn nothing_found_says_what_was_not_looked_at() {
     let world = world(&[("f", "text\n")]).await;
     assert_eq!(
         world.said("glob", json!({ "pattern": "*.rs" })).await,
-        good("(no file below `.` matches; hidden (see `hidden`) and ignored files were not looked at)\n")
+        good(
+            "(no file below `.` matches; hidden (see `hidden`) and ignored (see `ignored`) files were not looked at)\n"
+        )
     );
     assert_eq!(
         world.said("grep", json!({ "pattern": "x{3}", "hidden": true })).await,
-        good("(no line below `.` matches; ignored and binary files were not looked at)\n")
+        good("(no line below `.` matches; ignored (see `ignored`) and binary files were not looked at)\n")
     );
     assert_eq!(
         world.said("grep", json!({ "pattern": "x{3}", "path": "f" })).await,
@@ -207,6 +224,10 @@ async fn pipes_links_binary_and_ignored_files_are_not_opened() {
     assert_eq!(
         world.said("grep", json!({ "pattern": "needle", "hidden": true })).await,
         good(".hidden/a:1: needle\nsrc/a:1: needle\n")
+    );
+    assert_eq!(
+        world.said("grep", json!({ "pattern": "needle", "ignored": true })).await,
+        good("a.log:1: needle\nsrc/a:1: needle\ntarget/a:1: needle\n")
     );
     // What is asked for by its name is searched, although it is ignored or a link.
     assert_eq!(
@@ -330,7 +351,8 @@ async fn a_search_ends_when_its_time_is_up_or_its_call_is_cancelled() {
     let cancelled = "[cancelled before everything was searched]\n";
     for (time_ms, is_cancelled, note) in [(0, false, late), (60_000, true, cancelled)] {
         let stop = Stop::new(time_ms, move || is_cancelled);
-        let origin = Origin { cwd: world.cwd(), roots: None };
+        let reach = RootsReply::default();
+        let origin = Origin { cwd: world.cwd(), reach: &reach };
         let globbed = glob::glob(&args::<GlobArgs>(json!({ "pattern": "*" })), &origin, &stop);
         let globbed = globbed.expect("it answers");
         assert!(globbed.content.ends_with(note), "{}", globbed.content);
@@ -360,64 +382,6 @@ async fn a_cancelled_call_answers_with_what_there_is() {
     let (_, reply) = stream.finish().await;
     let content = reply.expect("it answers").content;
     assert!(content.ends_with("[cancelled before everything was searched]\n"), "{content}");
-}
-
-/// A working directory that is the only root, beside a directory with a `secret` that is named in messages alone.
-async fn confined() -> (World, TempDir) {
-    let outside = tempfile::tempdir().expect("a directory");
-    write(outside.path(), "secret", b"needle\n");
-    let mut world = world(&[("d/secret", "inside\n"), ("d/e/f", "needle\n")]).await;
-    let root = world.directory.path().canonicalize().expect("it exists");
-    world.tool = open(json!({ "roots": [root] })).await;
-    (world, outside)
-}
-
-#[tokio::test]
-async fn a_search_that_begins_outside_the_roots_is_refused() {
-    let (world, outside) = confined().await;
-    std::os::unix::fs::symlink(outside.path(), world.directory.path().join("link")).expect("a link");
-    let root = world.directory.path().canonicalize().expect("it exists");
-    let out = outside.path().to_str().expect("it is text");
-    let missing = format!("{out}/missing");
-    for path in
-        [out, "..", "/", "link", "link/secret", "link/missing", "d/../..", &missing, "/proc/self/root"]
-    {
-        for tool in ["glob", "grep"] {
-            let said = world.said(tool, json!({ "pattern": "needle", "path": path })).await;
-            let text = format!("cannot search `{path}`: it lies outside the roots: `{}`", root.display());
-            assert_eq!(said, bad(&text), "{path}");
-        }
-    }
-    let missing = bad("cannot search `none`: No such file or directory (os error 2)");
-    assert_eq!(world.said("glob", json!({ "pattern": "x", "path": "none" })).await, missing);
-    assert_eq!(world.said("grep", json!({ "pattern": "needle" })).await, good("d/e/f:1: needle\n"));
-    assert_eq!(world.said("glob", json!({ "pattern": "f", "path": "d" })).await, good("d/e/f\n"));
-}
-
-#[tokio::test]
-async fn what_a_file_above_the_root_ignores_is_not_looked_up() {
-    let mut world = world(&[(".gitignore", "f\n"), ("d/e/f", "needle\n")]).await;
-    let asked = json!({ "pattern": "f", "path": "d" });
-    let nothing = "(no file below `d` matches; hidden (see `hidden`) and ignored files were not looked at)\n";
-    assert_eq!(world.said("glob", asked.clone()).await, good(nothing));
-    world.tool =
-        open(json!({ "roots": [world.directory.path().canonicalize().expect("it is").join("d")] })).await;
-    assert_eq!(world.said("glob", asked).await, good("d/e/f\n"));
-}
-
-#[test]
-fn what_has_become_a_link_during_the_walk_is_neither_opened_nor_named() {
-    let (inside, outside) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("another"));
-    write(outside.path(), "secret", b"needle\n");
-    write(inside.path(), "d/secret", b"inside\n");
-    let root = inside.path().canonicalize().expect("it exists");
-    let roots = [root.to_str().expect("it is text").to_owned()];
-    let place = Place::resolve(&Origin { cwd: &roots[0], roots: Some(&roots) }, ".").expect("it is inside");
-    let found = root.join("d/secret");
-    assert!(place.is_inside(&found) && place.open_regular(&found).expect("it is inside").is_some());
-    fs::rename(root.join("d"), root.join("moved")).expect("ours");
-    std::os::unix::fs::symlink(outside.path(), root.join("d")).expect("a link");
-    assert!(!place.is_inside(&found) && place.open_regular(&found).is_err());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use dispatch_sdk::Fault;
 use dispatch_sdk::fault::INVALID;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ const MS_MOST: u64 = 24 * 60 * 60 * 1000;
 pub(crate) const NEEDS_RESTART: &[&str] = &["allow_plain_remote", "listen"];
 
 /// The configuration of the listener.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Where to listen: `127.0.0.1:7700`, `[::1]:0`, `localhost:7700`, `unix:/run/x.sock`.
@@ -32,32 +33,56 @@ pub(crate) struct Settings {
     /// Listens beyond this machine without TLS; put a proxy that speaks TLS in front.
     pub(crate) allow_plain_remote: bool,
     /// The token itself, in place of a file.
+    #[schemars(extend("writeOnly" = true))]
+    #[schemars(extend("x-reload" = true))]
     pub(crate) token: Option<Secret>,
     /// Where the token lies; absent = `<data>/<instance>/token`, which is made when it is missing.
+    #[schemars(extend("x-reload" = true))]
     pub(crate) token_file: Option<PathBuf>,
     /// Further names that a `Host` header may have: `box.example` (any port), `box.example:8443`.
+    #[schemars(extend("x-reload" = true))]
     pub(crate) hosts: Vec<String>,
     /// Origins whose pages may call: `https://box.example`.
+    #[schemars(extend("x-reload" = true))]
     pub(crate) origins: Vec<String>,
     /// Most bytes of a request's head.
+    #[schemars(range(min = HEADER_BYTES_LEAST, max = HEADER_BYTES_MOST))]
+    #[schemars(extend("x-reload" = true))]
     pub(crate) header_bytes_max: usize,
     /// Most headers of a request.
+    #[schemars(range(min = 1, max = HEADERS_MOST))]
+    #[schemars(extend("x-reload" = true))]
     pub(crate) headers_max: usize,
     /// Longest time for a head, from a connection's beginning or from its first byte.
+    #[schemars(range(min = 1, max = MS_MOST))]
+    #[schemars(extend("x-reload" = true))]
     pub(crate) header_read_ms: u64,
     /// Most bytes of a request's body.
+    #[schemars(range(min = 1, max = BODY_BYTES_MOST))]
+    #[schemars(extend("x-reload" = true))]
     pub(crate) body_bytes_max: usize,
     /// Longest time for a body.
+    #[schemars(range(min = 1, max = MS_MOST))]
+    #[schemars(extend("x-reload" = true))]
     pub(crate) body_read_ms: u64,
     /// Longest time between two requests of a connection.
+    #[schemars(range(min = 1, max = MS_MOST))]
+    #[schemars(extend("x-reload" = true))]
     pub(crate) keep_alive_ms: u64,
     /// Longest time in which a client takes nothing of what is sent to it.
+    #[schemars(range(min = 1, max = MS_MOST))]
+    #[schemars(extend("x-reload" = true))]
     pub(crate) write_deadline_ms: u64,
     /// Most connections; one more is answered 503 and closed.
+    #[schemars(range(min = 1))]
+    #[schemars(extend("x-reload" = true))]
     pub(crate) connections_max: usize,
     /// Most open streams of events; one more is answered 503.
+    #[schemars(extend("x-reload" = true))]
     pub(crate) sse_clients_max: usize,
     /// Time between two comments on a silent stream.
+    #[schemars(range(min = 1, max = MS_MOST))]
+    #[schemars(extend("x-reload" = true))]
     pub(crate) heartbeat_ms: u64,
 }
 
@@ -85,7 +110,7 @@ impl Default for Settings {
 }
 
 /// A text that is never printed.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(crate) struct Secret(pub(crate) String);
 

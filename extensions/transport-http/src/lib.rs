@@ -45,7 +45,7 @@ use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs};
 use server::Server;
 use std::sync::Arc;
 
-dispatch_sdk::export!(TransportHttp);
+dispatch_sdk::export!(TransportHttp, settings);
 
 struct TransportHttp {
     server: Arc<Server>,

@@ -248,3 +248,5 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
+
+dispatch_testkit::settings_test!(super::config::Settings);

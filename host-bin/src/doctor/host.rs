@@ -2,12 +2,13 @@
 
 use super::check;
 use crate::argv::Invocation;
-use crate::compose::{Composed, configure, resolve_build};
-use crate::config::{FILE, read_file};
+use crate::compose::{Composed, configure, hide, resolve_build};
+use crate::config::{FILE, believe, read_file};
 use crate::exit::Refusal;
+use crate::ext::unloadable;
 use crate::project::Project;
 use crate::trust::TrustFile;
-use crate::{dirs, secrets};
+use crate::{dirs, own_process, secrets};
 use dispatch_contracts::instance::CheckStatus::{Fail, Ok as Fine, Warn};
 use dispatch_contracts::instance::{CheckResult, CheckStatus};
 use dispatch_contracts::kernel::Dirs;
@@ -33,8 +34,8 @@ pub(super) fn look(invocation: &Invocation) -> (Vec<CheckResult>, Option<Compose
         Ok(dirs) => dirs,
         Err(refusal) => return (vec![refused("directories", &refusal)], None),
     };
-    let mut checks: Vec<CheckResult> =
-        named(&dirs).into_iter().map(|(name, dir)| directory(name, dir)).collect();
+    let mut checks = vec![memory()];
+    checks.extend(named(&dirs).into_iter().map(|(name, dir)| directory(name, dir)));
     checks.extend(disks(&dirs));
     checks.push(crashes(Path::new(&dirs.state)));
     checks.push(trusted(&TrustFile::of(&dirs)));
@@ -45,6 +46,14 @@ pub(super) fn look(invocation: &Invocation) -> (Vec<CheckResult>, Option<Compose
 
 fn refused(name: &str, refusal: &Refusal) -> CheckResult {
     check(name, Fail, refusal.message.clone(), "")
+}
+
+fn memory() -> CheckResult {
+    if own_process::is_open() {
+        let summary = "other programs of this user may read this process' memory, keys and all";
+        return check("memory", Warn, summary, "leave `--debuggable` out");
+    }
+    check("memory", Fine, "no other program of this user may read this process' memory", "")
 }
 
 fn named(dirs: &Dirs) -> [(&'static str, &Path); 5] {
@@ -143,8 +152,9 @@ fn crashes(state: &Path) -> CheckResult {
 }
 
 fn trusted(trust: &TrustFile) -> CheckResult {
-    match trust.dirs() {
-        Ok(dirs) => {
+    match trust.trusted() {
+        Ok(trusted) => {
+            let dirs = trusted.dirs;
             let gone = dirs.iter().filter(|dir| !dir.is_dir()).count();
             let (n_dirs, path) = (dirs.len(), trust.path().display());
             let summary = format!("{n_dirs} directories are trusted, {gone} of them gone ({path})");
@@ -156,7 +166,7 @@ fn trusted(trust: &TrustFile) -> CheckResult {
 
 fn user_file(dirs: &Dirs) -> CheckResult {
     let path = Path::new(&dirs.config).join(FILE);
-    match read_file(&path) {
+    match believe(&path).and_then(|()| read_file(&path)) {
         Ok(Some(file)) => {
             check("config_file", Fine, format!("{} sets {} keys", path.display(), file.values.len()), "")
         }
@@ -187,12 +197,22 @@ fn build(invocation: &Invocation, dirs: Dirs, checks: &mut Vec<CheckResult>) -> 
         }
     };
     checks.push(project(&composed.project));
-    if let Err(refusal) = secrets::resolve(&mut composed.plan, &invocation.environment) {
-        checks.push(refused("configuration", &refusal));
-        return None;
+    for stranger in &composed.layers.strangers {
+        let way = "rename the table; one that is meant for another build may stay";
+        checks.push(check("config_table", Warn, stranger.note(), way));
+    }
+    match secrets::resolve(&mut composed.plan, &invocation.environment) {
+        Ok(secrets) => hide(invocation, &secrets),
+        Err(refusal) => {
+            checks.push(refused("configuration", &refusal));
+            return None;
+        }
     }
     let summary = format!("{} keys are set", composed.layers.assignments.len());
     checks.push(check("configuration", Fine, summary, ""));
+    for line in unloadable(&composed) {
+        checks.push(check("library", Fail, line, ""));
+    }
     Some(composed)
 }
 
@@ -200,9 +220,10 @@ fn project(project: &Project) -> CheckResult {
     let (status, summary): (CheckStatus, String) = match (project, project.note()) {
         (_, Some(note)) => (Warn, note),
         (Project::Trusted { dir, .. }, None) => (Fine, format!("{} is trusted", dir.display())),
-        (Project::None | Project::Untrusted { .. } | Project::Elsewhere { .. }, None) => {
-            (Fine, "the working directory is in none".to_owned())
-        }
+        (
+            Project::None | Project::Untrusted { .. } | Project::Changed { .. } | Project::Elsewhere { .. },
+            None,
+        ) => (Fine, "the working directory is in none".to_owned()),
     };
     check("project", status, summary, "")
 }

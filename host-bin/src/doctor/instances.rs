@@ -51,7 +51,7 @@ pub(super) async fn look(
 }
 
 async fn ask_all(kernel: &Kernel, required: &[String]) -> Vec<Group> {
-    let host = kernel.attach::<Read, _>(HOST_INSTANCE, Stdin);
+    let host = kernel.attach::<Read, _>(HOST_INSTANCE, Stdin::without_command());
     let mut answers = JoinSet::new();
     for id in kernel.serving(Check::NAME) {
         let host = host.clone();

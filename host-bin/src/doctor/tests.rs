@@ -9,8 +9,7 @@ fn findings_are_aligned_and_each_is_one_clean_line() {
         check("longer", CheckStatus::Fail, "broken\n\u{1b}[31mred", "mend\nit"),
     ];
     let text = in_text(&Group { instance: "x".to_owned(), checks });
-    let expected =
-        "x\n  ok    a       fine\n  fail  longer  broken \\u{1b}[31mred\n                -> mend it\n";
+    let expected = "x\n  ok    a       fine\n  fail  longer  broken ␛[31mred\n                -> mend it\n";
     assert_eq!(text, expected);
 }
 
@@ -28,8 +27,8 @@ fn a_document_counts_what_it_lists() {
 }
 
 #[test]
-fn a_long_finding_is_cut() {
-    let line = one_line(&"é".repeat(LINE_CHARS_MAX + 1));
-    assert_eq!(line.chars().count(), LINE_CHARS_MAX + 1);
-    assert!(line.ends_with('…'));
+fn a_long_finding_is_cut_in_its_middle_and_keeps_its_remedy() {
+    let line = one_line(&format!("{}; restart it", "é".repeat(LINE_CHARS_MAX)));
+    assert_eq!(line.chars().count(), LINE_CHARS_MAX + 3);
+    assert!(line.contains('…') && line.ends_with("; restart it"), "{line}");
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::argv::{HostOptions, Request};
 use crate::config::apply;
-use crate::project::Project;
+use crate::project::{Project, Settings};
 use dispatch_contracts::kernel::Dirs;
 use dispatch_kernel::{BuildList, Catalog, Manifest, resolve};
 use std::path::Path;
@@ -36,7 +36,10 @@ fn place(
     let file = temp.path().join("project.toml");
     std::fs::write(&file, project.0).unwrap();
     let project = match project.1 {
-        Yes => Project::Trusted { dir: temp.path().to_owned(), file: Some(file) },
+        Yes => {
+            let settings = Settings { path: file, bytes: project.0.as_bytes().to_owned() };
+            Project::Trusted { dir: temp.path().to_owned(), settings: Some(settings) }
+        }
         No => Project::Untrusted { dir: temp.path().to_owned(), file },
     };
     let mut catalog = Catalog::new();
@@ -113,6 +116,32 @@ fn a_secret_is_its_variables_name_and_whether_it_is_set() {
     assert_eq!(document["keys"][0]["variable_set"], json!(true));
     assert_eq!(document["keys"][2]["variable_set"], json!(false));
     assert!(!document.to_string().contains("s3cret"));
+}
+
+#[test]
+fn a_credential_is_hidden_whichever_layer_says_it() {
+    let place = place(
+        "{ api_key = \"canary-1\", limits = { token = \"canary-2\" } }",
+        "[toy]\napi_key = \"canary-3\"\nheaders = { x = \"canary-4\" }\n",
+        ("[toy]\nlevel = 1\n", Yes),
+        &[("DISPATCH_SET__TOY__API_KEY", "canary-5")],
+        &["toy.api_key=canary-6", "toy.base_url=http://me:canary-7@h/"],
+    );
+    let shown = explain(&place.plan, &place.layers);
+    let text = format!("{}{}", in_text(&shown, &place.environment), in_json(&shown, &place.environment));
+    assert!(!text.contains("canary") && text.contains("(hidden)") && text.contains("level = 1"), "{text}");
+}
+
+#[test]
+fn a_table_of_no_instance_is_named_with_the_one_that_may_be_meant() {
+    let place = place("{ a = 1 }", "[toi]\na = 2\nb = 3\n[elsewhere]\na = 1\n", ("", No), &[], &[]);
+    let notes: Vec<String> = place.layers.strangers.iter().map(crate::config::Stranger::note).collect();
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    let said = |what: &str| notes.iter().any(|note| note.contains(what));
+    assert!(
+        said("no instance `toi`; did you mean `[toy]`?") && said("`elsewhere`; it is read by no"),
+        "{notes:?}"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! What cannot change while it runs is said in the log. A configuration that does not hold changes nothing.
 
 use crate::argv::Invocation;
-use crate::compose::compose_to_run;
+use crate::compose::{Composed, compose_to_run};
 use dispatch_contracts::Verb as _;
 use dispatch_contracts::instance::{Reload, ReloadParams};
 use dispatch_kernel::{Attached, Kernel, Plan, PlannedInstance};
@@ -13,11 +13,13 @@ use std::collections::BTreeSet;
 /// What runs, and how it is configured by now.
 pub(super) struct Running {
     plan: Plan,
+    /// Variables that were taken out of the environment at the start.
+    hidden: BTreeSet<String>,
 }
 
 impl Running {
-    pub(super) fn of(plan: &Plan) -> Self {
-        Self { plan: plan.clone() }
+    pub(super) fn of(composed: &Composed) -> Self {
+        Self { plan: composed.plan.clone(), hidden: composed.secrets.clone() }
     }
 }
 
@@ -30,8 +32,15 @@ pub(super) async fn reload(invocation: &Invocation, kernel: &Kernel, host: &Atta
             return;
         }
     };
-    if let Some(note) = composed.project.note() {
+    for note in composed.notes() {
         tracing::warn!(note, "part of the configuration was left out");
+    }
+    // Threads read the environment by now: nothing is taken out of it any more.
+    for variable in composed.secrets.difference(&running.hidden) {
+        tracing::warn!(
+            variable,
+            "is named as a secret since the start; programs that extensions run may see it until a restart"
+        );
     }
     let waiting = needs_restart(&running.plan, &composed.plan);
     for what in &waiting {

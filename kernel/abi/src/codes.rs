@@ -17,3 +17,6 @@ pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Largest body of a call, and of a reply, in bytes; a larger one is `too_large`.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Target of log records that tell of a panic which no call's answer tells of; the host counts them with the instance.
+pub const PANIC_LOG_TARGET: &str = "dispatch_sdk::panic";

@@ -27,7 +27,7 @@ pub use async_ffi;
 pub use codes::*;
 pub use module::{
     ABI_VERSION, EXPORT_SYMBOL, ExtensionHeader, InitError, Module, ModuleRef, SECTION_NAME,
-    init_known_module, init_module, layout_report,
+    SETTINGS_SECTION_NAME, init_known_module, init_module, layout_report,
 };
 pub use traits::{Host, Host_TO, HostObj, Instance, Instance_TO, InstanceObj};
 pub use types::{Bytes, CallCtx, CallOpts, Fault, Reply, SharedBytes, TopicItem};

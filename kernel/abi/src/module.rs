@@ -15,6 +15,9 @@ pub const EXPORT_SYMBOL: &str = "dispatch_extension";
 /// The ELF section with one JSON line `{abi, sdk, rustc, panic}`, a newline and the bytes of `extension.toml`.
 pub const SECTION_NAME: &str = ".dispatch";
 
+/// The ELF section with the JSON Schema of an extension's configuration; a library of before it has none.
+pub const SETTINGS_SECTION_NAME: &str = ".dispatch_settings";
+
 /// Version of the waist; the major is what must match.
 pub const ABI_VERSION: &str = env!("CARGO_PKG_VERSION");
 

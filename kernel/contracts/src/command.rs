@@ -62,6 +62,12 @@ pub struct Tty {
     pub stdout: bool,
     /// Standard error.
     pub stderr: bool,
+    /// Colours may be written to standard error (`NO_COLOR`, `CLICOLOR_FORCE`, `TERM` are looked at by the host).
+    #[serde(default)]
+    pub color: bool,
+    /// Standard error is a terminal that can write a line over again.
+    #[serde(default)]
+    pub rewrites: bool,
 }
 
 /// Text to write.
@@ -100,6 +106,21 @@ pub struct ReadParams {
     /// Stop after a line feed.
     #[serde(default)]
     pub line: bool,
+    /// Ask for it: once so many frames of the command's call were written, what was typed until then is thrown away, and
+    /// `prompt` is written to standard error.
+    ///
+    /// So that an answer is one to what stands on the screen. Only a terminal's input is thrown away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Question>,
+}
+
+/// What stands on the screen before an answer is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Frames of the command's call that come before it.
+    pub after_frames: u64,
+    /// The text on whose line the answer is typed; plain, and the command's own.
+    pub prompt: String,
 }
 
 /// What was read.

@@ -1,8 +1,12 @@
 //! `exec.v1`: programs and files on one computer. Single-valued; tools never touch either themselves.
 //!
 //! A started program has its own process group, a scrubbed environment and no standard input; when the call ends, for
-//! whatever reason, the group is killed. Codes: `not_found`, `denied` (the file system's, or outside the roots),
-//! `invalid`, `too_large`, `io`.
+//! whatever reason, the group is killed. Codes: `not_found`, `denied` (the file system's, or out of reach), `invalid`,
+//! `too_large`, `io`.
+//!
+//! Out of reach of every file verb, whatever leads there: what lies outside the roots of the configuration; the host's own
+//! config, data, state, cache and run directories, but for reading `<cache>/<instance>/output`; and places of secrets, such
+//! as `~/.ssh`, that the build does not open (detail `{"sensitive": true}`). Programs are not confined by it.
 
 use crate::tool::OutputStream;
 use crate::verb::{Limits, Mode, NoFrame, Verb};
@@ -120,6 +124,9 @@ pub struct StatReply {
     pub modified_at: u64,
     /// Absolute path.
     pub path: String,
+    /// Where that really lies: absolute, without links in it; empty = whoever serves this cannot tell.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub real_path: String,
 }
 
 /// What a path is. A kind that the reader does not know counts as `other`.
@@ -304,9 +311,21 @@ pub struct RootsParams {
 }
 
 /// What may be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Of all directories and files named here that lie above a path, or are it, the nearest one decides. What is not to be
+/// read is passed over where it is met, and refused where it is named.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootsReply {
     /// Absolute paths of directories, without links in them; absent = the whole machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roots: Option<Vec<String>>,
+    /// Not to be read although they lie in the roots: the host's own. Like `roots`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<String>,
+    /// Not to be read either: directories and files where secrets lie. They need not be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sensitive: Vec<String>,
+    /// May be read all the same, though they lie in one of `except` or `sensitive`, or are one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except_but: Vec<String>,
 }

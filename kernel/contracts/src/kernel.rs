@@ -15,6 +15,11 @@ pub const KERNEL_INSTANCE: &str = "kernel";
 /// Caller id of the host binary. No instance can have it.
 pub const HOST_INSTANCE: &str = "host";
 
+/// The configuration of an extension that has nothing to set; a key is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoSettings {}
+
 /// What an instance is opened with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenParams {
@@ -262,7 +267,9 @@ pub struct DisabledInstance {
 
 /// `kernel.v1/trusted`: whether what lies in a directory may act: be read as configuration or as instructions.
 ///
-/// A person said so with `dispatch trust`, of this directory or of one above it.
+/// A person said so with `dispatch trust`, of this directory or of one above it; of a file the content as well, so that
+/// one which was changed since then does not act. A caller reads a file only of a directory that is trusted, and uses what
+/// it has read only after it asked about those very bytes.
 pub struct Trusted;
 
 impl Verb for Trusted {
@@ -274,17 +281,23 @@ impl Verb for Trusted {
     const LIMITS: Limits = Limits::short(5_000);
 }
 
-/// Which directory.
+/// Which directory, or which content of a file in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustedParams {
     /// Absolute; links are followed.
     pub dir: String,
+    /// The name of a file in `dir`: is it as a person trusted it? Empty = the directory alone is asked about.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub file: String,
+    /// SHA-256 of the file's content in lower-case hex, as the caller has read it; with `file`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sha256: String,
 }
 
 /// Whether it is trusted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustedReply {
-    /// A directory that cannot be looked at is not.
+    /// A directory that cannot be looked at is not, nor is a file that is another one than it was.
     pub trusted: bool,
 }
 
@@ -389,8 +402,11 @@ pub struct InstanceHealth {
     pub id: String,
     /// Calls it has answered, with a fault or without.
     pub calls: u64,
-    /// Of these, `panicked`.
+    /// Panics of its code, in calls and outside.
     pub panics: u64,
+    /// What the last of them said, with its entry and place; empty when there was none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last_panic: String,
     /// Of these, refused as `overloaded`.
     pub overloaded: u64,
     /// Slots taken now.

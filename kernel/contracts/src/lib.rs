@@ -16,6 +16,7 @@ pub mod instance;
 pub mod kernel;
 pub mod message;
 pub mod op;
+pub mod plain;
 pub mod provider;
 pub mod retry;
 pub mod tool;

@@ -31,7 +31,7 @@ pub struct SystemParams {
 pub struct SystemReply {
     /// The same for the same conversation, directory and files: prefix caches live from it.
     pub text: String,
-    /// Absolute paths of instruction files that were left out, because nobody trusts the directory they lie in.
+    /// Absolute paths of instruction files that were left out, because nobody trusts them as they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub untrusted: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! `provider.v1`: an LLM wire. Many-valued: `provider.v1/stream#openrouter`.
 //!
-//! `stream` is spawned and long with 120 s of silence at most. A stream that is cut before its finish reason is the
+//! `stream` is spawned and long with 120 s of silence at most; a provider whose endpoint is silent for longer shows that
+//! it waits by an empty `text_delta`, which nobody else sees. A stream that is cut before its finish reason is the
 //! fault `truncated`, never a stop. Codes are the classes of [`FaultClass`]; `detail` is [`ProviderFault`].
 
 use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
@@ -165,8 +166,12 @@ pub enum FaultClass {
     ProviderOverloaded,
     /// Other 5xx.
     ServerError,
-    /// No connection, DNS, TLS, reset before the first byte.
+    /// No connection, DNS, TLS, reset before the first byte; the endpoint has answered before, so it may again.
     Connect,
+    /// The same, and nothing was ever heard from that endpoint since the instance started: tried a few times, not waited for.
+    Unreachable,
+    /// What stands in the address cannot answer as it is: no such name, a certificate that is refused, a server without TLS.
+    WrongEndpoint,
     /// The stream ended before its finish reason.
     Truncated,
     /// Nothing came for longer than the limit of silence.
@@ -175,6 +180,8 @@ pub enum FaultClass {
     Garbled,
     /// 401 or 403, or no key.
     Auth,
+    /// 402, or a 429 that no wait heals: no money left, a monthly limit. A person has to act.
+    Quota,
     /// The request is larger than the model's context.
     ContextOverflow,
     /// Any other 4xx.
@@ -192,10 +199,13 @@ impl FaultClass {
             Self::ProviderOverloaded => "provider_overloaded",
             Self::ServerError => "server_error",
             Self::Connect => "connect",
+            Self::Unreachable => "unreachable",
+            Self::WrongEndpoint => "wrong_endpoint",
             Self::Truncated => "truncated",
             Self::Stalled => "stalled",
             Self::Garbled => "garbled",
             Self::Auth => "auth",
+            Self::Quota => "quota",
             Self::ContextOverflow => "context_overflow",
             Self::BadRequest => "bad_request",
             Self::Unknown => "unknown",
@@ -204,7 +214,15 @@ impl FaultClass {
 
     /// Whether the same request may succeed later; [`ProviderFault::retryable`] knows better.
     pub const fn retryable(self) -> bool {
-        !matches!(self, Self::Auth | Self::ContextOverflow | Self::BadRequest | Self::Unknown)
+        !matches!(
+            self,
+            Self::WrongEndpoint
+                | Self::Auth
+                | Self::Quota
+                | Self::ContextOverflow
+                | Self::BadRequest
+                | Self::Unknown
+        )
     }
 }
 

@@ -19,10 +19,10 @@ pub struct Limits {
     /// Total budget in ms; 0 = no total deadline.
     #[serde(default)]
     pub budget_ms: u64,
-    /// Longest silence in ms (no frame, no nested call in flight); 0 = none.
+    /// Longest silence in ms (no frame, no nested call in flight, no wait that the host ends); 0 = none.
     #[serde(default)]
     pub silence_ms: u64,
-    /// Whether the call takes no slot of `calls_in_flight_max` and counts against the host's long calls instead.
+    /// Whether the call takes no slot of `calls_in_flight_max` and one of its verb's long calls instead.
     #[serde(default)]
     pub long: bool,
 }

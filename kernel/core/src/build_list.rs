@@ -97,7 +97,13 @@ impl Display for Decision {
 impl BuildList {
     /// Reads a build list and all that it includes, or tells all that is wrong with any of them.
     pub fn read(path: &Path) -> Result<Self, Problems> {
-        Self::merged(Source::read(path, BUILD_BYTES_MAX)?, &[])
+        Self::read_among(path, &[])
+    }
+
+    /// The same; an include without a `/` and without `.toml` that is the name of one of `carried`, path and text, is that
+    /// one, and no file is looked at.
+    pub fn read_among(path: &Path, carried: &[(PathBuf, &str)]) -> Result<Self, Problems> {
+        Self::merged(Source::read(path, BUILD_BYTES_MAX)?, carried)
     }
 
     /// Parses a build list that is already in memory; its includes are read from beside `path`.
@@ -105,7 +111,7 @@ impl BuildList {
         Self::parse_among(path, text, &[])
     }
 
-    /// The same; an include that names one of `carried`, path and text, is that one, and no file is looked at.
+    /// The same; an include that names one of `carried`, by its name or by its path, is that one.
     pub fn parse_among(path: &Path, text: &str, carried: &[(PathBuf, &str)]) -> Result<Self, Problems> {
         Self::merged(Source::from_bytes(path, text.as_bytes(), BUILD_BYTES_MAX)?, carried)
     }
@@ -131,8 +137,8 @@ impl BuildList {
         }
     }
 
-    /// Takes over what an included or a later file says: key by key where both speak of the same instance.
-    fn take_over(&mut self, later: Self) {
+    /// Takes over what an included or a later list says: key by key where both speak of the same instance.
+    pub fn take_over(&mut self, later: Self) {
         for entry in later.entries {
             match self.entries.iter_mut().find(|known| known.id.value == entry.id.value) {
                 Some(known) => known.take_over(entry),

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use crate::manifest::Manifest;
 
@@ -14,6 +15,8 @@ pub struct KnownExtension {
     pub manifest: Manifest,
     /// The file its manifest came from.
     pub library: PathBuf,
+    /// The schema of its configuration, unread; absent in a library of before there was one.
+    pub settings: Option<Arc<[u8]>>,
 }
 
 /// All extensions that were found, by id; two files for one id are kept, for the resolution to name both.
@@ -32,10 +35,14 @@ impl Catalog {
     ///
     /// A library that a build names with `path` is added under that very path, or under one below it.
     pub fn add(&mut self, manifest: Manifest, library: impl Into<PathBuf>) {
-        let library = library.into();
-        let known = self.by_id.entry(manifest.id.clone()).or_default();
-        if known.iter().all(|other| other.library != library) {
-            known.push(KnownExtension { manifest, library });
+        self.add_known(KnownExtension { manifest, library: library.into(), settings: None });
+    }
+
+    /// The same, of an extension that may have told its settings.
+    pub fn add_known(&mut self, extension: KnownExtension) {
+        let known = self.by_id.entry(extension.manifest.id.clone()).or_default();
+        if known.iter().all(|other| other.library != extension.library) {
+            known.push(extension);
         }
     }
 

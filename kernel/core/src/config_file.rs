@@ -49,6 +49,11 @@ impl ConfigFile {
         Self::of(&Source::read(path, CONFIG_BYTES_MAX)?)
     }
 
+    /// The same of bytes that were read already.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Problems> {
+        Self::of(&Source::from_bytes(path, bytes, CONFIG_BYTES_MAX)?)
+    }
+
     fn of(source: &Arc<Source>) -> Result<Self, Problems> {
         let document = document::parse(source).map_err(Problems)?;
         let mut reader = Reader::new(source);

@@ -2,7 +2,7 @@
 //!
 //! It must not run a byte of what it finds. The embedded manifest counts; an `extension.toml` beside it must be equal.
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, KnownExtension};
 use crate::library::{Section, SectionError};
 use crate::manifest::Manifest;
 use std::collections::BTreeSet;
@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// Most entries looked at in one place.
 const ENTRIES_MAX: usize = 4096;
 
+/// Most libraries without a section that are remembered.
+const PLAIN_MAX: usize = 1024;
+
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -19,6 +22,9 @@ pub struct Found {
     pub catalog: Catalog,
     /// Files that look like extensions and are none, one line each.
     pub rejected: Vec<String>,
+    /// Libraries that are no extensions: other people's, or one that forgot to say that it is; at most
+    /// a thousand.
+    pub plain: Vec<PathBuf>,
 }
 
 /// Looks in every place, in order. A place that does not exist is empty.
@@ -77,7 +83,12 @@ fn take(found: &mut Found, candidate: &Candidate) {
     let section = match Section::read(file) {
         Ok(section) => section,
         // Other people's libraries may lie beside ours.
-        Err(SectionError::Absent) => return,
+        Err(SectionError::Absent) => {
+            if found.plain.len() < PLAIN_MAX {
+                found.plain.push(file.clone());
+            }
+            return;
+        }
         Err(e) => {
             let name = file.file_stem().unwrap_or_default().to_string_lossy();
             found.rejected.push(e.describe(&name, file));
@@ -94,7 +105,10 @@ fn take(found: &mut Found, candidate: &Candidate) {
     }
     match differs_from_its_file(file, &manifest.id, &section.manifest) {
         Some(problem) => found.rejected.push(problem),
-        None => found.catalog.add(manifest, file),
+        None => {
+            let (library, settings) = (file.clone(), section.settings.map(Into::into));
+            found.catalog.add_known(KnownExtension { manifest, library, settings });
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 mod activate;
 mod attach;
 mod contributions;
+mod foreign;
 mod ops;
 mod ports;
 mod reading;
@@ -25,9 +26,11 @@ use dispatch_contracts::command::CommandSpec;
 use dispatch_contracts::kernel::{
     Contributions, Dirs, HealthReply, InstanceHealth, InstanceInfo, InstanceState, InventoryReply,
 };
-use reading::Refused;
+use reading::{Read, Refused};
 use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
@@ -52,6 +55,9 @@ pub struct BootOptions {
 pub trait Trust: Send + Sync + 'static {
     /// Whether what lies in `dir` may act. In doubt it may not.
     fn trusts(&self, dir: &Path) -> bool;
+
+    /// Whether `file`, with a content of this SHA-256 (lower-case hex), may act: it is as it was when a person said so.
+    fn trusts_file(&self, file: &Path, sha256: &str) -> bool;
 }
 
 /// Trusts nothing.
@@ -59,6 +65,10 @@ pub struct TrustNothing;
 
 impl Trust for TrustNothing {
     fn trusts(&self, _dir: &Path) -> bool {
+        false
+    }
+
+    fn trusts_file(&self, _file: &Path, _sha256: &str) -> bool {
         false
     }
 }
@@ -94,6 +104,8 @@ struct Shared {
     binds: BTreeMap<String, String>,
     /// In order of activation.
     records: Mutex<Vec<Record>>,
+    /// Instances that are being started, with what they contributed by `kernel.v1/update` meanwhile.
+    starting: Mutex<HashMap<String, Option<Read>>>,
     /// Turns that run now.
     turns: Mutex<HashMap<String, service::RunningTurn>>,
     trust: Arc<dyn Trust>,
@@ -131,6 +143,18 @@ impl Kernel {
     /// An instance that fails is rolled back and disabled with the reason, and so is what depends on it; the rest runs.
     /// Errors: an instance marked `required` did not start; everything has been stopped again.
     pub async fn boot(plan: Plan, options: BootOptions) -> Result<Self, BootError> {
+        Self::boot_until(plan, options, std::future::pending()).await
+    }
+
+    /// The same, given up when `told_to_end` is ready, as by a signal: what has started is stopped in order, and what
+    /// is being opened or started is waited for no longer, even if it blocks.
+    ///
+    /// Errors: as [`Kernel::boot`]; or it was told to end, with the instance that was being started.
+    pub async fn boot_until(
+        plan: Plan,
+        options: BootOptions,
+        told_to_end: impl Future<Output = ()> + Send,
+    ) -> Result<Self, BootError> {
         let refuse = |reason: String| BootError { reasons: vec![reason] };
         let host_id = options.clock.new_id();
         let lock = HostLock::take(Path::new(&options.dirs.state), &host_id).map_err(refuse)?;
@@ -138,8 +162,8 @@ impl Kernel {
             .map_err(|e| refuse(format!("cannot keep crash reports in {}: {e}", options.dirs.state)))?;
         let state_dir = Path::new(&options.dirs.state);
         let crashes = crash_reports.earlier(|host_id| host_lock::look(state_dir, host_id) == Ok(Lock::Held));
-        let cache = LibraryCache::open(Path::new(&options.dirs.cache), Path::new(&options.dirs.exe))
-            .map_err(refuse)?;
+        let cache = LibraryCache::open(Path::new(&options.dirs.cache), Path::new(&options.dirs.exe));
+        let cache = Arc::new(cache.map_err(refuse)?);
         let router = Router::new(options.clock, options.runtime, options.log_level_max);
         let shared = Arc::new(Shared {
             router,
@@ -148,6 +172,7 @@ impl Kernel {
             policy: options.policy,
             binds: plan.binds,
             records: Mutex::default(),
+            starting: Mutex::default(),
             turns: Mutex::default(),
             trust: options.trust,
             own: std::sync::OnceLock::new(),
@@ -155,8 +180,18 @@ impl Kernel {
         service::install(&shared);
         shared.router.watch_for_abandoned();
         let kernel = Self { shared, lock, crash_reports };
+        let mut told_to_end = pin!(told_to_end);
         for planned in plan.instances {
-            activate::activate(&kernel.shared, &cache, &crashes, planned).await;
+            let id = planned.id.clone();
+            let given_up = tokio::select! {
+                biased;
+                () = &mut told_to_end => true,
+                () = activate::activate(&kernel.shared, &cache, &crashes, planned) => false,
+            };
+            if given_up {
+                kernel.stop().await;
+                return Err(refuse(format!("the host was told to end while `{id}` was being started")));
+            }
         }
         let reasons = kernel.required_but_disabled();
         if reasons.is_empty() {
@@ -202,23 +237,64 @@ impl Kernel {
         drop((self.crash_reports, self.lock));
     }
 
+    /// Why the build must not run: each failure once, and in a last line who only followed from it.
     fn required_but_disabled(&self) -> Vec<String> {
         let records = self.shared.records();
-        let failed = records.iter().filter(|record| record.planned.required);
-        failed
-            .filter_map(|record| match &record.state {
-                RecordState::Disabled(reason) => {
-                    Some(format!("the build requires `{}`, which did not start: {reason}", record.planned.id))
-                }
-                RecordState::Active => None,
+        let reason = |record: &Record| match &record.state {
+            RecordState::Disabled(reason) => Some(reason.clone()),
+            RecordState::Active => None,
+        };
+        let is_disabled = |id: &String| records.iter().any(|r| r.planned.id == *id && reason(r).is_some());
+        let follows = |record: &Record| record.planned.dependencies.iter().any(is_disabled);
+        let required_only = |record: &&Record| record.planned.required && reason(record).is_some();
+        let followers: Vec<String> = records
+            .iter()
+            .filter(required_only)
+            .filter(|record| follows(record))
+            .map(|record| format!("`{}`", record.planned.id))
+            .collect();
+        let causes = records.iter().filter(|r| !follows(r) && (r.planned.required || !followers.is_empty()));
+        let mut lines: Vec<String> = causes
+            .filter_map(|record| {
+                let (id, reason) = (&record.planned.id, reason(record)?);
+                Some(match record.planned.required {
+                    true => format!("the build requires `{id}`, which did not start: {reason}"),
+                    false => format!("`{id}` did not start: {reason}"),
+                })
             })
-            .collect()
+            .collect();
+        if !followers.is_empty() {
+            lines.push(format!("without it the build's {} cannot start either", followers.join(", ")));
+        }
+        lines
     }
 }
 
 impl Shared {
     fn records(&self) -> MutexGuard<'_, Vec<Record>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn starting(&self) -> MutexGuard<'_, HashMap<String, Option<Read>>> {
+        self.starting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters an instance that has been started or not, with what it updated meanwhile.
+    fn enter(&self, record: Record) {
+        let id = record.planned.id.clone();
+        let active = matches!(record.state, RecordState::Active);
+        {
+            let mut records = self.records();
+            records.push(record);
+            // Under the lock of the records, so that an update finds the one or the other.
+            let updated = self.starting().remove(&id).flatten().filter(|_| active);
+            if let Some(contributes) = updated
+                && let Err(reason) = service::contribute(&mut records, &id, contributes, self.kernel_ops())
+            {
+                tracing::warn!(instance = %id, reason, "what it contributed while it was being started is refused");
+            }
+        }
+        self.rebuild_table();
     }
 
     fn kernel_ops(&self) -> &[Arc<OpEntry>] {
@@ -248,6 +324,7 @@ impl Shared {
                 id: endpoint.id.clone(),
                 calls: endpoint.calls.load(Ordering::Relaxed),
                 panics: endpoint.panics.load(Ordering::Relaxed),
+                last_panic: endpoint.last_panic.lock().unwrap_or_else(PoisonError::into_inner).clone(),
                 overloaded: endpoint.overloaded.load(Ordering::Relaxed),
                 calls_in_flight: u64::from(endpoint.calls_in_flight.load(Ordering::Relaxed)),
             }

@@ -21,6 +21,7 @@ mod plan;
 mod problem;
 mod resolve;
 mod router;
+mod settings;
 mod source;
 pub mod turn;
 
@@ -33,12 +34,14 @@ pub use graph::{GraphFormat, print_graph};
 pub use kernel::{
     Attached, AttachedCall, BootError, BootOptions, Frame, HostedService, Kernel, Trust, TrustNothing,
 };
+pub use library::{inspect, sha256};
 pub use manifest::{Capability, Contributes, ContributionKind, Limits, Manifest, Placement};
 pub use nearest::nearest;
 pub use plan::{Answer, Plan, PlannedInstance};
 pub use problem::{Excerpt, Problem, Problems};
 pub use resolve::resolve;
 pub use router::{CALL_DEPTH_MAX, CALLS_BACK_MAX, CANCEL_GRACE, CancelReason, LONG_CALLS_MAX};
+pub use settings::{Misfit, SETTINGS_BYTES_MAX, Settings, SettingsKey};
 pub use source::{Place, Placed};
 
 pub use build_list::{BUILD_BYTES_MAX, INCLUDE_DEPTH_MAX, INCLUDED_FILES_MAX, INSTANCES_MAX, WORKERS_MAX};

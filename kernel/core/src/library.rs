@@ -6,6 +6,7 @@ mod blocks;
 mod cache;
 mod section;
 
+pub use cache::sha256;
 pub(crate) use cache::{LibraryCache, hex};
 
 use cache::Copy;
@@ -43,6 +44,15 @@ pub(crate) fn load(cache: &LibraryCache, path: &Path, manifest: &Manifest) -> Re
         cache.note_admitted(&cached.sha256);
     }
     Ok(LoadedLibrary { module, copy: cached.path, sha256: cached.sha256 })
+}
+
+/// What the loader would refuse of `library` without running a byte of it: machine, ABI, panic strategy, manifest, symbol.
+///
+/// The error is the loader's own line.
+pub fn inspect(library: &Path, manifest: &Manifest) -> Result<(), String> {
+    let describe = |e: SectionError| e.describe(&manifest.id, library);
+    admit(&Section::read(library).map_err(describe)?, library, manifest)?;
+    section::exports(library).map_err(describe)
 }
 
 fn admit(section: &Section, path: &Path, manifest: &Manifest) -> Result<(), String> {
@@ -89,11 +99,7 @@ fn map(copy: &Copy, path: &Path, manifest: &Manifest, abi: &str) -> Result<Modul
     // the header's magic and every layout behind it before anything is used.
     let header = unsafe { library.get::<AbiHeaderRef>(EXPORT_SYMBOL.as_bytes()) }
         .map(|symbol| *symbol)
-        .map_err(|_| {
-            cannot(format!(
-                "it does not export the symbol `{EXPORT_SYMBOL}`; use `dispatch_sdk::export!` once"
-            ))
-        })?;
+        .map_err(|_| SectionError::NoSymbol.describe(id, path))?;
     // Leaked on purpose, also when it is refused: its constructors have run.
     std::mem::forget(library);
     let made = if copy.admitted {

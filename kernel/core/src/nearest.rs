@@ -20,19 +20,24 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
-/// Counts the letters to insert, delete or replace (Levenshtein).
+/// Counts the letters to insert, delete, replace, or swap with their neighbour (optimal string alignment).
 fn distance(word: &[char], candidate: &str) -> usize {
-    let mut row: Vec<usize> = (0..=word.len()).collect();
-    for (line, letter) in candidate.chars().take(WORD_CHARS_MAX).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
+    let candidate: Vec<char> = candidate.chars().take(WORD_CHARS_MAX).collect();
+    let mut before = Vec::new();
+    let mut above: Vec<usize> = (0..=word.len()).collect();
+    for (line, letter) in candidate.iter().enumerate() {
+        let mut row = vec![line + 1];
         for column in 0..word.len() {
-            let replaced = diagonal + usize::from(word[column] != letter);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
+            let replaced = above[column] + usize::from(word[column] != *letter);
+            let mut changes = replaced.min(row[column] + 1).min(above[column + 1] + 1);
+            if line > 0 && column > 0 && word[column] == candidate[line - 1] && word[column - 1] == *letter {
+                changes = changes.min(before[column - 1] + 1);
+            }
+            row.push(changes);
         }
+        before = std::mem::replace(&mut above, row);
     }
-    row[word.len()]
+    above[word.len()]
 }
 
 #[cfg(test)]
@@ -53,5 +58,6 @@ mod tests {
         assert_eq!(nearest("require", KNOWN), Some("requires"));
         assert_eq!(nearest("porvides", KNOWN), Some("provides"));
         assert_eq!(nearest("ids", KNOWN), Some("id"));
+        assert_eq!(nearest("rnu", ["man", "run", "serve"]), Some("run"), "two letters changed places");
     }
 }

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::build_list::Policy;
 use crate::contract_kind::ContractKind;
 use crate::manifest::{Capability, Contributes, Manifest, Placement};
+use crate::settings::{Misfit, Settings};
 
 /// A build without contradictions.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +39,10 @@ pub struct PlannedInstance {
     pub placement: Placement,
     /// Its configuration, an object.
     pub config: Value,
+    /// The schema of its configuration, unread; [`Settings::parse`] reads it. Absent = its library tells none.
+    ///
+    /// [`Settings::parse`]: crate::Settings::parse
+    pub settings: Option<Arc<[u8]>>,
     /// The capabilities it holds.
     pub grants: Vec<Capability>,
     /// Whether the host refuses to run without it.
@@ -62,6 +68,28 @@ pub enum Answer<'a> {
     Caller,
     /// Nobody in this plan.
     Nobody,
+}
+
+impl PlannedInstance {
+    /// What does not fit in its configuration as it stands now; empty also where nothing is known of it.
+    pub fn misfits(&self) -> Vec<Misfit> {
+        misfits(self.settings.as_deref(), &self.config)
+    }
+}
+
+/// What does not fit in a configuration, if its extension tells what would. Nothing set always fits.
+pub(crate) fn misfits(settings: Option<&[u8]>, config: &Value) -> Vec<Misfit> {
+    let Some(settings) = settings.filter(|_| config.as_object().is_some_and(|table| !table.is_empty()))
+    else {
+        return Vec::new();
+    };
+    match Settings::parse(settings) {
+        Ok(settings) => settings.misfits(config),
+        Err(e) => {
+            let message = format!("its settings schema cannot be read: {e}");
+            vec![Misfit { path: Vec::new(), message, help: "build the extension again".to_owned() }]
+        }
+    }
 }
 
 impl Plan {

@@ -2,6 +2,7 @@
 //!
 //! It must not know what a manifest or a build list is.
 
+use dispatch_contracts::plain::acts;
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
@@ -123,9 +124,7 @@ pub(crate) fn shown(text: &str) -> String {
 pub(crate) fn visible(c: char) -> char {
     match c {
         '\t' => ' ',
-        // Bidirectional overrides make a line read as something it is not.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        c if c.is_control() => '\u{fffd}',
+        c if acts(c) => '\u{fffd}',
         c => c,
     }
 }

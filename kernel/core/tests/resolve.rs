@@ -196,3 +196,28 @@ fn a_plan_prints_as_a_drawing() {
          n1 -.->|beta.v1| n0\n  n2 -->|alpha.v1| n1\n"
     );
 }
+
+#[test]
+fn a_name_beats_a_pattern_of_the_same_instance_and_of_no_other() {
+    let bridge = ("bridge", r#"contributes = { tools = ["mcp__*", "mcp__status", "mcp__x*"] }"#);
+    let other = ("other", r#"contributes = { tools = ["mcp__status"] }"#);
+    let said = |ids: &[&str]| {
+        let catalog = catalog([bridge, other]);
+        resolved(&list(&names(ids)), &catalog).map(|_| ()).map_err(|problems| problems.to_string())
+    };
+    let twice = said(&["bridge"]).expect_err("a pattern within a pattern says nothing new");
+    assert!(
+        twice.contains("the tool `mcp__x*` (under `mcp__*`) is contributed twice by `bridge`"),
+        "{twice}"
+    );
+    assert!(!twice.contains("mcp__status"), "{twice}");
+    let both = said(&["bridge", "other"]).expect_err("two instances");
+    assert!(both.contains("contributed by `bridge` and by `other`"), "{both}");
+
+    let catalog = catalog([("bridge", r#"contributes = { tools = ["mcp__*", "mcp__status"] }"#)]);
+    let plan = resolved(&list(&names(&["bridge"])), &catalog).unwrap_or_else(|problems| panic!("{problems}"));
+    let bridge = plan.instance("bridge").expect("it is planned");
+    for name in ["mcp__status", "mcp__anything"] {
+        assert!(bridge.contributes.declares(ContributionKind::Tool, name), "{name}");
+    }
+}

@@ -3,21 +3,23 @@
 use crate::call::Call;
 use crate::config::Config;
 use crate::convert::{decode, encode, fault_to_abi};
-use crate::extension::{Extension, Topic, Verbs};
+use crate::extension::{Extension, Verbs};
 use crate::guard::{Guarded, entry};
 use crate::host::Host;
 use crate::runtime::{LazyRuntime, Spawned};
 use crate::stream::Streams;
+use crate::topics::TopicQueue;
 use dispatch_abi::abi_stable::sabi_trait::TD_Opaque;
 use dispatch_abi::abi_stable::std_types::{RResult, RSlice, RStr};
 use dispatch_abi::async_ffi::FutureExt as _;
 use dispatch_abi::{
-    Bytes, CallCtx, HostObj, Instance, Instance_TO, InstanceObj, Reply, SharedBytes, TopicItem,
+    Bytes, CallCtx, HostObj, Instance, Instance_TO, InstanceObj, PANIC_LOG_TARGET, Reply, SharedBytes,
+    TopicItem,
 };
 use dispatch_contracts::fault::{INVALID, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{OpenParams, Started};
 use dispatch_contracts::{Fault, Mode};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,10 +35,15 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    pub(crate) fn log_error(&self, message: &str) {
-        let record = serde_json::json!({ "message": message }).to_string();
-        self.host.log(1, "dispatch_sdk".into(), record.as_str().into());
+    /// Tells the host of a panic that no call's answer tells of; it is counted there.
+    pub(crate) fn report_panic(&self, message: &str) {
+        report_panic(&self.host, message);
     }
+}
+
+pub(crate) fn report_panic(host: &HostObj, message: &str) {
+    let record = serde_json::json!({ "message": message }).to_string();
+    host.log(1, PANIC_LOG_TARGET.into(), record.as_str().into());
 }
 
 /// Whether an open call has been cancelled.
@@ -83,9 +90,9 @@ fn open_instance<E: Extension>(host: HostObj, config: &[u8]) -> Result<InstanceO
     crate::logging::install(&host);
     let inner = Arc::new(Inner {
         instance: params.instance.clone(),
+        runtime: LazyRuntime::new(&params.instance, params.workers, host.clone()),
         host,
         streams: Streams::default(),
-        runtime: LazyRuntime::new(&params.instance, params.workers),
         calls: Mutex::default(),
     });
     let topics = Arc::new(TopicQueue::new(params.topic_queue_max));
@@ -169,11 +176,10 @@ impl<E: Extension> Instance for Adapter<E> {
     fn stop(&self) -> Reply<()> {
         let extension = Arc::clone(&self.extension);
         let stopped = self.drive(E::START, "stop".to_owned(), async move { extension.stop().await });
-        let inner = Arc::clone(&self.inner);
+        let ends = EndsRuntime { inner: Arc::clone(&self.inner) };
         async move {
             let answer = stopped.await;
-            // The host keeps the instance for good; its threads and background tasks end here.
-            inner.runtime.shut_down();
+            drop(ends);
             answer
         }
         .into_ffi()
@@ -198,22 +204,23 @@ impl<E: Extension> Instance for Adapter<E> {
     }
 
     fn on_topic(&self, items: RSlice<'_, TopicItem>) {
-        if !self.topics.push(items.as_slice()) {
-            return;
-        }
-        let Ok(handle) = self.inner.runtime.handle() else { return };
-        let (extension, topics) = (Arc::clone(&self.extension), Arc::clone(&self.topics));
-        let drain = async move {
-            while let Some(topic) = topics.pop() {
-                Arc::clone(&extension).on_topic(topic).await;
-            }
-            Ok(())
-        };
-        handle.spawn(Guarded::new(Arc::clone(&self.inner), "on_topic".to_owned(), drain));
+        self.topics.take(items.as_slice(), &self.inner, &self.extension);
     }
 }
 
 impl<E: Extension> Drop for Adapter<E> {
+    fn drop(&mut self) {
+        self.inner.runtime.shut_down();
+    }
+}
+
+/// The host keeps the instance for good, so its threads and background tasks end with `stop`: when it has answered,
+/// and as well when the host waits for it no longer.
+struct EndsRuntime {
+    inner: Arc<Inner>,
+}
+
+impl Drop for EndsRuntime {
     fn drop(&mut self) {
         self.inner.runtime.shut_down();
     }
@@ -237,50 +244,5 @@ impl OpenCall {
 impl Drop for OpenCall {
     fn drop(&mut self) {
         self.inner.calls.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.call_id);
-    }
-}
-
-/// Notifications waiting for the author's `on_topic`; the oldest are dropped when it is full.
-struct TopicQueue {
-    items_max: usize,
-    state: Mutex<TopicState>,
-}
-
-#[derive(Default)]
-struct TopicState {
-    items: VecDeque<Topic>,
-    missed: u64,
-    draining: bool,
-}
-
-impl TopicQueue {
-    fn new(items_max: usize) -> Self {
-        Self { items_max: items_max.max(1), state: Mutex::default() }
-    }
-
-    /// Queues the items; true if the caller must start draining.
-    fn push(&self, items: &[TopicItem]) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        for item in items {
-            state.missed += item.missed;
-            if state.items.len() == self.items_max
-                && let Some(dropped) = state.items.pop_front()
-            {
-                state.missed += 1 + dropped.missed;
-            }
-            let topic = Topic { name: item.topic.to_string(), data: item.data.clone(), missed: 0 };
-            state.items.push_back(topic);
-        }
-        !std::mem::replace(&mut state.draining, true)
-    }
-
-    fn pop(&self) -> Option<Topic> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(mut topic) = state.items.pop_front() else {
-            state.draining = false;
-            return None;
-        };
-        topic.missed = std::mem::take(&mut state.missed);
-        Some(topic)
     }
 }

@@ -43,6 +43,11 @@ impl Config {
         &self.params.instance
     }
 
+    /// The same instance with another configuration, as `instance.v1/reload` brings it.
+    pub fn with(&self, config: Value) -> Self {
+        Self { params: OpenParams { config, ..self.params.clone() } }
+    }
+
     /// Directories of the host.
     pub fn dirs(&self) -> &Dirs {
         &self.params.dirs

@@ -28,8 +28,22 @@ extern "C" fn abi_version() -> u32 {
 }
 
 /// Makes the crate an extension: `export!(MyExtension);`, once, beside an `extension.toml` next to `Cargo.toml`.
+///
+/// `export!(MyExtension, settings);` embeds `src/settings.json` too, the JSON Schema of its configuration, so that the
+/// host can check and explain it without running a byte. The testkit's `settings_test!` writes and keeps that file.
 #[macro_export]
 macro_rules! export {
+    ($extension:ty, settings) => {
+        const _: () = {
+            const SETTINGS: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings.json"));
+
+            #[used]
+            #[unsafe(link_section = ".dispatch_settings")]
+            static SECTION: [u8; SETTINGS.len()] =
+                *include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings.json"));
+        };
+        $crate::export!($extension);
+    };
     ($extension:ty) => {
         const _: () = {
             use $crate::__private as sdk;

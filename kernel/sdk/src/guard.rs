@@ -82,7 +82,7 @@ impl<T, F: Future<Output = Result<T, Fault>>> Future for Guarded<F> {
 impl<F> Drop for Guarded<F> {
     fn drop(&mut self) {
         if let Err(fault) = self.drop_future() {
-            self.inner.log_error(&fault.message);
+            self.inner.report_panic(&fault.message);
         }
     }
 }

@@ -27,6 +27,7 @@ mod runtime;
 mod section;
 mod stack;
 mod stream;
+mod topics;
 mod watches;
 
 pub use arguments::arguments;
@@ -34,7 +35,7 @@ pub use call::{Call, Meta};
 pub use config::Config;
 pub use dispatch_abi::SharedBytes;
 pub use dispatch_contracts as contracts;
-pub use dispatch_contracts::kernel::Contributions;
+pub use dispatch_contracts::kernel::{Contributions, NoSettings};
 pub use dispatch_contracts::{Fault, Mode, Verb, fault};
 pub use extension::{Extension, Topic, Verbs};
 pub use host::Host;

@@ -2,7 +2,7 @@
 //!
 //! A library has its own copy of `tracing` and of std, so both start out deaf; the first instance installs them once.
 
-use crate::adapter::Inner;
+use crate::adapter::{Inner, report_panic};
 use dispatch_abi::HostObj;
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Write as _};
@@ -19,7 +19,10 @@ static INSTALL: Once = Once::new();
 static LEVEL_MAX: AtomicU8 = AtomicU8::new(3);
 
 thread_local! {
+    /// Whose code runs on this thread right now, inside the guard.
     static CURRENT: RefCell<Option<Arc<Inner>>> = const { RefCell::new(None) };
+    /// Whose thread it is.
+    static OWNER: RefCell<Option<HostObj>> = const { RefCell::new(None) };
     static PANIC_PLACE: RefCell<String> = const { RefCell::new(String::new()) };
     static LOGGING: Cell<bool> = const { Cell::new(false) };
 }
@@ -39,14 +42,28 @@ pub(crate) fn install(host: &HostObj) {
 fn note_panic(info: &PanicHookInfo<'_>, before: &dyn Fn(&PanicHookInfo<'_>)) {
     let guarded =
         CURRENT.try_with(|current| current.try_borrow().is_ok_and(|c| c.is_some())).unwrap_or(false);
-    if !guarded {
-        before(info);
+    let place = info.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
+    if guarded {
+        let _ = PANIC_PLACE.try_with(|slot| *slot.borrow_mut() = place.unwrap_or_default());
         return;
     }
-    if let Some(place) = info.location() {
-        let _ = PANIC_PLACE
-            .try_with(|slot| *slot.borrow_mut() = format!(" at {}:{}", place.file(), place.line()));
+    match owner() {
+        // A task that the author left behind: nobody else tells of it.
+        Some(host) => {
+            let text = info.payload_as_str().unwrap_or("no message");
+            report_panic(&host, &format!("a task panicked: {text}{}", place.unwrap_or_default()));
+        }
+        None => before(info),
     }
+}
+
+/// Says whose thread this is, for what runs on it outside the guard.
+pub(crate) fn belong(host: HostObj) {
+    let _ = OWNER.try_with(|owner| owner.replace(Some(host)));
+}
+
+fn owner() -> Option<HostObj> {
+    OWNER.try_with(|owner| owner.try_borrow().ok().and_then(|owner| owner.clone())).ok().flatten()
 }
 
 /// Where the last caught panic of this thread happened, ` at file:line`; empty when unknown.
@@ -72,6 +89,21 @@ impl Drop for Current {
     }
 }
 
+/// One log record being made; over as well when the author's `Debug` panics in it.
+struct Logging;
+
+impl Logging {
+    fn begin() -> Option<Self> {
+        (!LOGGING.replace(true)).then_some(Self)
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        LOGGING.set(false);
+    }
+}
+
 struct Bridge {
     fallback: HostObj,
 }
@@ -91,18 +123,16 @@ impl Subscriber for Bridge {
 
     fn event(&self, event: &Event<'_>) {
         // A log call made while logging would recurse through the host for ever.
-        if LOGGING.replace(true) {
-            return;
-        }
+        let Some(_logging) = Logging::begin() else { return };
         let mut fields = Fields { json: String::from("{") };
         event.record(&mut fields);
         fields.json.push('}');
         let level = number(*event.metadata().level());
         let target = event.metadata().target();
         let current = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten();
-        let host = current.as_ref().map_or(&self.fallback, |inner| &inner.host);
+        let host = current.map(|inner| inner.host.clone()).or_else(owner);
+        let host = host.as_ref().unwrap_or(&self.fallback);
         host.log(level, target.into(), fields.json.as_str().into());
-        LOGGING.set(false);
     }
 
     fn enter(&self, _: &Id) {}

@@ -1,5 +1,6 @@
 //! The instance's own tokio runtime, built at the first call that needs one.
 
+use dispatch_abi::HostObj;
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::{CANCELLED, UNAVAILABLE};
 use std::future::Future;
@@ -16,6 +17,7 @@ const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(2);
 pub(crate) struct LazyRuntime {
     name: String,
     workers: usize,
+    host: HostObj,
     state: Mutex<State>,
 }
 
@@ -26,10 +28,10 @@ enum State {
 }
 
 impl LazyRuntime {
-    pub(crate) fn new(name: &str, workers: usize) -> Self {
+    pub(crate) fn new(name: &str, workers: usize, host: HostObj) -> Self {
         // Linux shows 15 bytes of a thread's name.
         let name = name.chars().take(15).collect();
-        Self { name, workers: workers.max(1), state: Mutex::new(State::Unbuilt) }
+        Self { name, workers: workers.max(1), host, state: Mutex::new(State::Unbuilt) }
     }
 
     /// The runtime's handle; builds it the first time.
@@ -39,12 +41,16 @@ impl LazyRuntime {
             State::Running(runtime) => Ok(runtime.handle().clone()),
             State::Stopped => Err(Fault::new(UNAVAILABLE, "the instance has been stopped")),
             State::Unbuilt => {
+                let host = self.host.clone();
                 let runtime = Builder::new_multi_thread()
                     .worker_threads(self.workers)
                     .max_blocking_threads(BLOCKING_THREADS_MAX)
                     .thread_keep_alive(THREAD_KEEP_ALIVE)
                     .thread_name(self.name.clone())
-                    .on_thread_start(crate::stack::install)
+                    .on_thread_start(move || {
+                        crate::stack::install();
+                        crate::logging::belong(host.clone());
+                    })
                     .on_thread_stop(crate::stack::remove)
                     .enable_all()
                     .build()

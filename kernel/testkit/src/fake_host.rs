@@ -1,6 +1,7 @@
 //! A host in one test's memory: it opens extensions without a library and keeps the rules of the waist.
 //!
-//! It must not know core or any extension. What it leaves out: limits of calls in flight, silence limits, `requires`.
+//! It must not know core or any extension. A test says what a manifest would: [`FakeHost::set_requires`],
+//! [`FakeHost::set_calls_in_flight_max`].
 
 mod calls;
 mod clock;
@@ -8,6 +9,7 @@ mod executor;
 mod fakes;
 mod guard;
 mod handle;
+mod limits;
 mod opened;
 mod record;
 mod route;
@@ -32,6 +34,7 @@ use dispatch_sdk::Extension;
 use executor::Executor;
 use fakes::FakeCallee;
 use guard::{Guarded, entry};
+use limits::ManifestLimits;
 use record::Records;
 use serde_json::Value;
 use slot::{Life, Slot};
@@ -74,6 +77,7 @@ struct Shared {
     fakes: Mutex<HashMap<String, FakeCallee>>,
     identities: Mutex<BTreeSet<String>>,
     bound: Mutex<BTreeMap<String, String>>,
+    limits: Mutex<BTreeMap<String, ManifestLimits>>,
     records: Records,
 }
 
@@ -107,6 +111,7 @@ impl FakeHost {
             fakes: Mutex::default(),
             identities: Mutex::default(),
             bound: Mutex::default(),
+            limits: Mutex::default(),
             records: Records::default(),
         });
         Self { owner: Arc::new(Owner { shared, runtime: Some(runtime), dirs }) }
@@ -226,6 +231,17 @@ impl FakeHost {
         lock(&self.shared().bound).insert(contract.to_owned(), instance.to_owned());
     }
 
+    /// Says which contracts `instance` may call, as `requires` and `optional` of a manifest do; unsaid, it may call all.
+    pub fn set_requires(&self, instance: &str, contracts: &[&str]) {
+        let contracts = contracts.iter().map(|contract| (*contract).to_owned()).collect();
+        lock(&self.shared().limits).entry(instance.to_owned()).or_default().requires = Some(contracts);
+    }
+
+    /// Says how many calls `instance` answers at once, as `limits.calls_in_flight_max` does; 256 unless it is said.
+    pub fn set_calls_in_flight_max(&self, instance: &str, max: u32) {
+        lock(&self.shared().limits).entry(instance.to_owned()).or_default().calls_in_flight_max = Some(max);
+    }
+
     fn shared(&self) -> &Arc<Shared> {
         &self.owner.shared
     }
@@ -264,10 +280,6 @@ impl Shared {
 
     fn bound(&self, contract: &str) -> Option<String> {
         lock(&self.bound).get(contract).cloned()
-    }
-
-    fn cancel_grace_ms(&self) -> u64 {
-        self.grace_ms.load(Ordering::Acquire)
     }
 
     /// Runs `make` and the future it gives on the host's plain thread.

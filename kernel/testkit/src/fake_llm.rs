@@ -6,6 +6,7 @@
 //! # By model name
 //! Without a rule that matches, the model's name answers:
 //! ```text
+//! local                         that it is no model, and the last user message
 //! fake-text-<n>[OPTIONS]        n text deltas `w0 w1 …`
 //! fake-reasoning-<n>[OPTIONS]   n deltas of `reasoning_content`, then the text `done`
 //! fake-echo[OPTIONS]            the last user message

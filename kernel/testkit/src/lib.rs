@@ -3,6 +3,8 @@
 pub mod fake_host;
 pub mod fake_llm;
 mod memory_storage;
+#[doc(hidden)]
+pub mod settings;
 pub mod storage_suite;
 
 pub use fake_host::{FakeHost, FakeOut, LogRecord, Opened, OpenedStream, Published, RecordedCall};

@@ -38,7 +38,7 @@ const ROOMS: &[Room] = &[
     Room {
         directory: "kernel/core",
         ours: &["dispatch-abi", "dispatch-contracts", "dispatch-wire"],
-        ours_in_tests: &[],
+        ours_in_tests: &["dispatch-sdk", "dispatch-testkit"],
         others: Some(&[
             "arc-swap",
             "futures-util",

@@ -28,7 +28,12 @@ pub(crate) struct Ran {
 impl Host {
     pub(crate) fn new(script: Script) -> Self {
         let dir = || tempfile::tempdir().expect("a directory");
-        Self { home: dir(), cwd: dir(), llm: FakeLlm::start(script) }
+        Self::at(dir(), dir(), script)
+    }
+
+    /// For a script that names these directories.
+    pub(crate) fn at(home: TempDir, cwd: TempDir, script: Script) -> Self {
+        Self { home, cwd, llm: FakeLlm::start(script) }
     }
 
     pub(crate) fn cwd(&self) -> &Path {

@@ -32,10 +32,10 @@ fn serve(host: &Host) -> Command {
 }
 
 /// Its log, line by line.
-struct Log(BufReader<ChildStderr>);
+pub(crate) struct Log(pub(crate) BufReader<ChildStderr>);
 
 impl Log {
-    fn until(&mut self, part: &str) -> String {
+    pub(crate) fn until(&mut self, part: &str) -> String {
         let mut line = String::new();
         for _ in 0..LOOKED_AT_MAX {
             line.clear();
@@ -63,7 +63,7 @@ fn status_under(served: &Served, name: &str) -> u16 {
     line.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status")
 }
 
-fn configure(host: &Host, text: &str) {
+pub(crate) fn configure(host: &Host, text: &str) {
     std::fs::create_dir_all(host.home().join("config")).expect("made");
     std::fs::write(host.home().join("config/config.toml"), text).expect("written");
 }

@@ -3,6 +3,7 @@
 use crate::host::{Host, Ran, conversation_of, only};
 use dispatch_testkit::fake_llm::{Action, HttpError, RetryAfter, Rule, Script};
 use serde_json::{Value, json};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -109,5 +110,30 @@ fn a_turn_that_waits_for_its_next_try_stops_at_once() {
     assert_eq!(code, Some(130), "{rest:?}");
     assert_eq!(only(&rest, "turn_ended")["status"], "cancelled");
     assert!(stopped_at.elapsed() < Duration::from_millis(LATE_MS_MAX), "{:?}", stopped_at.elapsed());
+    assert_eq!(host.llm.requests().len(), 1);
+}
+
+#[test]
+fn an_endpoint_that_was_never_reached_ends_the_turn_soon_and_says_what_to_look_at() {
+    let host = Host::new(Script::default());
+    let closed =
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback");
+    let at = format!("provider-openai-compat.base_url=http://{closed}/v1");
+    let (ran, events) =
+        host.events(&["--set", &at, "--set", "retry-backoff.unreachable_delays_ms=[10,20]", "hi"]);
+    assert_eq!(ran.code, Some(75), "{}", ran.stderr);
+    assert_eq!(events.iter().filter(|event| event["type"] == "retry_scheduled").count(), 2);
+    let error = only(&events, "error");
+    assert_eq!(error["class"], "unreachable");
+    let told = error["message"].as_str().expect("a text");
+    assert!(told.contains("check `base_url` of `provider-openai-compat`"), "{told}");
+}
+
+#[test]
+fn an_account_without_money_is_not_tried_again() {
+    let error = HttpError { status: 429, code: Some("insufficient_quota".into()), ..HttpError::default() };
+    let host = Host::new(busy_twice(error));
+    let ran = host.run(&["hi"]);
+    assert_eq!(ran.code, Some(77), "{}", ran.stderr);
     assert_eq!(host.llm.requests().len(), 1);
 }

@@ -4,11 +4,12 @@ use super::{BUILD, dispatch};
 use dispatch_contracts::kernel::{Dirs, InstanceState};
 use dispatch_kernel::turn::ToolPolicy;
 use dispatch_kernel::{
-    BootOptions, BuildList, Decision, Kernel, SystemClock, TrustNothing, find_extensions, resolve,
+    BootOptions, BuildList, Decision, Kernel, Plan, SystemClock, TrustNothing, find_extensions, resolve,
 };
 use house::{bin_dir, workspace_dir};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the host says when the callee was asked to fail in this way.
 fn refusal(fail: &str) -> (Option<i32>, String) {
@@ -112,12 +113,10 @@ fn a_warm_start_maps_the_copies_of_the_cold_one() {
     assert_eq!(copies(), cold, "nothing was copied again");
 }
 
-/// Every extension of the default build starts, and returns exactly what it declares: the kernel refuses anything else.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_extension_of_the_default_build_returns_what_it_declares() {
-    let home = tempfile::tempdir().expect("a directory");
+/// What a kernel is booted with in `home`.
+fn options(home: &Path) -> BootOptions {
     let dir = |name: &str| {
-        let dir = home.path().join(name);
+        let dir = home.join(name);
         std::fs::create_dir(&dir).expect("made");
         dir.to_str().expect("UTF-8").to_owned()
     };
@@ -129,22 +128,72 @@ async fn every_extension_of_the_default_build_returns_what_it_declares() {
         run: dir("run"),
         exe: house::dispatch_binary().to_str().expect("UTF-8").to_owned(),
     };
+    BootOptions {
+        dirs,
+        runtime: tokio::runtime::Handle::current(),
+        clock: Arc::new(SystemClock),
+        log_level_max: 2,
+        policy: ToolPolicy { read: Decision::Allow, write: Decision::Deny, exec: Decision::Deny },
+        trust: Arc::new(TrustNothing),
+    }
+}
+
+/// The probe, and after it a callee that fails in this way.
+fn probe_and_callee(fail: &str) -> Plan {
+    let build = format!(
+        "[[extension]]\nid = \"toy-probe\"\n[[extension]]\nid = \"toy-callee\"\nconfig = {{ fail = \"{fail}\" }}\n\
+         [[extension]]\nid = \"second\"\nfrom = \"toy-probe\"\n"
+    );
+    let build = BuildList::parse(Path::new("build.toml"), &build).expect("a build");
+    let found = find_extensions(&[bin_dir()]);
+    resolve(&build, &found.catalog, &dispatch_kernel::kernel_version()).expect("a plan")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_blocks_is_named_and_left_behind_and_the_rest_runs() {
+    let home = tempfile::tempdir().expect("a directory");
+    let kernel = Kernel::boot(probe_and_callee("block in open"), options(home.path())).await.expect("booted");
+    let shown: Vec<_> = kernel.inventory().instances.into_iter().map(|i| (i.id, i.state, i.reason)).collect();
+    let reason = "`open` did not return within 10000 ms and blocks its thread, which is left behind";
+    let expected = [
+        ("toy-probe", InstanceState::Active, ""),
+        ("second", InstanceState::Active, ""),
+        ("toy-callee", InstanceState::Disabled, reason),
+    ];
+    assert_eq!(shown, expected.map(|(id, state, reason)| (id.to_owned(), state, reason.to_owned())));
+    kernel.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_boot_that_is_told_to_end_stops_what_has_started_and_waits_for_no_start_that_blocks() {
+    let home = tempfile::tempdir().expect("a directory");
+    let copies = home.path().join("cache/ext");
+    // Ready once the callee's library has been copied: it is being opened or started then.
+    let told = async {
+        while std::fs::read_dir(&copies).map_or(0, Iterator::count) < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let booted = Kernel::boot_until(probe_and_callee("block in start"), options(home.path()), told).await;
+    let reasons = booted.err().expect("it was told to end").reasons;
+    assert_eq!(reasons, ["the host was told to end while `toy-callee` was being started"]);
+    assert!(
+        std::fs::read_dir(home.path().join("state/hosts")).expect("there").next().is_none(),
+        "its lock is gone"
+    );
+}
+
+/// Every extension of the default build starts, and returns exactly what it declares: the kernel refuses anything else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_extension_of_the_default_build_returns_what_it_declares() {
+    let home = tempfile::tempdir().expect("a directory");
     let build = BuildList::read(&workspace_dir().join("manifests/default.toml")).expect("a build");
     let found = find_extensions(&[bin_dir()]);
     let mut plan = resolve(&build, &found.catalog, &dispatch_kernel::kernel_version()).expect("a plan");
     // The names of secrets are the host binary's to resolve; what is contributed does not depend on any.
     plan.instances.iter_mut().for_each(|instance| instance.config = serde_json::json!({}));
     let planned: Vec<String> = plan.instances.iter().map(|instance| instance.id.clone()).collect();
-    let policy = ToolPolicy { read: Decision::Allow, write: Decision::Deny, exec: Decision::Deny };
-    let options = BootOptions {
-        dirs,
-        runtime: tokio::runtime::Handle::current(),
-        clock: Arc::new(SystemClock),
-        log_level_max: 2,
-        policy,
-        trust: Arc::new(TrustNothing),
-    };
-    let kernel = Kernel::boot(plan, options).await.expect("booted");
+    let kernel = Kernel::boot(plan, options(home.path())).await.expect("booted");
     let inventory = kernel.inventory();
     for instance in &inventory.instances {
         assert_eq!(instance.state, InstanceState::Active, "`{}`: {}", instance.id, instance.reason);

@@ -24,10 +24,13 @@ fn a_turn_that_ended_has_the_exit_code_of_how() {
 fn a_failed_turn_says_whether_to_try_again_or_to_mend_something() {
     let classes = [
         ("auth", 77),
+        ("quota", 77),
         ("rate_limited", 75),
         ("provider_overloaded", 75),
         ("server_error", 75),
         ("connect", 75),
+        ("unreachable", 75),
+        ("wrong_endpoint", 75),
         ("truncated", 75),
         ("stalled", 75),
         ("garbled", 75),

@@ -40,7 +40,7 @@ fn an_end_that_is_not_plain_completion_is_said() {
         (
             json!(["failed", "rate_limited"]),
             Some(&error),
-            Some("error: slow␛[2J down (rate_limited, retry after 1200 ms)"),
+            Some("error: slow␛[2J down (rate_limited, retry after 1.2 s)"),
         ),
     ];
     for (end, error, expected) in cases {

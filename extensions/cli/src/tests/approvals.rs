@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
+const PROMPT: &str = "  allow this exec? [y]es / [a]lways in this conversation / [N]o ";
+
 fn question(conversation_id: &str, args: Value) -> AskParams {
     let params = json!({
         "conversation_id": conversation_id, "turn_id": "t1", "tool_call_id": "call", "tool": "shell",
@@ -41,6 +43,7 @@ async fn running(cli: &Opened, tty: Tty) -> (OpenedStream<Main>, Arc<Notify>) {
         }
     });
     let mut stream = begin(cli, &["hi"], tty);
+    assert!(matches!(stream.next().await, Ok(Item::Frame(frame)) if frame.text == "· conversation c1\n"));
     assert!(matches!(stream.next().await, Ok(Item::Frame(frame)) if frame.text == "half"));
     (stream, go_on)
 }
@@ -62,28 +65,51 @@ async fn only_a_clear_yes_is_a_yes() {
         assert_eq!(ask(&cli, "c1", json!({})).await, reply, "{typed:?}");
         go_on.notify_one();
         read_to_end(stream).await;
-        assert_eq!(cli.host().calls_of("command_host.v1/read"), [json!({ "bytes_max": 256, "line": true })]);
+        assert_eq!(
+            cli.host().calls_of("command_host.v1/read"),
+            // The id, the text, its line feed, the question stand there before it.
+            [json!({ "bytes_max": 256, "line": true, "question": { "after_frames": 4, "prompt": PROMPT } })]
+        );
     }
 }
 
 #[tokio::test]
-async fn a_question_shows_what_it_is_about_plain_and_bounded() {
+async fn a_question_shows_all_of_it_plain_and_page_by_page() {
     let cli = cli().await;
-    types(&cli, &["n\n", "more"]);
+    types(&cli, &["\n", "y\n", "more"]);
     let (stream, go_on) = running(&cli, ALL_TTY).await;
-    let args = json!({ "command": format!("\u{9b}2J\u{202e}{}", "x".repeat(5_000)) });
-    ask(&cli, "c1", args).await;
+    let script = "echo\n".repeat(44) + "rm\u{200b} \u{9b}2J\u{202e}";
+    assert_eq!(ask(&cli, "c1", json!({ "command": script })).await["decision"], "allow");
     go_on.notify_one();
     let written = read_to_end(stream).await;
-    let shown = format!("  {{\"command\":\"<U+009B>2J<U+202E>{}…", "x".repeat(3_984));
-    let err = [
-        "? shell wants to run a program",
-        &shown,
-        "  (and 1018 more characters)",
-        "  allow this exec? [y]es / [a]lways in this conversation / [N]o · go on with `--conversation c1`",
-        "",
-    ];
-    assert_eq!(written, Written { out: "\n".into(), err: err.join("\n"), exit_code: 0 });
+    let prompts: Vec<Value> = cli
+        .host()
+        .calls_of("command_host.v1/read")
+        .iter()
+        .map(|read| read["question"]["prompt"].clone())
+        .collect();
+    assert_eq!(prompts, ["  40 of 46 lines; [Enter] shows more, [n]o refuses ", PROMPT]);
+    let echo = "    │ echo\n";
+    let err = format!(
+        "? shell wants to run a program\n  command:\n{}{}{}",
+        echo.repeat(39),
+        echo.repeat(5),
+        "    │ rm<U+200B> <U+009B>2J<U+202E>\n· go on with `--conversation c1`\n",
+    );
+    assert_eq!(written, Written { out: "\n".into(), err, exit_code: 0 });
+}
+
+#[tokio::test]
+async fn what_was_not_shown_to_its_end_is_not_allowed() {
+    let cli = cli().await;
+    types(&cli, &["n\n", "y\n"]);
+    let (stream, go_on) = running(&cli, ALL_TTY).await;
+    assert_eq!(ask(&cli, "c1", json!({ "command": "x\n".repeat(100) })).await["decision"], "deny");
+    let reply = ask(&cli, "c1", json!({ "command": "x\n".repeat(10_000) })).await;
+    assert!(reply["reason"].as_str().unwrap().contains("smaller parts"), "{reply}");
+    assert_eq!(cli.host().calls_of("command_host.v1/read").len(), 1);
+    go_on.notify_one();
+    read_to_end(stream).await;
 }
 
 #[tokio::test]
@@ -131,7 +157,8 @@ async fn without_a_terminal_nobody_is_asked() {
         read_to_end(stream).await;
     }
     assert_eq!(ask(&cli, "c1", json!({})).await, json!("unavailable"), "the run is over");
-    assert_eq!(cli.host().calls_of("command_host.v1/read"), Vec::<Value>::new());
+    let questions = |read: &Value| read["line"] == true;
+    assert!(!cli.host().calls_of("command_host.v1/read").iter().any(questions));
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ async fn a_cancelled_command_stops_its_turn_and_still_shows_its_end() {
         Ok(json!({ "stopped": true }))
     });
     let mut stream = begin(&cli, &["hi"], NO_TTY);
+    assert!(matches!(stream.next().await, Ok(Item::Frame(_))), "the conversation's id");
     assert!(matches!(stream.next().await, Ok(Item::Frame(frame)) if frame.text == "half an ans"));
     stream.cancel();
     let written = read_to_end(stream).await;
@@ -47,6 +48,7 @@ async fn a_turn_that_does_not_end_in_time_is_left_with_the_same_exit_code() {
     });
     cli.host().on("op.v1/run#turns.stop", |_| Ok(json!({ "stopped": true })));
     let mut stream = begin(&cli, &["hi"], NO_TTY);
+    assert!(matches!(stream.next().await, Ok(Item::Frame(_))), "the conversation's id");
     assert!(matches!(stream.next().await, Ok(Item::Frame(_))));
     stream.cancel();
     let written = read_to_end(stream).await;

@@ -1,6 +1,9 @@
 //! `dispatch run` from its words to its exit code.
 
-use super::terminal::{ALL_TTY, NO_TTY, Written, cli, ended, event, run, shows, shows_bytes, text, types};
+use super::terminal::{
+    ALL_TTY, HERE, NO_TTY, Written, cli, ended, event, run, shows, shows_bytes, text, types,
+};
+use crate::words::clock_time;
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::turns::INPUT_BYTES_MAX;
 use serde_json::{Value, json};
@@ -16,6 +19,7 @@ async fn a_wrong_command_line_starts_nothing_and_exits_2() {
         (&["-"], ALL_TTY, "error: there is nothing to say: standard input is blank\n"),
         (&["  "], ALL_TTY, "error: there is nothing to say: the prompt is blank\n"),
         (&["--\u{1b}[2J"], ALL_TTY, "␛[2J"),
+        (&["hi", "--cwd", "no/such"], ALL_TTY, "error: there is no directory `/no/such`; tools"),
     ] {
         let written = run(&cli, argv, tty).await;
         assert_eq!((written.exit_code, written.out.as_str()), (2, ""), "{argv:?}");
@@ -35,20 +39,27 @@ async fn help_goes_to_standard_output() {
 #[tokio::test]
 async fn the_words_or_standard_input_become_the_input() {
     let cases: &[(&[&str], _, &[&str], Value)] = &[
-        (&["fix", "the", "bug"], ALL_TTY, &[], json!({ "input": "fix the bug", "cwd": "/srv/me" })),
-        (&[], NO_TTY, &["from\n", "stdin\n\n"], json!({ "input": "from\nstdin", "cwd": "/srv/me" })),
+        (&["fix", "the", "bug"], ALL_TTY, &[], json!({ "input": "fix the bug", "cwd": HERE })),
         (
-            &["-", "--cwd", "sub/./x"],
+            &["what", "is", "this?"],
+            NO_TTY,
+            &["a\n", "b\n"],
+            json!({ "input": "what is this?\n\na\nb", "cwd": HERE }),
+        ),
+        (&["hi"], NO_TTY, &["\n"], json!({ "input": "hi", "cwd": HERE })),
+        (&[], NO_TTY, &["from\n", "stdin\n\n"], json!({ "input": "from\nstdin", "cwd": HERE })),
+        (
+            &["-", "--cwd", "proc/./self"],
             ALL_TTY,
             &["typed"],
-            json!({ "input": "typed", "cwd": "/srv/me/sub/x" }),
+            json!({ "input": "typed", "cwd": "/proc/self" }),
         ),
-        (&["a", "-", "--cwd", "/srv"], NO_TTY, &[], json!({ "input": "a -", "cwd": "/srv" })),
+        (&["a", "-", "--cwd", "/proc"], NO_TTY, &[], json!({ "input": "a -", "cwd": "/proc" })),
         (
             &["--conversation", "c1", "--provider", "p", "--model", "m", "--", "--json"],
             NO_TTY,
             &[],
-            json!({ "conversation_id": "c1", "input": "--json", "provider": "p", "model": "m", "cwd": "/srv/me" }),
+            json!({ "conversation_id": "c1", "input": "--json", "provider": "p", "model": "m", "cwd": HERE }),
         ),
     ];
     for (argv, tty, typed, started) in cases {
@@ -138,20 +149,22 @@ async fn text_goes_out_as_it_comes_and_all_else_is_a_note() {
         ],
     );
     let written = run(&cli, &["hi"], NO_TTY).await;
+    let tried = clock_time(501, 1);
     let err = [
+        "· conversation c1",
         "· a notice",
         "· read_file path=a.rs",
         "  ok 12 ms",
         "· shell command=make",
         "· shell command=rm",
-        "  │ 3",
-        "  │ 4",
-        "  │ 5",
-        "  │ 6",
-        "  │ ␛[31mred",
+        "  shell │ 3",
+        "  shell │ 4",
+        "  shell │ 5",
+        "  shell │ 6",
+        "  shell │ ␛[31mred",
         "  shell: error 7 ms: exit 2",
         "  denied: the user said no",
-        "· trying again in 500 ms: no route (connect)",
+        &format!("· try 1 failed (connect): no route; the next is at {tried}, in 500 ms"),
         "· go on with `--conversation c1`",
         "",
     ];
@@ -207,7 +220,7 @@ async fn each_end_of_a_turn_has_its_exit_code_and_its_line() {
             json!({ "code": class, "class": class, "message": "it went wrong", "retry_after_ms": 900 }),
         )
     };
-    let go_on = "· go on with `--conversation c1`\n";
+    let (begun, go_on) = ("· conversation c1\n", "· go on with `--conversation c1`\n");
     for (events, exit_code, line) in [
         (vec![ended("completed", "stop")], 0, ""),
         (
@@ -231,7 +244,7 @@ async fn each_end_of_a_turn_has_its_exit_code_and_its_line() {
         let cli = cli().await;
         shows(&cli, events);
         let written = run(&cli, &["hi"], NO_TTY).await;
-        assert_eq!(written, Written { out: String::new(), err: format!("{line}{go_on}"), exit_code });
+        assert_eq!(written, Written { out: String::new(), err: format!("{begun}{line}{go_on}"), exit_code });
     }
 }
 
@@ -256,7 +269,7 @@ async fn a_watch_that_breaks_off_is_told_with_the_way_on() {
     shows(&cli, vec![text("half")]);
     let written = run(&cli, &["hi"], NO_TTY).await;
     let err =
-        "error: the events ended before the turn did (broken)\n· go on with `--conversation c1`\n".to_owned();
+        "· conversation c1\nerror: the events ended before the turn did (broken)\n· go on with `--conversation c1`\n".to_owned();
     assert_eq!(written, Written { out: "half\n".into(), err, exit_code: 1 });
 }
 
@@ -267,7 +280,7 @@ async fn an_event_of_an_unknown_shape_is_noted_and_the_rest_is_shown() {
     shows(&cli, vec![event("retry_scheduled", retry), text("all the same"), ended("completed", "stop")]);
     let written = run(&cli, &["hi"], NO_TTY).await;
     assert_eq!((written.out.as_str(), written.exit_code), ("all the same\n", 0));
-    assert!(written.err.starts_with("error: cannot read event 5 (`retry_scheduled`)"), "{}", written.err);
+    assert!(written.err.contains("\nerror: cannot read event 5 (`retry_scheduled`)"), "{}", written.err);
 }
 
 #[tokio::test]

@@ -7,8 +7,12 @@ use dispatch_sdk::contracts::tool::OutputStream;
 use dispatch_testkit::{FakeHost, FakeOut, Opened, OpenedStream};
 use serde_json::{Value, json};
 
-pub(super) const NO_TTY: Tty = Tty { stdin: false, stdout: false, stderr: false };
-pub(super) const ALL_TTY: Tty = Tty { stdin: true, stdout: true, stderr: true };
+/// Where the command is called: a directory that is there.
+pub(super) const HERE: &str = "/";
+pub(super) const NO_TTY: Tty =
+    Tty { stdin: false, stdout: false, stderr: false, color: false, rewrites: false };
+/// Terminals that take lines as they come, such as `TERM=dumb`.
+pub(super) const ALL_TTY: Tty = Tty { stdin: true, stdout: true, stderr: true, ..NO_TTY };
 
 /// What a command wrote, and how it ended.
 #[derive(Debug, Default, PartialEq)]
@@ -21,6 +25,7 @@ pub(super) struct Written {
 pub(super) async fn cli() -> Opened {
     let host = FakeHost::new();
     host.grant_identity("cli");
+    host.on("command_host.v1/read", |_| Ok(json!({ "eof": true, "text": "" })));
     host.on("op.v1/run#turns.start", |_| {
         Ok(json!({ "conversation_id": "c1", "turn_id": "t1", "cursor": 4, "durable": true }))
     });
@@ -79,7 +84,7 @@ pub(super) fn begin(cli: &Opened, argv: &[&str], tty: Tty) -> OpenedStream<Main>
 
 pub(super) fn begin_command(cli: &Opened, name: &str, argv: &[&str], tty: Tty) -> OpenedStream<Main> {
     let argv = argv.iter().map(|word| (*word).to_owned()).collect();
-    cli.stream_named(Main, name, &MainParams { argv, tty, cwd: "/srv/me".into() })
+    cli.stream_named(Main, name, &MainParams { argv, tty, cwd: HERE.into() })
 }
 
 pub(super) async fn read_to_end(mut stream: OpenedStream<Main>) -> Written {

@@ -81,6 +81,10 @@ async fn what_is_not_there_is_not_found_and_a_wrong_place_is_invalid() {
     place.write("file", b"");
     assert_eq!(place.list("file", 0).await.expect_err("no directory").code, "invalid");
     assert_eq!(place.read("file/below", 0, 0).await.expect_err("no directory").code, "invalid");
+    let params = StatParams { path: "x".to_owned(), cwd: "/no/where".to_owned() };
+    let message = "there is no working directory `/no/where`, or none any more: `x` leads nowhere";
+    assert_eq!(place.exec.call(Stat, &params).await, Err(Fault::new("not_found", message)));
+    assert!(place.exec.call(Stat, &StatParams { path: place.cwd(), ..params }).await.is_ok());
     let params = StatParams { path: "x".to_owned(), cwd: "relative".to_owned() };
     let message = "the working directory has to be an absolute path, not `relative`";
     assert_eq!(place.exec.call(Stat, &params).await, Err(Fault::new("invalid", message)));

@@ -35,9 +35,14 @@ async fn a_file_that_is_no_program_is_denied() {
 #[tokio::test]
 async fn a_directory_that_is_missing_relative_or_a_file_is_invalid() {
     let exec = bare().await;
-    for cwd in ["/no/such/directory", "relative", "", "/etc/passwd"] {
+    for (cwd, found) in [
+        ("/no/such/directory", "there is no directory of that name, or none any more"),
+        ("relative", "it is not an absolute path of a directory"),
+        ("", "it is not an absolute path of a directory"),
+        ("/etc/passwd", "it is no directory"),
+    ] {
         let params = SpawnParams { cwd: cwd.to_owned(), ..program(&["true"]) };
-        let message = format!("cannot run `true` in `{cwd}`: it is not an absolute path of a directory");
+        let message = format!("cannot run `true` in `{cwd}`: {found}");
         assert_eq!(run(&exec, &params).await.1, Err(Fault::new("invalid", message)));
     }
 }
@@ -130,7 +135,9 @@ async fn of_the_hosts_environment_only_the_listed_variables_pass() {
     assert!(secrets.iter().all(Option::is_some));
     let config = json!({ "shim": shim(), "env_also": ["CARGO_PKG_NAME"] });
     for (exec, also) in [(guarded().await, ""), (open(config).await, "CARGO_PKG_NAME=ext-exec-local\n")] {
-        let env = BTreeMap::from([("ASKED".to_owned(), "for".to_owned())]);
+        let asked =
+            [("ASKED", "for"), ("PAGER", "less")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let env = BTreeMap::from(asked);
         let (output, reply) = run(&exec, &SpawnParams { env, ..program(&["env"]) }).await;
         assert_eq!(reply.expect("it ran").exit_code, Some(0));
         let listed = |name: &str| crate::environment::PASSED.contains(&name) || name.starts_with("LC_");
@@ -139,7 +146,11 @@ async fn of_the_hosts_environment_only_the_listed_variables_pass() {
             .filter(|line| !line.split_once('=').is_some_and(|(name, _)| listed(name)))
             .collect();
         rest.sort_unstable();
-        assert_eq!(rest.concat(), format!("AGENT=dispatch\nAI_AGENT=dispatch\nASKED=for\n{also}"));
+        let expected = format!(
+            "AGENT=dispatch\nAI_AGENT=dispatch\nASKED=for\n{also}GIT_EDITOR=true\nGIT_PAGER=cat\n\
+             GIT_TERMINAL_PROMPT=0\nMANPAGER=cat\nPAGER=less\nTERM=dumb\n"
+        );
+        assert_eq!(rest.concat(), expected);
         assert!(output.contains("PATH="));
     }
 }

@@ -1,7 +1,9 @@
 //! `write` on a real file system, unhappy paths first.
 
 use super::bare;
-use crate::reach::Reach;
+use crate::barred::{Bars, Way};
+use crate::reach::Roots;
+use crate::unnamed::PASSING_NAME;
 use crate::write::Target;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +11,7 @@ use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::exec::{
     IfExists, Read, ReadParams, WRITE_BYTES_MAX, Write, WriteParams, WriteReply,
 };
+use dispatch_sdk::contracts::kernel::Dirs;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::json;
 use std::fs::{self, File};
@@ -79,7 +82,10 @@ fn mode(path: &Path) -> u32 {
 }
 
 fn found(path: &Path) -> Target<'static> {
-    Target::find(path, "f", &Reach::Machine).expect("its directory is there")
+    let roots = Roots::parse(None, "exec-local").expect("there are none");
+    let bars = Bars::new("exec-local", &Dirs::default(), None, &[]).expect("there are few");
+    let reach = roots.seen_from("/", bars.now(Way::Write), None);
+    Target::find(path, "f", &reach).expect("its directory is there")
 }
 
 async fn sha256_of(place: &Place, name: &str) -> String {
@@ -199,6 +205,26 @@ fn a_private_file_that_came_meanwhile_is_replaced_and_stays_private() {
     assert_eq!(target.replace("1", came), Ok(false), "at the last look there was one");
     assert_eq!(fs::metadata(&path).expect("it is there").mode() & 0o777, 0o600);
     assert_eq!(text(&path), "");
+}
+
+#[test]
+fn what_is_not_whole_yet_has_no_name_and_what_a_kill_leaves_is_cleared_by_the_next_write() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("f");
+    let names = || -> Vec<_> {
+        fs::read_dir(dir.path()).expect("ours").flatten().map(|entry| entry.file_name()).collect()
+    };
+    let written = found(&path).replace("1", |file| {
+        file.write_all(b"new")?;
+        assert_eq!(names(), [""; 0], "a kill now would leave it");
+        Ok(())
+    });
+    assert_eq!((written, names()), (Ok(true), vec!["f".into()]));
+    put(&dir.path().join(PASSING_NAME), "left by a kill", 0o600);
+    let target = Target { if_exists: IfExists::Replace, ..found(&path) };
+    let written = target.replace("2", |file| file.write_all(b"newer"));
+    assert_eq!((written, names()), (Ok(false), vec!["f".into()]));
+    assert_eq!((text(&path), mode(&path)), ("newer".to_owned(), 0o644 & mode(&path)));
 }
 
 #[test]

@@ -152,7 +152,7 @@ async fn instructions_that_nobody_trusts_are_named_with_what_to_do() {
     world.start(json!({ "input": "hi" })).await.expect("it starts");
     world.until_ended().await;
     world.change(|state| {
-        let message = "instructions were not read, because nobody trusts where they lie: `/w/AGENTS.md`, \
+        let message = "instructions were not read, because nobody trusts them as they are: `/w/AGENTS.md`, \
                        `/w/a/AGENTS.md`; look at them, then `dispatch trust /w`";
         assert_eq!(state.log[2]["data"], json!({ "code": "untrusted", "message": message }));
         assert_eq!(state.run_params[0]["system"], "be brief");

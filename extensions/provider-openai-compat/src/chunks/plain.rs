@@ -13,6 +13,7 @@ use std::ops::Deref;
 pub(super) struct Plain<'d> {
     pub(super) model: Text<'d>,
     pub(super) reasoning: Text<'d>,
+    pub(super) is_reasoning_content: bool,
     pub(super) content: Text<'d>,
 }
 
@@ -71,8 +72,9 @@ pub(super) fn read(data: &str) -> Option<Plain<'_>> {
         && refusal.is_empty()
         && finish_reason.is_empty()
         && *object != *"error";
-    let reasoning = if reasoning_content.is_empty() { reasoning } else { reasoning_content };
-    is_plain.then_some(Plain { model, reasoning, content })
+    let is_reasoning_content = !reasoning_content.is_empty();
+    let reasoning = if is_reasoning_content { reasoning_content } else { reasoning };
+    is_plain.then_some(Plain { model, reasoning, is_reasoning_content, content })
 }
 
 /// A string or null, borrowed where it holds no escape.

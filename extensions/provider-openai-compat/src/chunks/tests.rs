@@ -1,7 +1,8 @@
 //! Chunks as servers really send them, to frames.
 
-use super::Interpreter;
 use super::tool_calls::{ARGS_BYTES_MAX, CALLS_MAX};
+use super::{Interpreter, ThinkTags};
+use crate::ids::nine;
 use crate::sse::SseParser;
 use crate::trouble::Trouble;
 use dispatch_sdk::contracts::provider::{FaultClass, Finish, StreamFrame, StreamReply, Usage};
@@ -14,7 +15,7 @@ type Answer = Result<(Vec<StreamFrame>, StreamReply), Trouble>;
 /// Reads a body that comes in these pieces; neighbouring deltas of one kind are joined, because reads cut them freely.
 fn read(pieces: &[&[u8]]) -> Answer {
     let mut parser = SseParser::default();
-    let mut interpreter = Interpreter::new("seed".into(), ["taken".to_owned()].into());
+    let mut interpreter = Interpreter::new("seed".into(), ["taken".to_owned()].into(), ThinkTags::default());
     let mut shown = Vec::new();
     for piece in pieces {
         let mut frames = Vec::new();
@@ -72,6 +73,11 @@ fn call(id: &str, name: &str, args_text: &str) -> StreamFrame {
     StreamFrame::ToolCall { tool_call_id: id.into(), name: name.into(), args_text: args_text.into() }
 }
 
+/// The id of a call that came without one.
+fn made(call_idx: usize) -> String {
+    nine(&format!("seed/{call_idx}"))
+}
+
 fn reply(finish: Finish) -> StreamReply {
     StreamReply { finish, usage: None, model: String::new() }
 }
@@ -100,7 +106,9 @@ fn done_without_any_output_is_truncated() {
 
 #[test]
 fn the_cause_of_a_cut_is_told() {
-    let trouble = Interpreter::new(String::new(), Default::default()).end(Some("reset")).expect_err("cut");
+    let trouble = Interpreter::new(String::new(), Default::default(), ThinkTags::default())
+        .end(Some("reset"))
+        .expect_err("cut");
     assert_eq!(trouble.message, "the answer was cut before its finish reason: reset");
 }
 
@@ -141,7 +149,16 @@ fn a_chunk_that_is_the_error_itself_and_a_finish_reason_error_are_faults() {
     let trouble = read_chunks(&[itself]).expect_err("an error");
     assert_eq!(trouble.class, FaultClass::ProviderOverloaded);
     assert_eq!(trouble.message, "the endpoint reported an error in its answer: worker died");
-    assert_eq!(read_chunks(&[finish("error")]).expect_err("an error").class, FaultClass::ServerError);
+    for (reason, class) in [
+        ("error", FaultClass::ServerError),
+        ("abort", FaultClass::ServerError),
+        ("network_error", FaultClass::ServerError),
+        ("insufficient_system_resource", FaultClass::ProviderOverloaded),
+    ] {
+        let trouble = read_chunks(&[delta(json!({ "content": "a" })), finish(reason)]).expect_err(reason);
+        assert_eq!(trouble.class, class, "{reason}");
+        assert!(trouble.message.contains(reason), "{}", trouble.message);
+    }
 }
 
 #[test]
@@ -153,14 +170,14 @@ fn finish_reasons_are_normalised() {
         ("max_tokens", Finish::Length),
         ("content_filter", Finish::ContentFilter),
         ("tool_calls", Finish::Stop),
-        ("abort", Finish::Other),
+        ("something_new", Finish::Other),
     ];
     for (reason, expected) in cases {
         let answer = read_chunks(&[delta(json!({ "content": "a" })), finish(reason)]);
         assert_eq!(answer, Ok((vec![text("a")], reply(expected))), "{reason} without calls");
     }
     let one_call = calls(json!([{ "index": 0, "id": "c", "function": { "name": "t", "arguments": "{}" } }]));
-    for reason in ["stop", "tool_calls", "function_call", "tool_use", "abort"] {
+    for reason in ["stop", "tool_calls", "function_call", "tool_use", "something_new"] {
         let answer = read_chunks(&[one_call.clone(), finish(reason)]);
         assert_eq!(
             answer,
@@ -187,9 +204,9 @@ fn a_call_that_came_twice_is_made_once() {
         calls(json!([{ "index": index, "id": id, "function": { "name": "t", "arguments": "{\"x\":1}" } }]))
     };
     for (id, index) in [(json!("a"), json!(0)), (json!("a"), json!(null)), (json!(null), json!(0))] {
-        let chunk = whole(id.clone(), index);
+        let (made_id, chunk) = (made(0), whole(id.clone(), index));
         let (frames, _) = read_chunks(&[chunk.clone(), chunk, finish("stop")]).expect("a call");
-        let expected = call(id.as_str().unwrap_or("call_seed_0"), "t", "{\"x\":1}");
+        let expected = call(id.as_str().unwrap_or(&made_id), "t", "{\"x\":1}");
         assert_eq!(frames, [expected]);
     }
 }
@@ -199,7 +216,7 @@ fn ids_are_unique_in_the_answer_and_against_the_history() {
     let entry = |index: u64, id: &str| json!({ "index": index, "id": id, "function": { "name": "t", "arguments": "{}" } });
     let entries = json!([entry(0, "taken"), entry(1, "a"), entry(2, "a"), entry(3, "")]);
     let (frames, _) = read_chunks(&[calls(entries), finish("tool_calls")]).expect("calls");
-    let expected = ["call_seed_0", "a", "call_seed_2", "call_seed_3"].map(|id| call(id, "t", "{}"));
+    let expected = [made(0), "a".to_owned(), made(2), made(3)].map(|id| call(&id, "t", "{}"));
     assert_eq!(frames, expected);
 }
 
@@ -224,7 +241,7 @@ fn calls_and_their_arguments_are_bounded() {
 
 #[test]
 fn deltas_of_one_read_are_joined_in_their_order_up_to_a_bound() {
-    let mut interpreter = Interpreter::new(String::new(), Default::default());
+    let mut interpreter = Interpreter::new(String::new(), Default::default(), ThinkTags::default());
     let mut frames = Vec::new();
     let piece = |n: usize| format!("{n} {}", "é\n".repeat(n % 40));
     let mut expected: Vec<StreamFrame> = Vec::new();
@@ -287,7 +304,7 @@ fn what_is_read_without_a_tree_is_what_the_tree_says() {
         r#"["error","m",[[0,["a"]]]]"#,
     ];
     let read = |data: &str, tree: bool| {
-        let mut interpreter = Interpreter::new(String::new(), Default::default());
+        let mut interpreter = Interpreter::new(String::new(), Default::default(), ThinkTags::default());
         let mut frames = Vec::new();
         let read = match tree {
             true => interpreter.chunk(&serde_json::from_str(data).expect("JSON"), &mut frames),

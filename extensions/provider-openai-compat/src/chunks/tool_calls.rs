@@ -1,5 +1,6 @@
 //! Puts tool calls together from their fragments. It must not know which tools exist.
 
+use crate::ids::nine;
 use crate::trouble::Trouble;
 use dispatch_sdk::contracts::provider::{FaultClass, StreamFrame};
 use serde_json::{Map, Value};
@@ -46,7 +47,8 @@ impl<'v> Fragment<'v> {
         Self {
             index: entry["index"].as_u64(),
             id: entry["id"].as_str().unwrap_or(""),
-            name: function["name"].as_str().unwrap_or(""),
+            // Some servers write the word for a name that is not there.
+            name: function["name"].as_str().filter(|name| *name != "null").unwrap_or(""),
             args_text,
         }
     }
@@ -115,6 +117,11 @@ impl ToolCalls {
         if fragment.name.is_empty() || call.name.is_empty() {
             return Place::At(idx);
         }
+        // Whatever name it carries: what has no id and comes at the index of arguments that are not whole continues them.
+        let is_open = !call.args_text.is_empty() && !is_object(&call.args_text);
+        if is_open && fragment.id.is_empty() && fragment.index.is_some() {
+            return Place::At(idx);
+        }
         let other_id = !fragment.id.is_empty() && !call.id.is_empty() && !same_id(call);
         if other_id || call.name != fragment.name {
             return Place::New;
@@ -153,7 +160,7 @@ impl ToolCalls {
             // An id that the history holds already would make the next request ambiguous.
             let mut tool_call_id = call.id;
             if tool_call_id.is_empty() || self.ids_taken.contains(&tool_call_id) {
-                tool_call_id = format!("call_{}_{call_idx}", self.id_seed);
+                tool_call_id = nine(&format!("{}/{call_idx}", self.id_seed));
             }
             self.ids_taken.insert(tool_call_id.clone());
             frames.push(StreamFrame::ToolCall { tool_call_id, name: call.name, args_text: call.args_text });

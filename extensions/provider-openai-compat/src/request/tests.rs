@@ -1,13 +1,21 @@
 //! Messages of the contract to messages of the wire.
 
-use super::messages::convert;
+use super::messages::{Sent, Style, convert};
 use super::tool;
+use crate::ids::nine;
+use crate::ways::Written;
 use dispatch_sdk::contracts::message::{Message, Part, Role, ToolStatus};
 use dispatch_sdk::contracts::provider::ToolOffer;
 use serde_json::{Value, json};
 
+/// Ids as they came; all reasoning of `producer` if there is one.
+fn style(producer: Option<&str>) -> Style<'_> {
+    let reasoning = if producer.is_some() { Sent::All } else { Sent::Nothing };
+    Style { producer: producer.unwrap_or("p/m"), reasoning, nine_ids: false }
+}
+
 fn wire(system: &str, history: &[Message], producer: Option<&str>) -> Value {
-    serde_json::to_value(convert(system, history, producer).messages).expect("JSON")
+    serde_json::to_value(convert(system, history, style(producer)).messages).expect("JSON")
 }
 
 fn message(role: Role, parts: Vec<Part>) -> Message {
@@ -75,7 +83,8 @@ fn a_conversation_is_written_as_strict_servers_read_it() {
 fn the_messages_of_a_step_are_a_prefix_of_the_next_steps_byte_for_byte() {
     let history = conversation();
     let text_of = |n: usize| {
-        let text = serde_json::to_string(&convert("s", &history[..n], Some("p/m")).messages).expect("JSON");
+        let text =
+            serde_json::to_string(&convert("s", &history[..n], style(Some("p/m"))).messages).expect("JSON");
         text.strip_suffix(']').expect("a list").to_owned()
     };
     let whole = text_of(history.len());
@@ -122,8 +131,81 @@ fn reasoning_goes_back_to_its_own_model_alone() {
 }
 
 #[test]
+fn reasoning_of_the_running_turn_goes_back_alone_and_what_was_left_out_is_known() {
+    let step = |thought: &str, id: &str| {
+        message(Role::Assistant, vec![reasoning(thought, "p/m"), call(id, json!({}))])
+    };
+    let history = [
+        message(Role::User, vec![text("one")]),
+        step("old", "1"),
+        result("1", "r"),
+        message(Role::User, vec![text("two")]),
+        step("new", "2"),
+        result("2", "r"),
+    ];
+    let thoughts = |reasoning| {
+        let converted = convert("", &history, Style { producer: "p/m", reasoning, nine_ids: false });
+        let wire = serde_json::to_value(converted.messages).expect("JSON");
+        let sent: Vec<Value> = wire
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|m| m.get("reasoning_content").cloned())
+            .collect();
+        (sent, converted.written.has_reasoning, converted.written.left_reasoning_out)
+    };
+    assert_eq!(thoughts(Sent::Nothing), (vec![], false, true));
+    assert_eq!(thoughts(Sent::OfTurn), (vec![json!("new")], true, true));
+    assert_eq!(thoughts(Sent::All), (vec![json!("old"), json!("new")], true, false));
+}
+
+#[test]
+fn ids_in_the_strictest_form_stand_at_the_call_at_its_result_and_where_none_was_recorded() {
+    let history = [
+        message(
+            Role::Assistant,
+            vec![call("call_abc", json!({})), call("aB3456789", json!({})), call("x", json!({}))],
+        ),
+        result("call_abc", "r"),
+        result("aB3456789", "s"),
+    ];
+    let wire = |nine_ids| {
+        let converted = convert("", &history, Style { nine_ids, ..style(None) });
+        (serde_json::to_value(converted.messages).expect("JSON"), converted.written)
+    };
+    let (as_they_came, written) = wire(false);
+    assert_eq!(as_they_came[1]["tool_call_id"], "call_abc");
+    assert_eq!(written, Written { has_other_ids: true, ..Written::default() });
+    let (strict, written) = wire(true);
+    let ids = [nine("call_abc"), "aB3456789".to_owned(), nine("x")];
+    for (idx, id) in ids.iter().enumerate() {
+        assert_eq!(strict[0]["tool_calls"][idx]["id"], *id);
+        assert_eq!(strict[idx + 1]["tool_call_id"], *id);
+    }
+    assert_eq!(written, Written::default());
+}
+
+#[test]
+fn user_messages_that_meet_are_one() {
+    let history = [
+        message(Role::User, vec![text("first question")]),
+        message(Role::User, vec![text("second question")]),
+        message(Role::Assistant, vec![reasoning("said to nobody", "p/m")]),
+        message(Role::User, vec![text("third")]),
+        message(Role::Assistant, vec![text("a")]),
+        message(Role::User, vec![text("fourth")]),
+    ];
+    let expected = json!([
+        { "role": "user", "content": "first question\n\nsecond question\n\nthird" },
+        { "role": "assistant", "content": "a" },
+        { "role": "user", "content": "fourth" },
+    ]);
+    assert_eq!(wire("", &history, None), expected);
+}
+
+#[test]
 fn the_ids_of_the_history_are_known() {
-    let mut ids: Vec<String> = convert("", &conversation(), None).ids.into_iter().collect();
+    let mut ids: Vec<String> = convert("", &conversation(), style(None)).ids.into_iter().collect();
     ids.sort();
     assert_eq!(ids, ["1", "2", "3"]);
 }

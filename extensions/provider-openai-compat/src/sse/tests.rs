@@ -20,7 +20,7 @@ fn events_of(pieces: &[&[u8]]) -> Vec<String> {
     events
 }
 
-const STREAMS: [(&str, &[u8], &[&str]); 11] = [
+const STREAMS: [(&str, &[u8], &[&str]); 13] = [
     ("line feeds", b"data: a\n\ndata: b\n\n", &["a", "b"]),
     ("carriage returns", b"data: a\r\rdata: b\r\r", &["a", "b"]),
     ("both", b"data: a\r\n\r\ndata: b\r\n\r\n", &["a", "b"]),
@@ -31,6 +31,8 @@ const STREAMS: [(&str, &[u8], &[&str]); 11] = [
     ("a byte order mark", b"\xEF\xBB\xBFdata: a\n\n\xEF\xBB\xBFdata: b\n\n", &["a"]),
     ("no end", "data: é€😀\n\ndata: [DONE]".as_bytes(), &["é€😀", "[DONE]"]),
     ("what is not UTF-8", b"data: a\xFFb\n\n", &["a\u{FFFD}b"]),
+    ("an error as a field", b"error: {\"code\":400}\n\ndata: a\n\n", &["{\"error\":{\"code\":400}}", "a"]),
+    ("an error as a text", b"data: a\n\nerror:it broke", &["a", "{\"error\":\"it broke\"}"]),
     ("other names that begin alike", b"dataset: a\ndatum\n\n", &[]),
 ];
 

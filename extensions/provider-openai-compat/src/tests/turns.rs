@@ -184,6 +184,16 @@ async fn a_model_that_thinks_long_before_its_first_token_shows_that_the_request_
 }
 
 #[tokio::test]
+async fn comments_of_the_server_put_the_limit_of_silence_off() {
+    // Three times as long as the limit.
+    let comments = (0..60).flat_map(|_| [Action::Garbage(vec![": keepalive".into()]), Action::WaitMs(50)]);
+    let answer: Vec<Action> = comments.chain([Action::text("a")]).collect();
+    let (_fake, opened) = open_for(Script::steps(vec![answer]), json!({ "idle_timeout_ms": 1_000 })).await;
+    let (mut frames, reply) = stream(&opened, &params(&[Message::user("hi")])).await;
+    assert_eq!((frames.pop(), reply.map(|reply| reply.finish)), (Some(text("a")), Ok(Finish::Stop)));
+}
+
+#[tokio::test]
 async fn a_body_that_comes_in_single_bytes_means_the_same() {
     let pace = Action::Pace(serde_json::from_value(json!({ "bytes": 1 })).expect("a pace"));
     let (_fake, opened) = open_for(Script::steps(vec![vec![pace, Action::text("hé€😀")]]), json!({})).await;

@@ -33,6 +33,38 @@ fn every_status_has_a_class() {
 }
 
 #[test]
+fn no_money_left_is_no_rate_limit() {
+    let error = |fields: &str| format!("{{\"error\":{{{fields}}}}}");
+    let spent = [
+        (429, error(r#""message":"You exceeded your current quota","type":"insufficient_quota""#)),
+        (429, error(r#""message":"m","code":"billing_hard_limit_reached""#)),
+        (429, error(r#""message":"m","code":"quota_exceeded""#)),
+        (429, error(r#""message":"You have reached your Monthly Usage Limit""#)),
+        (
+            400,
+            error(
+                r#""message":"Your credit balance is too low to access the API","type":"invalid_request_error""#,
+            ),
+        ),
+        (403, error(r#""message":"m","code":"insufficient_quota""#)),
+        (402, error(r#""message":"Insufficient Balance""#)),
+        (402, String::new()),
+    ];
+    for (status, body) in spent {
+        let trouble = Trouble::http(status, &body, Some(1_000), "");
+        assert_eq!((trouble.class, trouble.retry_after_ms), (FaultClass::Quota, None), "{status} {body}");
+        assert!(trouble.hint.contains("account"), "{}", trouble.hint);
+    }
+    let in_stream = Trouble::in_stream(&json!({ "message": "m", "code": "insufficient_quota" }));
+    assert_eq!(in_stream.class, FaultClass::Quota);
+    // A limit of a minute in the words of money: it names no code of them, and time heals it.
+    let busy = error(
+        r#""message":"You exceeded your current quota. Quota exceeded for metric: requests_per_minute","code":429"#,
+    );
+    assert_eq!(Trouble::http(429, &busy, None, "").class, FaultClass::RateLimited);
+}
+
+#[test]
 fn the_message_of_the_endpoint_is_told_from_any_shape() {
     let cases = [
         (r#"{"error":{"message":"why  not"}}"#, ": why not"),
@@ -66,7 +98,7 @@ fn a_fault_holds_code_class_wait_and_what_to_do() {
 
 #[test]
 fn a_secret_is_masked_even_where_the_message_is_cut() {
-    let secrets = Secrets::new(Some("sk-very-secret"), []);
+    let secrets = Secrets::new(["sk-very-secret"]);
     for n_before in MESSAGE_CHARS_MAX - 60..MESSAGE_CHARS_MAX {
         let body = format!("{} sk-very-secret and sk-very-secret", "é".repeat(n_before));
         let fault = Trouble::http(400, &body, None, "hint").into_fault(&secrets);

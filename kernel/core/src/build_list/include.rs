@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{BUILD_BYTES_MAX, BuildList, Sheet};
-use crate::document::{self, Reader};
+use crate::document::{self, Reader, quoted};
+use crate::nearest::nearest;
 use crate::problem::{Problem, Problems, shown};
 use crate::source::{Placed, Source};
 
@@ -17,7 +18,7 @@ pub const INCLUDED_FILES_MAX: usize = 64;
 
 /// Reads `source` and all it includes; what could be read comes along with all that is wrong.
 ///
-/// An include that names one of `carried`, path and text, is that one.
+/// An include that names one of `carried`, path and text, by path or by file stem is that one.
 pub(super) fn load(source: Arc<Source>, carried: &[(PathBuf, &str)]) -> (BuildList, Vec<Problem>) {
     let mut loader = Loader { carried, chain: Vec::new(), files: 0, problems: Vec::new() };
     let list = loader.load(&source);
@@ -64,7 +65,7 @@ impl Loader<'_> {
 
     /// Opens an included file, unless it is open already or one too many.
     fn open(&mut self, include: &Placed<String>, from: &Path) -> Option<Arc<Source>> {
-        let path = from.parent().unwrap_or(Path::new("")).join(&include.value);
+        let path = self.path_of(include, from);
         if let Some(problem) = self.refusal(&path, include) {
             self.problems.push(problem);
             return None;
@@ -86,10 +87,38 @@ impl Loader<'_> {
         match source {
             Ok(source) => Some(source),
             Err(Problems(problems)) => {
-                self.problems.extend(problems.into_iter().map(|problem| blamed_on(include, problem)));
+                let help = self.help(include);
+                let blamed = problems.into_iter().map(|problem| blamed_on(include, problem));
+                self.problems.extend(blamed.map(|problem| match &help {
+                    Some(help) if problem.help.is_none() => problem.help(help.clone()),
+                    _ => problem,
+                }));
                 None
             }
         }
+    }
+
+    /// A bare name is a carried list's, if there is one; all else is relative to the including file.
+    fn path_of(&self, include: &Placed<String>, from: &Path) -> PathBuf {
+        let carried =
+            || self.carried.iter().find(|(path, _)| path.file_stem() == Some(include.value.as_ref()));
+        match is_name(&include.value).then(carried).flatten() {
+            Some((path, _)) => path.clone(),
+            None => from.parent().unwrap_or(Path::new("")).join(&include.value),
+        }
+    }
+
+    /// What a bare name that was not found may have meant.
+    fn help(&self, include: &Placed<String>) -> Option<String> {
+        let names: Vec<&str> =
+            self.carried.iter().filter_map(|(path, _)| path.file_stem()?.to_str()).collect();
+        if !is_name(&include.value) || names.is_empty() {
+            return None;
+        }
+        Some(match nearest(&include.value, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the names that can be included are {}; a file ends in `.toml`", quoted(&names)),
+        })
     }
 
     fn refusal(&self, path: &Path, include: &Placed<String>) -> Option<Problem> {
@@ -105,6 +134,10 @@ impl Loader<'_> {
         }
         None
     }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.contains('/') && !text.ends_with(".toml")
 }
 
 /// Points at the `include` when the included file has no line to point at.

@@ -1,6 +1,7 @@
 //! Load, open, start, register; and back again when one of these fails.
 
 use super::contributions::check;
+use super::foreign::{Trouble, on_own_thread, wait_for};
 use super::reading::{self, Refused};
 use super::{Record, RecordState, Shared, instance_of};
 use crate::crash::{self, Crash};
@@ -12,13 +13,13 @@ use dispatch_abi::abi_stable::std_types::RResult;
 use dispatch_abi::{Bytes, SharedBytes};
 use dispatch_contracts::kernel::{Contributions, OpenParams, Started};
 use std::collections::HashSet;
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+/// Longest `open`, its library loaded and mapped.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest `start`.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest `stop`.
@@ -27,7 +28,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Activates one instance; whatever happens, it stands in the records afterwards.
 pub(super) async fn activate(
     shared: &Arc<Shared>,
-    cache: &LibraryCache,
+    cache: &Arc<LibraryCache>,
     crashes: &[Crash],
     planned: PlannedInstance,
 ) {
@@ -41,6 +42,7 @@ pub(super) async fn activate(
         left_out: Vec::new(),
         ops: Vec::new(),
     };
+    shared.starting().insert(record.planned.id.clone(), None);
     let kept_out = crash::quarantined(crashes, &record.planned.id, shared.router.clock.now_ms());
     let activated = match kept_out {
         Some(reason) => Err(reason),
@@ -54,12 +56,16 @@ pub(super) async fn activate(
         }
         Err(reason) => {
             record.endpoint.gone.store(true, Ordering::Release);
-            tracing::warn!(instance = %record.planned.id, reason, "disabled");
+            // What another one's failure explains, and what the boot itself fails of, is told elsewhere.
+            if record.planned.required || missing_dependency(shared, &record.planned).is_err() {
+                tracing::info!(instance = %record.planned.id, reason, "disabled");
+            } else {
+                tracing::warn!(instance = %record.planned.id, reason, "disabled");
+            }
             record.state = RecordState::Disabled(reason);
         }
     }
-    shared.records().push(record);
-    shared.rebuild_table();
+    shared.enter(record);
 }
 
 fn endpoint_of(planned: &PlannedInstance) -> Endpoint {
@@ -74,16 +80,22 @@ fn endpoint_of(planned: &PlannedInstance) -> Endpoint {
 
 async fn try_activate(
     shared: &Arc<Shared>,
-    cache: &LibraryCache,
+    cache: &Arc<LibraryCache>,
     record: &mut Record,
 ) -> Result<(Started, Vec<Arc<OpEntry>>), String> {
     missing_dependency(shared, &record.planned)?;
-    open(shared, cache, record)?;
-    let started = start(record).await;
-    let checked = started.and_then(|(started, left_out)| {
-        for refused in &left_out {
-            tracing::warn!(instance = %record.planned.id, %refused, "a contribution cannot be read");
+    record.sha256 = open(shared, cache, record).await.map_err(Trouble::reason)?;
+    let started = match start(shared, record).await {
+        Ok(started) => Ok(started),
+        // Its `stop` would wait for its `start`, or worse.
+        Err(Trouble::Blocked(reason)) => {
+            shared.router.end_calls_of(&record.endpoint).await;
+            return Err(reason);
         }
+        Err(Trouble::Failed(reason)) => Err(reason),
+    };
+    let checked = started.and_then(|(started, left_out)| {
+        reading::warn_of(&record.planned.id, &left_out);
         let others = shared.records();
         let ops = check(record, &started, &left_out, &others, shared.kernel_ops())?;
         Ok((started, left_out, ops))
@@ -104,25 +116,23 @@ async fn try_activate(
 fn missing_dependency(shared: &Shared, planned: &PlannedInstance) -> Result<(), String> {
     let records = shared.records();
     for dependency in &planned.dependencies {
-        let reason = match records
+        return match records
             .iter()
             .find(|record| record.planned.id == *dependency)
             .map(|record| &record.state)
         {
             Some(RecordState::Active) => continue,
-            Some(RecordState::Disabled(reason)) => reason.as_str(),
-            None => "it was not activated before",
+            // Why, is said once: of that one.
+            Some(RecordState::Disabled(_)) => Err(format!("it needs `{dependency}`, which is disabled")),
+            None => Err(format!("it needs `{dependency}`, which was not activated before")),
         };
-        return Err(format!("it needs `{dependency}`, which is disabled: {reason}"));
     }
     Ok(())
 }
 
-fn open(shared: &Arc<Shared>, cache: &LibraryCache, record: &mut Record) -> Result<(), String> {
+/// Opens it, and answers the hash of its library.
+async fn open(shared: &Arc<Shared>, cache: &Arc<LibraryCache>, record: &Record) -> Result<String, Trouble> {
     let planned = &record.planned;
-    let loaded = library::load(cache, &planned.library, &planned.manifest)?;
-    crash::watch(&planned.id, &loaded.copy);
-    record.sha256 = loaded.sha256;
     let params = OpenParams {
         instance: planned.id.clone(),
         config: planned.config.clone(),
@@ -132,52 +142,43 @@ fn open(shared: &Arc<Shared>, cache: &LibraryCache, record: &mut Record) -> Resu
     };
     let params = serde_json::to_vec(&params).expect("strings, numbers and JSON always encode");
     let host = shared.router.host_for(&record.endpoint);
-    let opened = catch_unwind(AssertUnwindSafe(|| (loaded.module.open())(host, Bytes::from(params))));
-    match opened {
-        Ok(RResult::ROk(instance)) => {
-            record.endpoint.peer.set(Peer::Extension(instance)).map_err(|_| "it was opened twice".to_owned())
+    let (id, library, manifest) = (planned.id.clone(), planned.library.clone(), planned.manifest.clone());
+    let cache = Arc::clone(cache);
+    let opening = move || {
+        let loaded = library::load(&cache, &library, &manifest)?;
+        crash::watch(&id, &loaded.copy);
+        let opened = catch_unwind(AssertUnwindSafe(|| (loaded.module.open())(host, Bytes::from(params))));
+        match opened {
+            Ok(RResult::ROk(instance)) => Ok((instance, loaded.sha256)),
+            Ok(RResult::RErr(fault)) => Err(format!("`open` failed: {} ({})", fault.message, fault.code)),
+            Err(panic) => Err(format!("`open` panicked: {}", panic_text(panic))),
         }
-        Ok(RResult::RErr(fault)) => Err(format!("`open` failed: {} ({})", fault.message, fault.code)),
-        Err(panic) => Err(format!("`open` panicked: {}", panic_text(panic))),
-    }
+    };
+    let (instance, sha256) = on_own_thread(&planned.id, "open", OPEN_TIMEOUT, opening).await?;
+    let opened = record.endpoint.peer.set(Peer::Extension(instance));
+    opened.map(|()| sha256).map_err(|_| Trouble::Failed("it was opened twice".to_owned()))
 }
 
-async fn start(record: &Record) -> Result<(Started, Vec<Refused>), String> {
-    let Some(instance) = instance_of(&record.endpoint) else { return Err("it is not open".to_owned()) };
-    let reply = catch_unwind(AssertUnwindSafe(|| instance.start())).map_err(panic_text)?;
-    let bytes: SharedBytes = bounded("start", START_TIMEOUT, reply).await?;
-    reading::started(&bytes).map_err(|e| format!("what `start` answered cannot be read: {e}"))
+async fn start(shared: &Shared, record: &Record) -> Result<(Started, Vec<Refused>), Trouble> {
+    let (endpoint, runtime) = (Arc::clone(&record.endpoint), shared.router.runtime.clone());
+    let starting = move || {
+        let Some(instance) = instance_of(&endpoint) else { return Err("it is not open".to_owned()) };
+        let bytes: SharedBytes = wait_for(&runtime, "start", START_TIMEOUT, instance.start())?;
+        reading::started(&bytes).map_err(|e| format!("what `start` answered cannot be read: {e}"))
+    };
+    on_own_thread(&record.planned.id, "start", START_TIMEOUT, starting).await
 }
 
-async fn bounded<T>(
-    what: &str,
-    limit: Duration,
-    reply: impl Future<Output = RResult<T, dispatch_abi::Fault>>,
-) -> Result<T, String> {
-    let mut reply = pin!(reply);
-    let guarded = std::future::poll_fn(|cx| {
-        catch_unwind(AssertUnwindSafe(|| reply.as_mut().poll(cx))).unwrap_or_else(|panic| {
-            let fault =
-                dispatch_contracts::Fault::new(dispatch_contracts::fault::PANICKED, panic_text(panic));
-            std::task::Poll::Ready(RResult::RErr(crate::router::fault_to_abi(fault)))
-        })
-    });
-    match tokio::time::timeout(limit, guarded).await {
-        Ok(RResult::ROk(value)) => Ok(value),
-        Ok(RResult::RErr(fault)) => Err(format!("`{what}` failed: {} ({})", fault.message, fault.code)),
-        Err(_) => Err(format!("`{what}` did not end within {} s", limit.as_secs())),
-    }
-}
-
+/// No new calls; what it answers is cancelled and has its grace; then it stops, and what is left of it ends.
 async fn stop_instance(shared: &Shared, record: &Record) {
     shared.router.end_calls_to(&record.endpoint).await;
-    let Some(instance) = instance_of(&record.endpoint) else { return };
-    let stopped = match catch_unwind(AssertUnwindSafe(|| instance.stop())) {
-        Ok(reply) => bounded("stop", STOP_TIMEOUT, reply).await,
-        Err(panic) => Err(panic_text(panic)),
+    let (endpoint, runtime) = (Arc::clone(&record.endpoint), shared.router.runtime.clone());
+    let stopping = move || {
+        let Some(instance) = instance_of(&endpoint) else { return Ok(()) };
+        wait_for(&runtime, "stop", STOP_TIMEOUT, instance.stop())
     };
-    if let Err(reason) = stopped {
-        tracing::warn!(instance = %record.planned.id, reason, "did not stop in order");
+    if let Err(trouble) = on_own_thread(&record.planned.id, "stop", STOP_TIMEOUT, stopping).await {
+        tracing::warn!(instance = %record.planned.id, reason = trouble.reason(), "did not stop in order");
     }
     shared.router.end_calls_of(&record.endpoint).await;
 }

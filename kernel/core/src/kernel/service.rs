@@ -2,10 +2,11 @@
 
 use super::contributions::check;
 use super::ports::{RouterPorts, ms_since};
-use super::{Own, RecordState, Shared, ops, reading};
+use super::reading::{self, Read};
+use super::{Own, Record, RecordState, Shared, ops};
 use crate::host_lock::{self, Lock};
 use crate::manifest::ContributionKind;
-use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, shared};
+use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, OpEntry, shared};
 use crate::turn::{Progress, StopReason, StopSignal, TurnTools, run_turn};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
@@ -155,38 +156,63 @@ async fn trusted(shared: &Arc<Shared>, params: TrustedParams) -> Result<TrustedR
         let message = format!("`dir` must be an absolute path; found `{}`", dir.display());
         return Err(Fault::new(INVALID, message));
     }
+    let (file, sha256) = (params.file, params.sha256);
+    if !file.is_empty() && Path::new(&file).file_name() != Some(file.as_ref()) {
+        return Err(Fault::new(INVALID, format!("`file` must be a name in `dir`; found `{file}`")));
+    }
     let trust = Arc::clone(&shared.trust);
-    let trusted = tokio::task::spawn_blocking(move || trust.trusts(&dir)).await;
+    let trusted = tokio::task::spawn_blocking(move || match file.is_empty() {
+        true => trust.trusts(&dir),
+        false => trust.trusts(&dir) && trust.trusts_file(&dir.join(file), &sha256),
+    })
+    .await;
     // A question that broke off is a no.
     Ok(TrustedReply { trusted: trusted.unwrap_or(false) })
 }
 
+/// Taken within `start` and beside it as well: then it counts when the instance is there.
 fn update(shared: &Arc<Shared>, call: &NativeCall, body: &[u8]) -> Result<Empty, Fault> {
-    let (contributes, left_out) = reading::update(body).map_err(|e| unreadable::<Update>(&e))?;
-    for refused in &left_out {
-        tracing::warn!(instance = %call.caller(), %refused, "a contribution cannot be read");
-    }
+    let id = call.caller();
+    let read = reading::update(body).map_err(|e| unreadable::<Update>(&e))?;
+    reading::warn_of(id, &read.left_out);
     {
         let mut records = shared.records();
-        let active = |state: &RecordState| matches!(state, RecordState::Active);
-        let Some(index) = records.iter().position(|r| r.planned.id == call.caller() && active(&r.state))
-        else {
-            let message =
-                format!("`{}` is no active instance and cannot update what it contributes", call.caller());
-            return Err(Fault::new(INVALID, message));
-        };
-        let record = &records[index];
-        let verbs = record.endpoint.verbs.load().values().cloned().collect();
-        let started = Started { verbs, contributes };
-        let ops = check(record, &started, &left_out, &records, shared.kernel_ops()).map_err(|reason| {
-            Fault::new(INVALID, format!("cannot update what `{}` contributes: {reason}", call.caller()))
+        let active = |record: &Record| record.planned.id == id && matches!(record.state, RecordState::Active);
+        if !records.iter().any(active) {
+            let mut starting = shared.starting();
+            let Some(updated) = starting.get_mut(id) else {
+                let message = format!("`{id}` is no active instance and cannot update what it contributes");
+                return Err(Fault::new(INVALID, message));
+            };
+            *updated = Some(read);
+            return Ok(Empty {});
+        }
+        contribute(&mut records, id, read, shared.kernel_ops()).map_err(|reason| {
+            Fault::new(INVALID, format!("cannot update what `{id}` contributes: {reason}"))
         })?;
-        records[index].contributes = started.contributes;
-        records[index].left_out = left_out;
-        records[index].ops = ops;
     }
     shared.rebuild_table();
     Ok(Empty {})
+}
+
+/// Replaces what an instance contributes, within what its manifest declares.
+pub(super) fn contribute(
+    records: &mut [Record],
+    id: &str,
+    Read { contributes, left_out }: Read,
+    kernel_ops: &[Arc<OpEntry>],
+) -> Result<(), String> {
+    let Some(index) = records.iter().position(|record| record.planned.id == id) else {
+        return Err("it is not there".to_owned());
+    };
+    let record = &records[index];
+    let verbs = record.endpoint.verbs.load().values().cloned().collect();
+    let started = Started { verbs, contributes };
+    let ops = check(record, &started, &left_out, records, kernel_ops)?;
+    records[index].contributes = started.contributes;
+    records[index].left_out = left_out;
+    records[index].ops = ops;
+    Ok(())
 }
 
 fn list_ops(shared: &Shared) -> ListReply {

@@ -1,6 +1,7 @@
 //! The private copies that libraries are loaded from, named by their sha256.
 //!
-//! A rebuild replaces a file that nobody has mapped. A warm start finds the copy by the source's identity and hashes nothing.
+//! A rebuild replaces a file that nobody has mapped. A warm start finds the copy by the source's identity and hashes nothing;
+//! a copy that is not the file which was written here any more is made again.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -43,6 +44,9 @@ pub(crate) struct Copy {
 struct Index {
     #[serde(default)]
     files: BTreeMap<String, Entry>,
+    /// The identity of each copy as it was written, by its hash.
+    #[serde(default)]
+    copies: BTreeMap<String, String>,
     /// Hashes of the copies whose layout a host has admitted, by the host.
     #[serde(default)]
     admitted: BTreeMap<String, BTreeSet<String>>,
@@ -77,25 +81,31 @@ impl LibraryCache {
             |e: io::Error| format!("cannot copy {} into {}: {e}", source.display(), self.dir.display());
         let mut file = File::open(source).map_err(cannot)?;
         let identity = identity(&file).map_err(cannot)?;
-        let known = self.lock().files.get(&identity).map(|entry| entry.sha256.clone());
-        if let Some(sha256) = known {
-            let path = self.copy_path(&sha256);
-            // A power cut may leave a copy short under its right name.
-            let whole = file.metadata().map_err(cannot)?.len();
-            if fs::metadata(&path).is_ok_and(|copy| copy.is_file() && copy.len() == whole) {
-                let admitted = self.is_admitted(&sha256);
-                return Ok(Copy { path, sha256, admitted });
-            }
+        if let Some(sha256) = self.warm(&identity) {
+            let admitted = self.is_admitted(&sha256);
+            return Ok(Copy { path: self.copy_path(&sha256), sha256, admitted });
         }
-        let sha256 = self.copy_and_hash(&mut file).map_err(cannot)?;
+        let (sha256, copy) = self.copy_and_hash(&mut file).map_err(cannot)?;
         self.change(|index| {
             index.uses += 1;
             let used = index.uses;
+            index.copies.insert(sha256.clone(), copy);
             index.files.insert(identity, Entry { sha256: sha256.clone(), used });
             self.prune(index);
         });
         let admitted = self.is_admitted(&sha256);
         Ok(Copy { path: self.copy_path(&sha256), sha256, admitted })
+    }
+
+    /// The hash of the copy of a source that is known, if the copy is still the very file that was written: a power cut
+    /// may have left it short, and somebody may have changed it.
+    fn warm(&self, identity: &str) -> Option<String> {
+        let (sha256, written) = {
+            let index = self.lock();
+            let sha256 = &index.files.get(identity)?.sha256;
+            (sha256.clone(), index.copies.get(sha256)?.clone())
+        };
+        (copy_identity(&self.copy_path(&sha256)).ok()? == written).then_some(sha256)
     }
 
     /// Notes that this host has checked the layout of this copy.
@@ -143,7 +153,8 @@ impl LibraryCache {
     }
 
     /// Hashes what it writes: the copy's name is true whatever happens to the source meanwhile.
-    fn copy_and_hash(&self, source: &mut File) -> io::Result<String> {
+    /// Answers the hash and the copy's identity.
+    fn copy_and_hash(&self, source: &mut File) -> io::Result<(String, String)> {
         let (temp_path, mut temp) = self.temp_file()?;
         let mut hasher = Sha256::new();
         let mut chunk = vec![0; COPY_CHUNK_BYTES];
@@ -161,13 +172,14 @@ impl LibraryCache {
             }
         };
         let sha256 = hex(&hasher.finalize());
-        let done = copied.and_then(|()| fs::rename(&temp_path, self.copy_path(&sha256)));
-        if let Err(e) = done {
+        let path = self.copy_path(&sha256);
+        if let Err(e) = copied.and_then(|()| fs::rename(&temp_path, &path)) {
             // What cannot be removed is overwritten by nobody and found by nobody.
             let _ = fs::remove_file(&temp_path);
             return Err(e);
         }
-        Ok(sha256)
+        let copy = copy_identity(&path)?;
+        Ok((sha256, copy))
     }
 
     fn temp_file(&self) -> io::Result<(PathBuf, File)> {
@@ -190,6 +202,7 @@ impl LibraryCache {
             if index.files.values().all(|other| other.sha256 != entry.sha256) {
                 // A process that has it mapped keeps it; nobody else needs it.
                 let _ = fs::remove_file(self.copy_path(&entry.sha256));
+                index.copies.remove(&entry.sha256);
             }
         }
     }
@@ -226,6 +239,15 @@ fn identity(file: &File) -> io::Result<String> {
     ))
 }
 
+fn copy_identity(path: &Path) -> io::Result<String> {
+    identity(&File::open(path)?)
+}
+
+/// The SHA-256 of `bytes` in lower-case hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -242,9 +264,13 @@ mod tests {
         fs::write(&source, b"one").unwrap();
         let first = cache.copy_of(&source).unwrap();
         assert_eq!(first.sha256, hex(&Sha256::digest(b"one")));
-        // Damage the copy: a warm start must trust the index and not read it.
-        fs::write(&first.path, b"xxx").unwrap();
-        assert_eq!(fs::read(cache.copy_of(&source).unwrap().path).unwrap(), b"xxx");
+        let written = copy_identity(&first.path).unwrap();
+        let warm = LibraryCache::open(dir.path(), Path::new("")).unwrap().copy_of(&source).unwrap();
+        assert_eq!(
+            (copy_identity(&warm.path).unwrap(), warm.sha256),
+            (written, first.sha256),
+            "not written again"
+        );
         fs::remove_file(&source).unwrap();
         fs::write(&source, b"two!").unwrap();
         let second = cache.copy_of(&source).unwrap();
@@ -254,14 +280,36 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_was_cut_short_is_made_again() {
+    fn a_copy_that_was_cut_short_or_changed_is_made_again() {
         let dir = tempfile::tempdir().unwrap();
         let cache = LibraryCache::open(dir.path(), Path::new("")).unwrap();
         let source = dir.path().join("lib.so");
         fs::write(&source, b"one").unwrap();
         let first = cache.copy_of(&source).unwrap();
-        fs::write(&first.path, b"").unwrap();
-        assert_eq!(fs::read(cache.copy_of(&source).unwrap().path).unwrap(), b"one");
+        for wrong in [b"".as_slice(), b"eno"] {
+            fs::write(&first.path, wrong).unwrap();
+            // Long ago, whatever the resolution of the file system's clock.
+            File::options()
+                .write(true)
+                .open(&first.path)
+                .unwrap()
+                .set_modified(std::time::UNIX_EPOCH)
+                .unwrap();
+            assert_eq!(fs::read(cache.copy_of(&source).unwrap().path).unwrap(), b"one");
+        }
+    }
+
+    #[test]
+    fn two_sources_of_the_same_bytes_share_a_copy_that_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = LibraryCache::open(dir.path(), Path::new("")).unwrap();
+        let sources = ["a.so", "b.so"].map(|name| dir.path().join(name));
+        for source in &sources {
+            fs::write(source, b"one").unwrap();
+            cache.copy_of(source).unwrap();
+        }
+        let written = copy_identity(&cache.copy_of(&sources[1]).unwrap().path).unwrap();
+        assert_eq!(copy_identity(&cache.copy_of(&sources[0]).unwrap().path).unwrap(), written);
     }
 
     #[test]

@@ -62,7 +62,10 @@ fn collisions(claims: Vec<Claim<'_>>) -> Vec<(Claim<'_>, Claim<'_>)> {
             wildcards.pop();
         }
         let same = exact.filter(|held| claim.exact && held.stem == claim.stem);
-        if let Some(held) = wildcards.last().copied().or(same) {
+        // A name says more than a pattern of the same instance, and is no second claim.
+        let says_more = |held: &Claim<'_>| claim.exact && held.draft_idx == claim.draft_idx;
+        let under = wildcards.iter().rev().find(|held| !says_more(held)).copied();
+        if let Some(held) = under.or(same) {
             found.push((held, claim));
         }
         if claim.exact {

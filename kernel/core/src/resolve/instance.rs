@@ -13,7 +13,7 @@ use crate::catalog::{Catalog, KnownExtension};
 use crate::document::quoted;
 use crate::manifest::{Capability, Contributes, Manifest, Placement};
 use crate::nearest::nearest;
-use crate::plan::PlannedInstance;
+use crate::plan::{PlannedInstance, misfits};
 use crate::problem::Problems;
 
 /// The placement this kernel can run.
@@ -49,6 +49,7 @@ impl<'a> Draft<'a> {
         let manifest = &known.manifest;
         check_versions(entry, manifest, kernel_version, problems);
         check_placement(entry, manifest, problems);
+        check_config(entry, known, problems);
         let contributes = manifest.contributes.expanded(&entry.id);
         Some(Self { entry, known, contributes, grants: grants(entry, manifest, problems) })
     }
@@ -73,6 +74,7 @@ impl<'a> Draft<'a> {
             library: self.known.library.clone(),
             placement: placement(self.entry),
             config: Value::Object(self.entry.config.clone()),
+            settings: self.known.settings.clone(),
             grants: self.grants.clone(),
             required: self.entry.required.unwrap_or(false),
             workers: self.entry.workers.unwrap_or(WORKERS),
@@ -144,6 +146,21 @@ fn check_placement(entry: &Entry, manifest: &Manifest, problems: &mut Problems) 
     if wanted != SUPPORTED {
         let problem = place.problem(format!("this kernel cannot run `{id}` with placement `{wanted}`"));
         problems.0.push(problem.help(format!("the supported placement is `{SUPPORTED}`")));
+    }
+}
+
+/// Holds what the build configures against what the extension tells of its settings.
+fn check_config(entry: &Entry, known: &KnownExtension, problems: &mut Problems) {
+    let config = Value::Object(entry.config.clone());
+    for misfit in misfits(known.settings.as_deref(), &config) {
+        // The key itself, else the table that it stands in.
+        let place = (0..=misfit.path.len()).rev().find_map(|n| entry.config_places.get(&misfit.path[..n]));
+        let problem =
+            place.unwrap_or(&entry.id.place).problem(format!("`{}`: {}", entry.id.value, misfit.message));
+        problems.0.push(match misfit.help.as_str() {
+            "" => problem,
+            help => problem.help(help),
+        });
     }
 }
 

@@ -261,11 +261,11 @@ impl RoutedCall {
             let guard = open.router.runtime.enter();
             callee.drop_future(&open.call);
             // Not one that was handed on from a callee of its own.
-            if answer
-                .as_ref()
-                .is_err_and(|fault| fault.is(PANICKED) && fault.detail["instance"] == open.call.callee.id)
+            if let Err(fault) = &answer
+                && fault.is(PANICKED)
+                && fault.detail["instance"] == open.call.callee.id
             {
-                open.call.callee.panics.fetch_add(1, Ordering::Relaxed);
+                open.call.callee.note_panic(&fault.message);
             }
             drop(guard);
         }

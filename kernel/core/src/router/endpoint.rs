@@ -7,11 +7,14 @@ use dispatch_abi::InstanceObj;
 use dispatch_contracts::Limits;
 use dispatch_contracts::kernel::VerbInfo;
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Limits of a verb that the callee never described: it is answered `unknown_verb` at once.
 const UNDESCRIBED: Limits = Limits::short(5_000);
+
+/// Most bytes kept of a panic's message.
+const PANIC_BYTES_MAX: usize = 1024;
 
 /// What answers calls.
 pub(crate) enum Peer {
@@ -42,6 +45,8 @@ pub(crate) struct Endpoint {
     pub(crate) long_calls: Mutex<HashMap<String, u64>>,
     pub(crate) calls: AtomicU64,
     pub(crate) panics: AtomicU64,
+    /// What the last of them said; cut at [`PANIC_BYTES_MAX`].
+    pub(crate) last_panic: Mutex<String>,
     pub(crate) overloaded: AtomicU64,
 }
 
@@ -67,6 +72,7 @@ impl Endpoint {
             long_calls: Mutex::default(),
             calls: AtomicU64::new(0),
             panics: AtomicU64::new(0),
+            last_panic: Mutex::default(),
             overloaded: AtomicU64::new(0),
         }
     }
@@ -80,6 +86,13 @@ impl Endpoint {
 
     pub(crate) fn set_verbs(&self, verbs: Vec<VerbInfo>) {
         self.verbs.store(Arc::new(by_name(verbs)));
+    }
+
+    /// Counts a panic of its code, in a call or outside, and keeps what it said.
+    pub(crate) fn note_panic(&self, text: &str) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+        let text = &text[..text.floor_char_boundary(PANIC_BYTES_MAX)];
+        text.clone_into(&mut self.last_panic.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     pub(crate) fn may_call(&self, contract: &str) -> bool {

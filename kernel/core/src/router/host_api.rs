@@ -4,12 +4,13 @@ use super::call::CallState;
 use super::endpoint::{Endpoint, Peer};
 use super::log_record::Readable;
 use super::{Router, drive::RoutedCall};
-use crate::guard::HostFuture;
+use crate::guard::{HostFuture, panic_text};
 use dispatch_abi::abi_stable::sabi_trait::TD_Opaque;
 use dispatch_abi::abi_stable::std_types::{RArc, RResult, RSlice, RStr, RString};
 use dispatch_abi::async_ffi::{FfiFuture, FutureExt as _};
 use dispatch_abi::{
-    CallOpts, EMIT_OVER, FRAME_BYTES_MAX, Host, Host_TO, HostObj, Reply, SharedBytes, TopicItem,
+    BODY_BYTES_MAX, CallOpts, EMIT_OVER, FRAME_BYTES_MAX, Host, Host_TO, HostObj, PANIC_LOG_TARGET, Reply,
+    SharedBytes, TopicItem,
 };
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::CANCELLED;
@@ -17,8 +18,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest sleep.
-const SLEEP_MS_MAX: u64 = 24 * 3600 * 1000;
+/// A longer sleep goes in parts of this, so that no timer sees a number that it cannot hold.
+const SLEEP_PART_MS: u64 = 24 * 3600 * 1000;
 /// Longest log record; a longer one is cut.
 const LOG_BYTES_MAX: usize = 64 * 1024;
 
@@ -86,11 +87,18 @@ impl Router {
     fn publish(&self, topic: &str, data: &SharedBytes) {
         let table = self.table.load();
         let Some(subscribers) = table.topics.get(topic) else { return };
+        if data.len() > BODY_BYTES_MAX {
+            tracing::warn!(topic, bytes = data.len(), "a notification above 16 MiB was dropped");
+            return;
+        }
         for subscriber in subscribers {
             let Some(Peer::Extension(instance)) = subscriber.peer.get() else { continue };
             let items = [TopicItem { topic: topic.into(), data: data.clone(), missed: 0 }];
-            if catch_unwind(AssertUnwindSafe(|| instance.on_topic(RSlice::from_slice(&items)))).is_err() {
-                tracing::error!(instance = %subscriber.id, topic, "on_topic panicked");
+            let handed = catch_unwind(AssertUnwindSafe(|| instance.on_topic(RSlice::from_slice(&items))));
+            if let Err(panic) = handed {
+                let text = panic_text(panic);
+                subscriber.note_panic(&format!("`{}` panicked in `on_topic`: {text}", subscriber.id));
+                tracing::error!(instance = %subscriber.id, topic, text, "on_topic panicked");
             }
         }
     }
@@ -133,7 +141,15 @@ impl Host for HostHandle {
     }
 
     fn sleep(&self, ms: u64) -> FfiFuture<()> {
-        let sleep = self.router.clock.sleep(Duration::from_millis(ms.min(SLEEP_MS_MAX)));
+        let clock = Arc::clone(&self.router.clock);
+        let sleep = async move {
+            let mut left = ms;
+            while left > 0 {
+                let part = left.min(SLEEP_PART_MS);
+                clock.sleep(Duration::from_millis(part)).await;
+                left -= part;
+            }
+        };
         HostFuture::new(self.router.runtime.clone(), sleep).into_ffi()
     }
 
@@ -150,6 +166,9 @@ impl Host for HostHandle {
         let record = record.as_str();
         let record = &record[..record.floor_char_boundary(LOG_BYTES_MAX)];
         let target = target.as_str();
+        if target == PANIC_LOG_TARGET {
+            self.endpoint.note_panic(&Readable(record).to_string());
+        }
         match level {
             0 | 1 => tracing::error!(target: "extension", instance, source = target, "{}", Readable(record)),
             2 => tracing::warn!(target: "extension", instance, source = target, "{}", Readable(record)),

@@ -4,6 +4,7 @@ mod bounds;
 mod cancelling;
 mod endings;
 mod rules;
+mod same_rules;
 mod stopping;
 mod streams;
 mod world;

@@ -3,18 +3,19 @@
 use super::clock::Entered;
 use super::fakes::FakeCallee;
 use super::guard::{BoxFuture, Guarded, entry};
+use super::limits::Held;
 use super::streams::{Flow, TestQueue};
 use super::{Shared, Slot};
 use dispatch_abi::abi_stable::std_types::RResult;
-use dispatch_abi::{CallCtx, SharedBytes};
-use dispatch_contracts::fault::{CANCELLED, DEADLINE, UNAVAILABLE};
+use dispatch_abi::{BODY_BYTES_MAX, CallCtx, SharedBytes};
+use dispatch_contracts::fault::{CANCELLED, DEADLINE, TOO_LARGE, UNAVAILABLE};
 use dispatch_contracts::{Fault, Mode};
 use dispatch_sdk::__private::fault_from_abi;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::{Notify, oneshot};
 
 /// One call between its making and its reply.
@@ -30,6 +31,9 @@ pub(super) struct OpenCall {
     pub(super) mode: Mode,
     pub(super) meta: SharedBytes,
     pub(super) deadline: Option<Instant>,
+    /// 0 = no limit.
+    pub(super) silence_ms: u64,
+    pub(super) held: Held,
     pub(super) state: Mutex<State>,
     pub(super) changed: Notify,
 }
@@ -38,11 +42,20 @@ pub(super) struct State {
     pub(super) phase: Phase,
     pub(super) caller_gone: bool,
     pub(super) flow: Flow,
+    /// When it began, emitted, made a call, or was answered one.
+    pub(super) last_sign: Instant,
+    pub(super) children_made: u64,
 }
 
 impl State {
     pub(super) fn new() -> Self {
-        Self { phase: Phase::Open, caller_gone: false, flow: Flow::new() }
+        Self {
+            phase: Phase::Open,
+            caller_gone: false,
+            flow: Flow::new(),
+            last_sign: Instant::now(),
+            children_made: 0,
+        }
     }
 }
 
@@ -58,6 +71,7 @@ pub(super) enum Phase {
 pub(super) enum Cause {
     Cancelled,
     Deadline,
+    Silence,
     HostClosed,
     /// The instance that answers it was killed.
     Killed,
@@ -68,7 +82,7 @@ impl Cause {
     fn is_abrupt(self) -> bool {
         match self {
             Self::HostClosed | Self::Killed => true,
-            Self::Cancelled | Self::Deadline => false,
+            Self::Cancelled | Self::Deadline | Self::Silence => false,
         }
     }
 }
@@ -173,6 +187,7 @@ impl OpenCall {
         match cause {
             Cause::Cancelled => Fault::new(CANCELLED, format!("`{verb}` was cancelled before it was done")),
             Cause::Deadline => Fault::new(DEADLINE, format!("`{verb}` did not answer within its budget")),
+            Cause::Silence => Fault::new(DEADLINE, Cause::silent(self)),
             Cause::HostClosed => Fault::new(UNAVAILABLE, "the host has been closed"),
             Cause::Killed => Fault::new(UNAVAILABLE, format!("who answers `{verb}` was killed")),
         }
@@ -227,7 +242,7 @@ impl Shared {
         body: SharedBytes,
         reply: oneshot::Sender<Result<SharedBytes, Fault>>,
     ) {
-        let mut result = self.run(&call, body).await;
+        let mut result = self.run(&call, body).await.and_then(|bytes| within_bounds(&call, bytes));
         let phase = std::mem::replace(&mut call.lock().phase, Phase::Over);
         if let Phase::Cancelled(cause) = phase
             && cause.is_abrupt()
@@ -236,7 +251,14 @@ impl Shared {
         }
         call.changed.notify_waiters();
         call.delivered().await;
-        self.calls().remove(&call.id);
+        let parent = {
+            let mut calls = self.calls();
+            calls.remove(&call.id);
+            calls.get(&call.parent_id).cloned()
+        };
+        if let Some(parent) = parent {
+            parent.lock().last_sign = Instant::now();
+        }
         self.cancel_children(call.id);
         // The caller may have gone; then nobody wants the reply.
         let _ = reply.send(result);
@@ -258,6 +280,10 @@ impl Shared {
                 self.cancel(call, Cause::Deadline);
                 Cause::Deadline
             }
+            () = self.silence(call) => {
+                self.cancel(call, Cause::Silence);
+                Cause::Silence
+            }
         };
         if let Callee::Instance(slot) = &call.callee {
             slot.object.cancel(call.id);
@@ -266,7 +292,7 @@ impl Shared {
             biased;
             result = &mut callee => Some(result),
             () = call.broken_off() => None,
-            () = Entered::sleep(&self.timers, Duration::from_millis(self.cancel_grace_ms())) => None,
+            () = self.grace(call) => None,
         };
         match answered {
             Some(Err(fault)) if fault.is(CANCELLED) => Err(call.fault(cause)),
@@ -308,6 +334,23 @@ impl Shared {
             }
         }))
     }
+}
+
+fn within_bounds(call: &OpenCall, bytes: SharedBytes) -> Result<SharedBytes, Fault> {
+    if bytes.len() <= BODY_BYTES_MAX {
+        return Ok(bytes);
+    }
+    let callee = match &call.callee {
+        Callee::Instance(slot) => slot.id.as_str(),
+        Callee::Fake(_) => "the test",
+    };
+    let message = format!(
+        "`{callee}` answered `{}` with {} bytes; a reply has at most {BODY_BYTES_MAX}: what is larger goes as a blob, or \
+         in frames",
+        call.verb,
+        bytes.len()
+    );
+    Err(Fault::new(TOO_LARGE, message))
 }
 
 fn break_off(calls: &[Arc<OpenCall>], cause: Cause) {

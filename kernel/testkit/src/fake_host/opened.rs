@@ -25,7 +25,7 @@ pub const TEST_CALLER: &str = "test";
 #[derive(Clone)]
 pub struct Opened {
     host: FakeHost,
-    slot: Arc<Slot>,
+    pub(super) slot: Arc<Slot>,
     caller: String,
     meta: Meta,
     budget_ms: u64,

@@ -1,7 +1,8 @@
 //! From a verb's name to who answers it, and what the call is stamped with.
 
-use super::calls::{Callee, Caller, OpenCall, PendingReply, State};
+use super::calls::{Callee, Caller, Cause, OpenCall, PendingReply, Phase, State};
 use super::fakes::FakeCallee;
+use super::limits::{check_body, is_host_contract};
 use super::{RecordedCall, Shared, Slot};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::fault::{BAD_CALL, DEADLINE, NO_SERVICE, TOO_DEEP, UNAVAILABLE, UNKNOWN_VERB};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 /// Deepest chain of calls.
-const CALL_DEPTH_MAX: usize = 16;
+pub(super) const CALL_DEPTH_MAX: usize = 16;
 
 /// What the caller wishes.
 pub(super) struct Wishes {
@@ -61,7 +62,8 @@ impl Shared {
             let call = RecordedCall { caller: caller.name().to_owned(), verb: verb.to_owned(), params };
             self.record(call);
         }
-        let call = match self.open_call(caller, to, verb, wishes) {
+        let checked = check_body(caller.name(), verb, body.len());
+        let call = match checked.and_then(|()| self.open_call(caller, to, verb, wishes)) {
             Ok(call) => call,
             Err(fault) => return PendingReply::refused(self, fault),
         };
@@ -80,7 +82,10 @@ impl Shared {
         let parent = self.parent(caller.name(), wishes.parent_call_id)?;
         let found = match to {
             Some(slot) => self.served_by_open(slot, verb)?,
-            None => self.find(verb, parent.as_deref())?,
+            None => {
+                self.check_required(&caller, verb)?;
+                self.find(verb, parent.as_deref())?
+            }
         };
         let depth = parent.as_ref().map_or(1, |parent| parent.depth + 1);
         if depth > CALL_DEPTH_MAX {
@@ -95,6 +100,15 @@ impl Shared {
             Some(parent) => parent.meta.clone(),
             None => self.root_meta(&caller, &wishes.meta),
         };
+        let mut calls = self.calls();
+        // Looked at again under the lock: a call whose parent ends meanwhile would outlive it.
+        let parent = match wishes.parent_call_id {
+            0 => None,
+            id => Some(calls.get(&id).cloned().ok_or_else(|| bad_call(id, caller.name()))?),
+        };
+        let back = parent.is_some() && is_host_contract(&found.verb);
+        let held =
+            self.hold(&calls, &found.callee, &found.verb, wishes.parent_call_id, found.limits, back)?;
         let call = Arc::new(OpenCall {
             id: self.next_call_id.fetch_add(1, Ordering::Relaxed) + 1,
             parent_id: wishes.parent_call_id,
@@ -106,13 +120,19 @@ impl Shared {
             mode: found.mode,
             meta,
             deadline,
+            silence_ms: found.limits.silence_ms,
+            held,
             state: Mutex::new(State::new()),
             changed: Notify::new(),
         });
-        let mut calls = self.calls();
-        // Looked at again under the lock: a call whose parent ends meanwhile would outlive it.
-        if call.parent_id != 0 && !calls.contains_key(&call.parent_id) {
-            return Err(bad_call(call.parent_id, call.caller.name()));
+        if let Some(parent) = parent {
+            let mut state = parent.lock();
+            state.last_sign = Instant::now();
+            state.children_made += 1;
+            // Made within the grace time of its parent: it is told at once.
+            if matches!(state.phase, Phase::Cancelled(_)) {
+                call.lock().phase = Phase::Cancelled(Cause::Cancelled);
+            }
         }
         calls.insert(call.id, Arc::clone(&call));
         Ok(call)
@@ -139,7 +159,7 @@ impl Shared {
             return Ok(Found::fake(fake, verb));
         }
         let slots = self.slots();
-        if contract_of(name).split('.').next().is_some_and(|contract| contract.ends_with("_host"))
+        if is_host_contract(name)
             && let Some(Caller::Instance(slot)) = parent.map(|parent| &parent.caller)
         {
             return served_by(slot, verb);

@@ -8,6 +8,7 @@ use dispatch_contracts::{Fault, Mode};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 use tokio::sync::Notify;
 
 /// The flow of one call's frames; kept in the call's state.
@@ -42,6 +43,7 @@ impl OpenCall {
         }
         let left = {
             let mut state = self.lock();
+            state.last_sign = Instant::now();
             if state.phase == Phase::Over || state.caller_gone {
                 return (EMIT_OVER, None);
             }

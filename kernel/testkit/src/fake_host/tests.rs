@@ -4,6 +4,7 @@ mod addressing;
 mod cancelling;
 mod faults;
 mod killing;
+mod left_alone;
 mod smallest;
 mod streams;
 mod toy;

@@ -6,10 +6,18 @@ use super::asked::Asked;
 use super::script::{Action, Counted, Deltas};
 
 /// The names `GET /v1/models` lists when the script lists none.
-pub(super) const LISTED: [&str; 4] = ["fake-text-20", "fake-reasoning-5", "fake-echo", "fake-tool"];
+pub(super) const LISTED: [&str; 5] = [LOCAL, "fake-text-20", "fake-reasoning-5", "fake-echo", "fake-tool"];
+
+/// The name that documents use for a model at an endpoint of this machine.
+const LOCAL: &str = "local";
 
 /// What the model of this name answers; `None`: there is no such model.
 pub(super) fn answer(asked: &Asked) -> Option<Vec<Action>> {
+    if asked.model() == LOCAL {
+        return Some(vec![Action::text(
+            "this is no model, it only speaks the wire; you said: {{last_user}}",
+        )]);
+    }
     let name = asked.model().strip_prefix("fake-")?;
     if name == "tool" {
         return Some(tool(asked, None));

@@ -41,7 +41,14 @@ pub(super) fn samples() -> Vec<Golden> {
     };
     let killed = SpawnReply { exit_code: None, signal: Some(9), timed_out: true, ..exited.clone() };
     let output = |stream, text: &str| OutputFrame { stream, text: text.to_owned() };
-    let stat = |kind| StatReply { kind, bytes: 12, modified_at: AT, path: format!("{CWD}/README.md") };
+    let stat = |kind| StatReply {
+        kind,
+        bytes: 12,
+        modified_at: AT,
+        path: format!("{CWD}/README.md"),
+        real_path: String::new(),
+    };
+    let real = StatReply { real_path: format!("{CWD}/doc/README.md"), ..stat(FileKind::File) };
     let listed = |name: &str, kind| ListEntry { name: name.to_owned(), kind };
     let write = WriteParams {
         path: "README.md".to_owned(),
@@ -61,7 +68,7 @@ pub(super) fn samples() -> Vec<Golden> {
         ),
         golden::<Stat>(
             vec![StatParams { path: "README.md".to_owned(), cwd: CWD.to_owned() }],
-            vec![stat(FileKind::File), stat(FileKind::Directory), stat(FileKind::Other)],
+            vec![stat(FileKind::File), stat(FileKind::Directory), stat(FileKind::Other), real],
             vec![],
         ),
         golden::<Read>(
@@ -94,7 +101,16 @@ pub(super) fn samples() -> Vec<Golden> {
         ),
         golden::<Roots>(
             vec![RootsParams { cwd: CWD.to_owned() }],
-            vec![RootsReply { roots: Some(vec![CWD.to_owned()]) }, RootsReply { roots: None }],
+            vec![
+                RootsReply { roots: Some(vec![CWD.to_owned()]), ..RootsReply::default() },
+                RootsReply::default(),
+                RootsReply {
+                    except: vec!["/home/a/.config/dispatch".to_owned()],
+                    sensitive: vec!["/home/a/.ssh".to_owned()],
+                    except_but: vec!["/home/a/.ssh/config".to_owned()],
+                    ..RootsReply::default()
+                },
+            ],
             vec![],
         ),
     ]

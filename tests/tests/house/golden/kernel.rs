@@ -118,6 +118,7 @@ pub(super) fn samples() -> Vec<Golden> {
             id: "demo".to_owned(),
             calls: 42,
             panics: 1,
+            last_panic: "`prov` panicked in `on_topic`: no luck at src/lib.rs:7".to_owned(),
             overloaded: 2,
             calls_in_flight: 3,
         }],
@@ -141,7 +142,14 @@ pub(super) fn samples() -> Vec<Golden> {
             vec![],
         ),
         golden::<Trusted>(
-            vec![TrustedParams { dir: CWD.to_owned() }],
+            vec![
+                TrustedParams { dir: CWD.to_owned(), file: String::new(), sha256: String::new() },
+                TrustedParams {
+                    dir: CWD.to_owned(),
+                    file: "AGENTS.md".to_owned(),
+                    sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned(),
+                },
+            ],
             vec![TrustedReply { trusted: true }],
             vec![],
         ),

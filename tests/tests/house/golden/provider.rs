@@ -14,15 +14,18 @@ use super::sample::{AT, CONVERSATION, CWD, Golden, golden, said};
 const FINISHES: [Finish; 5] =
     [Finish::Stop, Finish::ToolCalls, Finish::Length, Finish::ContentFilter, Finish::Other];
 
-const CLASSES: [FaultClass; 10] = [
+const CLASSES: [FaultClass; 13] = [
     FaultClass::RateLimited,
     FaultClass::ProviderOverloaded,
     FaultClass::ServerError,
     FaultClass::Connect,
+    FaultClass::Unreachable,
+    FaultClass::WrongEndpoint,
     FaultClass::Truncated,
     FaultClass::Stalled,
     FaultClass::Garbled,
     FaultClass::Auth,
+    FaultClass::Quota,
     FaultClass::ContextOverflow,
     FaultClass::BadRequest,
 ];

@@ -75,14 +75,18 @@ pub(super) fn samples() -> Vec<Golden> {
         golden::<Main>(
             vec![MainParams {
                 argv: ["--provider", "demo", "hello"].map(str::to_owned).to_vec(),
-                tty: Tty { stdin: false, stdout: true, stderr: true },
+                tty: Tty { stdin: false, stdout: true, stderr: true, color: true, rewrites: true },
                 cwd: CWD.to_owned(),
             }],
             vec![MainReply { exit_code: 0 }],
             vec![out(OutputStream::Stdout), out(OutputStream::Stderr)],
         ),
         golden::<Read>(
-            vec![ReadParams { bytes_max: 4096, line: true }],
+            vec![ReadParams {
+                bytes_max: 4096,
+                line: true,
+                question: Some(Question { after_frames: 3, prompt: "allow? ".to_owned() }),
+            }],
             vec![ReadReply { text: "yes\n".to_owned(), eof: false, truncated: true }],
             vec![],
         ),

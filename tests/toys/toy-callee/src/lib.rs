@@ -61,6 +61,7 @@ impl Extension for Callee {
         match fail.as_str() {
             "open" => return Err(Fault::new("no_luck", "it was asked to fail in `open`")),
             "panic in open" => panic!("it was asked to panic in `open`"),
+            "block in open" => block(),
             _ => {}
         }
         Ok(Self {
@@ -94,6 +95,10 @@ impl Extension for Callee {
         match self.fail.as_str() {
             "start" => Err(Fault::new("no_luck", "it was asked to fail in `start`")),
             "panic in start" => panic!("it was asked to panic in `start`"),
+            "block in start" => {
+                block();
+                Ok(Contributions::default())
+            }
             "undeclared" => Ok(Contributions { tools: vec![tool("surprise")], ..Contributions::default() }),
             _ => Ok(Contributions::default()),
         }
@@ -108,6 +113,11 @@ impl Extension for Callee {
         let row = json!({ "data": data, "missed": topic.missed });
         self.topics.lock().unwrap_or_else(PoisonError::into_inner).push(row);
     }
+}
+
+/// Blocks the thread for longer than anybody waits.
+fn block() {
+    std::thread::sleep(std::time::Duration::from_secs(3600));
 }
 
 impl Callee {

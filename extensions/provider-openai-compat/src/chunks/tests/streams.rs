@@ -1,6 +1,6 @@
 //! Whole streams as servers were seen to send them, and what each means however it is cut.
 
-use super::{body, call, calls, delta, finish, read, text};
+use super::{body, call, calls, delta, finish, made, read, text};
 use dispatch_sdk::contracts::provider::{Finish, StreamFrame, StreamReply, Usage};
 use serde_json::{Value, json};
 
@@ -81,6 +81,29 @@ fn texts() -> Vec<Case> {
     ]
 }
 
+fn thoughts() -> Vec<Case> {
+    let text_of = |content: &str| delta(json!({ "content": content }));
+    vec![
+        case(
+            "reasoning between tags that are cut",
+            vec![
+                text_of("<thi"),
+                text_of("nk>I should greet.</think>"),
+                text_of("\n\nHello!"),
+                finish("stop"),
+            ],
+            vec![reasoning("I should greet."), text("Hello!")],
+            Finish::Stop,
+        ),
+        case(
+            "a tag that was none",
+            vec![text_of(" <thi"), finish("stop")],
+            vec![text(" <thi")],
+            Finish::Stop,
+        ),
+    ]
+}
+
 fn tool_calls() -> Vec<Case> {
     let both = vec![call("a", "read", "{\"p\":1}"), call("b", "list", "")];
     let entry = |fields: Value| calls(json!([fields]));
@@ -152,11 +175,7 @@ fn tool_calls() -> Vec<Case> {
                 entry(json!({ "function": { "name": "", "arguments": "2}" } })),
                 finish("tool_calls"),
             ],
-            vec![
-                call("call_seed_0", "t", "{}"),
-                call("call_seed_1", "t", "{}"),
-                call("call_seed_2", "t", "{\"x\":2}"),
-            ],
+            vec![call(&made(0), "t", "{}"), call(&made(1), "t", "{}"), call(&made(2), "t", "{\"x\":2}")],
             end,
         ),
         case(
@@ -170,13 +189,35 @@ fn tool_calls() -> Vec<Case> {
             end,
         ),
         case(
+            "a name that is the word null in later fragments",
+            vec![
+                entry(json!({ "index": 0, "id": "a", "function": { "name": "t", "arguments": "{\"p\"" } })),
+                entry(json!({ "index": 0, "id": "", "function": { "name": "null", "arguments": ":1}" } })),
+                entry(json!({ "index": 0, "id": "", "function": { "name": "null", "arguments": "" } })),
+                finish("tool_calls"),
+            ],
+            vec![call("a", "t", "{\"p\":1}")],
+            end,
+        ),
+        case(
+            "another name while the arguments are not whole",
+            vec![
+                entry(json!({ "index": 0, "id": "a", "function": { "name": "t", "arguments": "{\"p\"" } })),
+                entry(json!({ "index": 0, "function": { "name": "function", "arguments": ":1" } })),
+                entry(json!({ "index": 0, "function": { "name": "function", "arguments": "}" } })),
+                finish("tool_calls"),
+            ],
+            vec![call("a", "t", "{\"p\":1}")],
+            end,
+        ),
+        case(
             "the older function call",
             vec![
                 delta(json!({ "function_call": { "name": "t", "arguments": "{" } })),
                 delta(json!({ "function_call": { "arguments": "}" } })),
                 finish("function_call"),
             ],
-            vec![call("call_seed_0", "t", "{}")],
+            vec![call(&made(0), "t", "{}")],
             end,
         ),
     ]
@@ -184,7 +225,7 @@ fn tool_calls() -> Vec<Case> {
 
 #[test]
 fn every_stream_means_the_same_however_it_is_cut() {
-    for Case { name, chunks, frames, finish } in texts().into_iter().chain(tool_calls()) {
+    for Case { name, chunks, frames, finish } in texts().into_iter().chain(thoughts()).chain(tool_calls()) {
         let bytes = body(&chunks);
         let expected = Ok((frames, StreamReply { finish, usage: None, model: String::new() }));
         for at in 0..=bytes.len() {

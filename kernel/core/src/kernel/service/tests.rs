@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::plan::Plan;
+use crate::manifest::Manifest;
+use crate::plan::{Plan, PlannedInstance};
 use crate::router::{NativeWishes, StreamItem};
 use crate::turn::ToolPolicy;
 use crate::{BootOptions, Decision, Kernel, Policy, TrustNothing};
@@ -79,6 +80,60 @@ async fn a_turn_is_explained_while_it_runs_and_not_after() {
         call(&kernel, &party, Explain::NAME, json!({ "turn_id": "t" })).await.expect_err("it is over");
     assert_eq!(missing.code, NOT_FOUND);
     assert!(missing.message.contains("no turn `t` runs"), "{}", missing.message);
+    kernel.stop().await;
+}
+
+fn planned(id: &str, contributes: &str) -> PlannedInstance {
+    let text = format!("id = \"{id}\"\nversion = \"0.1.0\"\nsummary = \"A party.\"\n{contributes}");
+    let manifest = Manifest::parse(Path::new("extension.toml"), text.as_bytes()).expect("a manifest");
+    PlannedInstance {
+        id: id.to_owned(),
+        from: id.to_owned(),
+        library: PathBuf::new(),
+        placement: crate::manifest::Placement::InProcess,
+        config: Value::Null,
+        settings: Default::default(),
+        grants: Vec::new(),
+        required: false,
+        workers: 1,
+        dependencies: Vec::new(),
+        optional_dependencies: Vec::new(),
+        contributes: manifest.contributes.clone(),
+        manifest,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_made_while_an_instance_starts_is_taken_and_counts_when_it_is_there() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let kernel = booted(dir.path()).await;
+    let party = Endpoint::native("party", Arc::new(Asker::default()), true);
+    let engines = |name: &str| json!({ "contributes": { "engines": [{ "name": name, "ready": true }] } });
+    let refused = call(&kernel, &party, Update::NAME, engines("mine_1")).await.expect_err("nobody starts it");
+    assert_eq!(refused.code, INVALID);
+
+    kernel.shared.starting().insert("party".to_owned(), None);
+    for name in ["mine_1", "mine_2"] {
+        call(&kernel, &party, Update::NAME, engines(name)).await.expect("it is being started");
+    }
+    let record = Record {
+        planned: planned("party", "contributes = { engines = [\"mine_*\"] }"),
+        endpoint: Arc::clone(&party),
+        state: RecordState::Active,
+        sha256: String::new(),
+        contributes: Default::default(),
+        left_out: Vec::new(),
+        ops: Vec::new(),
+    };
+    kernel.shared.enter(record);
+    let contributed = || kernel.inventory().instances[0].contributes.engines[0].name.clone();
+    assert_eq!(contributed(), "mine_2", "the last one");
+    assert!(kernel.shared.router.table.load().named.contains_key("engine.v1#mine_2"), "it is reached");
+
+    call(&kernel, &party, Update::NAME, engines("mine_3")).await.expect("it is active");
+    assert_eq!(contributed(), "mine_3");
+    let refused = call(&kernel, &party, Update::NAME, engines("theirs")).await.expect_err("undeclared");
+    assert_eq!(refused.code, INVALID);
     kernel.stop().await;
 }
 

@@ -90,10 +90,11 @@ async fn a_call_made_within_the_grace_time_is_told_at_once() {
     let outer = tokio::spawn(outer);
     let callees = world.opened.recv().await.unwrap();
     state.cancel_tree(CancelReason::Caller);
-    let late = tokio::spawn(async move { callees.child("toy.v1/wait-long", shared(Vec::new()), 0).await });
+    let late = tokio::spawn(async move { callees.child("toy.v1/hang-long", shared(Vec::new()), 0).await });
     let inner = world.opened.recv().await.unwrap();
     assert_eq!(inner.cancelled().await, CancelReason::Caller);
-    assert_eq!(late.await.unwrap().unwrap().as_slice(), b"\"partial\"");
+    assert_eq!(world.held().0, 2, "told while the outer one still has its grace time");
+    assert!(late.await.unwrap().is_err());
     assert!(outer.await.unwrap().is_err());
     world.settle().await;
 }

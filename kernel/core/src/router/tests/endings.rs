@@ -5,7 +5,6 @@ use super::world::{opts, world};
 use dispatch_contracts::fault::{CANCELLED, DEADLINE, INVALID, PANICKED};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 const KINDS: [&str; 3] = ["", "-inline", "-long"];
 
@@ -111,17 +110,17 @@ async fn a_dropped_call_is_cancelled_and_leaves_nothing_open_after_the_grace_tim
 #[tokio::test]
 async fn children_are_cancelled_with_their_parent() {
     let mut world = world(1);
-    let parent = tokio::spawn(world.start("toy.v1/wait-long", opts(0, 0, 0)).unwrap());
+    let parent = world.start("toy.v1/hang-long", opts(0, 0, 0)).unwrap();
+    let state = parent.state();
+    let parent = tokio::spawn(parent);
     let parent_call = world.opened.recv().await.unwrap();
-    let child = tokio::spawn(async move { parent_call.child("toy.v1/wait", shared(Vec::new()), 0).await });
+    let child = tokio::spawn(async move { parent_call.child("toy.v1/hang", shared(Vec::new()), 0).await });
     let child_call = world.opened.recv().await.unwrap();
-    let state = world.router.calls.get(child_call.id()).unwrap().parent.clone().unwrap();
     state.cancel_tree(CancelReason::Caller);
-    // Left alone it would end as well, but much later.
-    let told = tokio::time::timeout(Duration::from_secs(2), child_call.cancelled()).await;
-    assert!(told.is_ok(), "the child was not cancelled");
-    assert!(child.await.unwrap().is_ok());
-    assert!(parent.await.unwrap().is_ok());
+    assert_eq!(child_call.cancelled().await, CancelReason::Caller);
+    assert_eq!(world.held().0, 2, "told together with its parent, not at the end of it");
+    assert!(child.await.unwrap().is_err());
+    assert!(parent.await.unwrap().is_err());
     drop((child_call, state));
     world.settle().await;
 }

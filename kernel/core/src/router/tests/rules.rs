@@ -3,6 +3,7 @@
 use super::super::{CALL_DEPTH_MAX, CancelReason, NativeWishes, OpEntry, Table, shared};
 use super::world::{Handmade, World, extension, open, opts, world};
 use crate::router::Endpoint;
+use dispatch_abi::PANIC_LOG_TARGET;
 use dispatch_contracts::fault::{
     BAD_CALL, DEADLINE, INVALID, NO_SERVICE, NOT_FOUND, NOT_REQUIRED, OVERLOADED, TOO_DEEP, UNAVAILABLE,
 };
@@ -197,4 +198,26 @@ async fn a_cancel_that_comes_while_the_call_is_handed_over_still_reaches_the_cal
     world.serve("toy.v1", &Arc::new(callee));
     assert_eq!(world.call("toy.v1/x", "{}").await.unwrap().as_slice(), b"\"partial\"");
     world.opened.close();
+}
+
+/// As the SDK tells of a panic in `on_topic`, in a task, in a drop: nobody waits there for an answer.
+#[tokio::test]
+async fn a_panic_outside_a_call_is_counted_and_named() {
+    let world = world(4);
+    let host = world.router.host_for(&world.caller);
+    let record = r#"{"message":"`caller` panicked in `on_topic`: as asked at x.rs:1"}"#;
+    host.log(1, PANIC_LOG_TARGET.into(), record.into());
+    host.log(1, "dispatch_sdk".into(), r#"{"message":"something else"}"#.into());
+    assert_eq!(world.caller.panics.load(Ordering::SeqCst), 1);
+    let last = world.caller.last_panic.lock().unwrap().clone();
+    assert_eq!(last, "`caller` panicked in `on_topic`: as asked at x.rs:1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sleep_may_last_longer_than_a_day() {
+    let world = world(4);
+    let host = world.router.host_for(&world.caller);
+    let began = tokio::time::Instant::now();
+    host.sleep(50 * 3600 * 1000).await;
+    assert!(began.elapsed() >= std::time::Duration::from_secs(50 * 3600), "{:?}", began.elapsed());
 }

@@ -206,6 +206,7 @@ fn the_models_are_listed() {
 fn built_in_models_do_what_their_names_say() {
     let fake = FakeLlm::start(Script::default());
     let text_of = |model: &str| text(&Client::connect(&fake).post(&ask(model, "hey")));
+    assert_eq!(text_of("local"), "this is no model, it only speaks the wire; you said: hey");
     assert_eq!(text_of("fake-text-3"), "w0 w1 w2 ");
     assert_eq!(text_of("fake-echo"), "hey");
     assert_eq!(text_of("fake-reasoning-2"), "done");

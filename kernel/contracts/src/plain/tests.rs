@@ -1,6 +1,6 @@
 //! What a model, a tool or a file's name might try on a terminal.
 
-use super::{Plain, json_line, one_line};
+use super::{Plain, exact, json_line, one_line, plain};
 
 fn shown(pieces: &[&str]) -> String {
     let mut plain = Plain::default();
@@ -61,8 +61,8 @@ fn a_note_stays_one_line_and_says_when_it_is_cut() {
     let cases = [
         ("a\nb\tc\r\n", 10, "a b c"),
         ("0123456789", 10, "0123456789"),
-        ("0123456789x", 10, "0123456789…"),
-        ("\x1b[31m", 3, "␛[3…"),
+        ("what went wrong; do this", 12, "what wen…this"),
+        ("\x1b[31m", 3, "␛[…m"),
         ("", 3, ""),
     ];
     for (text, chars_max, expected) in cases {
@@ -84,4 +84,25 @@ fn an_event_is_one_line_of_the_same_bytes_but_for_what_a_terminal_obeys() {
             (serde_json::from_str(event).unwrap(), serde_json::from_str(&line).unwrap());
         assert_eq!(before, after, "its meaning stays");
     }
+}
+
+#[test]
+fn what_somebody_decides_on_hides_nothing() {
+    for c in [
+        '\u{200b}',
+        '\u{ad}',
+        '\u{e0041}',
+        '\u{feff}',
+        '\u{3164}',
+        '\u{2028}',
+        '\u{fe0f}',
+        '\u{202e}',
+        '\u{200f}',
+    ] {
+        let shown = exact(&format!("rm{c} -rf"));
+        assert_eq!(shown, format!("rm<U+{:04X}> -rf", u32::from(c)));
+    }
+    assert_eq!(exact("a\r\n\tb\u{1b}"), "a␍\n\tb␛");
+    // An answer may join emoji; it is read, not decided on.
+    assert_eq!(plain("👩\u{200d}👧"), "👩\u{200d}👧");
 }

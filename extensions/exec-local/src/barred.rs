@@ -1,0 +1,204 @@
+//! What no file verb reaches: the host's own directories, and the places where a person's secrets lie.
+//!
+//! It must not know verbs. What decides is where a thing really lies, once it has been looked at and before it is opened:
+//! links, `..` and names in /proc lead to the same answer, and so does a directory that is mounted twice. A second
+//! descriptor on a database of this very process would, closed, drop the locks of the first; a look does not.
+//! A hard link is the file itself under a name outside: only a program can make one.
+
+use crate::reach::real_path;
+use crate::sensitive::{AT_HOME, OF_THE_MACHINE};
+use dispatch_sdk::Fault;
+use dispatch_sdk::contracts::exec::RootsReply;
+use dispatch_sdk::contracts::kernel::Dirs;
+use dispatch_sdk::fault::INVALID;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// Most directories of cut output that are told to a reader that opens files itself.
+const OUTPUT_DIRS_MAX: usize = 64;
+/// Their name below `<cache>/<instance>`.
+const OUTPUT: &str = "output";
+
+/// What is kept out of reach, as the host and the build say.
+pub(crate) struct Bars {
+    /// The instance whose configuration opens secret places.
+    instance: String,
+    /// Named paths, and what each is.
+    named: Vec<(PathBuf, Kind)>,
+    cache: Option<PathBuf>,
+}
+
+/// What stands at a path, for all that lies below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Own,
+    Sensitive,
+    /// The build lets tools in.
+    Open,
+}
+
+/// For what a path is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Read,
+    Write,
+}
+
+impl Bars {
+    /// `open` are the secret places, or parts of them, that the build lets tools into; `~/` is `home`.
+    ///
+    /// Errors: `invalid`, naming the instance and the place.
+    pub(crate) fn new(
+        instance: &str,
+        dirs: &Dirs,
+        home: Option<&Path>,
+        open: &[String],
+    ) -> Result<Self, Fault> {
+        let own = [&dirs.config, &dirs.data, &dirs.state, &dirs.cache, &dirs.run];
+        let own = own.into_iter().filter(|dir| !dir.is_empty()).map(|dir| (PathBuf::from(dir), Kind::Own));
+        let at_home = home.into_iter().flat_map(|home| AT_HOME.iter().map(|place| home.join(place)));
+        let sensitive: Vec<PathBuf> = at_home.chain(OF_THE_MACHINE.iter().map(PathBuf::from)).collect();
+        let mut opened = Vec::new();
+        for place in open {
+            let path = match (place.strip_prefix("~/"), home) {
+                (Some(below), Some(home)) => home.join(below),
+                // Without a home nothing in it is kept out of reach.
+                (Some(_), None) => continue,
+                (None, _) => PathBuf::from(place),
+            };
+            if !sensitive.iter().any(|kept| path.starts_with(kept)) {
+                let known: Vec<String> = AT_HOME.iter().map(|place| format!("~/{place}")).collect();
+                return Err(Fault::new(
+                    INVALID,
+                    format!(
+                        "`{instance}`: `sensitive_allow` names `{}`, which is not kept out of reach; these are: {}, {}",
+                        place.escape_debug(),
+                        known.join(", "),
+                        OF_THE_MACHINE.join(", ")
+                    ),
+                ));
+            }
+            opened.push((path, Kind::Open));
+        }
+        let named =
+            own.chain(sensitive.into_iter().map(|path| (path, Kind::Sensitive))).chain(opened).collect();
+        let cache = (!dirs.cache.is_empty()).then(|| PathBuf::from(&dirs.cache));
+        Ok(Self { instance: instance.to_owned(), named, cache })
+    }
+
+    /// Where all of it really lies at this moment.
+    pub(crate) fn now(&self, way: Way) -> Barred<'_> {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let places: Vec<(PathBuf, Kind)> =
+            self.named.iter().map(|(path, kind)| (real(path), *kind)).collect();
+        let id = |path: &PathBuf| Some((id_of(&fs::metadata(path).ok()?), path.clone()));
+        let ids = places.iter().filter_map(|(path, _)| id(path)).collect();
+        let cache = self.cache.as_deref().map(real);
+        Barred { instance: &self.instance, way, places, ids, cache }
+    }
+}
+
+/// What is out of reach now.
+pub(crate) struct Barred<'a> {
+    instance: &'a str,
+    way: Way,
+    places: Vec<(PathBuf, Kind)>,
+    /// The same places by device and inode: they may be mounted elsewhere as well.
+    ids: HashMap<(u64, u64), PathBuf>,
+    cache: Option<PathBuf>,
+}
+
+/// Why something is out of reach.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) message: String,
+    pub(crate) is_sensitive: bool,
+}
+
+impl Barred<'_> {
+    /// Whether what was looked at may be reached.
+    ///
+    /// Errors: the system's; one made of [`Refusal`].
+    pub(crate) fn check(&self, seen: impl AsFd) -> io::Result<()> {
+        self.check_path(&real_path(seen)?)
+    }
+
+    /// The same for a name in a directory, whether there is something or not.
+    pub(crate) fn check_name(&self, dir: impl AsFd, name: &OsStr) -> io::Result<()> {
+        self.check_path(&real_path(dir)?.join(name))
+    }
+
+    /// The same for an absolute path without links.
+    pub(crate) fn check_path(&self, real: &Path) -> io::Result<()> {
+        self.refuses(real)?;
+        for above in real.ancestors() {
+            let Ok(found) = fs::metadata(above) else { continue };
+            if let Some(place) = self.ids.get(&id_of(&found)) {
+                self.refuses(&place.join(real.strip_prefix(above).expect("it is an ancestor")))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The nearest place above decides; where two are the same, the build's word holds.
+    fn refuses(&self, real: &Path) -> io::Result<()> {
+        let above = self.places.iter().filter(|(place, _)| real.starts_with(place));
+        let (place, kind) = match above.max_by_key(|(place, _)| place.as_os_str().len()) {
+            None | Some((_, Kind::Open)) => return Ok(()),
+            Some((_, Kind::Own)) if self.is_output(real) => return Ok(()),
+            Some((place, kind)) => (place.display(), *kind),
+        };
+        let instance = self.instance;
+        let (message, is_sensitive) = match kind {
+            Kind::Sensitive => {
+                let how = format!("the build can open it by `{instance}.sensitive_allow`");
+                (format!("`{place}` is kept out of reach, since secrets lie there; {how}"), true)
+            }
+            Kind::Own | Kind::Open => {
+                (format!("the host keeps `{place}` for itself; it is no place of work"), false)
+            }
+        };
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, Refusal { message, is_sensitive }))
+    }
+
+    /// Output that was cut is there to be read, that of any instance.
+    fn is_output(&self, real: &Path) -> bool {
+        let below = self.cache.as_ref().and_then(|cache| real.strip_prefix(cache).ok());
+        let name = below.and_then(|below| below.components().nth(1));
+        self.way == Way::Read && name.is_some_and(|name| name.as_os_str() == OUTPUT)
+    }
+
+    /// The same for a reader that opens files itself.
+    pub(crate) fn tell(&self, reply: &mut RootsReply) {
+        for (place, kind) in &self.places {
+            let place = place.to_string_lossy().into_owned();
+            match kind {
+                Kind::Own => reply.except.push(place),
+                Kind::Sensitive => reply.sensitive.push(place),
+                Kind::Open => reply.except_but.push(place),
+            }
+        }
+        let instances = self.cache.iter().filter_map(|cache| fs::read_dir(cache).ok()).flatten().flatten();
+        let outputs = instances.map(|instance| instance.path().join(OUTPUT));
+        let outputs = outputs.filter(|dir| dir.symlink_metadata().is_ok_and(|found| found.is_dir()));
+        let outputs = outputs.take(OUTPUT_DIRS_MAX).map(|dir| dir.to_string_lossy().into_owned());
+        reply.except_but.extend(outputs);
+    }
+}
+
+fn id_of(found: &fs::Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}

@@ -1,0 +1,169 @@
+//! What the router bounds and refuses, by the same rules and in the same words: `requires`, slots, silence, sizes.
+//!
+//! It must not know core; `core/src/router/tests/same_rules.rs` plays the same scripts on both.
+
+use super::calls::{Callee, Caller, Cause, OpenCall};
+use super::clock::Entered;
+use super::{Shared, lock};
+use dispatch_abi::BODY_BYTES_MAX;
+use dispatch_contracts::fault::{NOT_REQUIRED, OVERLOADED, TOO_LARGE};
+use dispatch_contracts::{Fault, Limits, contract_of};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Slots of an instance whose manifest says nothing else.
+const CALLS_IN_FLIGHT_MAX: u32 = 256;
+/// Most long calls of one verb open at once at one instance.
+const LONG_CALLS_MAX: usize = 4096;
+/// Most calls open at once out of one call to whoever made it.
+const CALLS_BACK_MAX: usize = 64;
+/// What `overloaded` suggests.
+const RETRY_AFTER_MS: u64 = 100;
+
+/// What the manifest of an instance says, as far as the router reads it.
+#[derive(Default)]
+pub(super) struct ManifestLimits {
+    /// Contracts it may call; `None` = the test does not say, and it may call all.
+    pub(super) requires: Option<BTreeSet<String>>,
+    pub(super) calls_in_flight_max: Option<u32>,
+}
+
+/// What an open call holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// Nothing, as a call above it holds a slot of the same callee, or a fake answers.
+    Nothing,
+    InFlight,
+    Long,
+    /// A call to whoever made the parent call.
+    Back,
+}
+
+impl Shared {
+    pub(super) fn check_required(&self, caller: &Caller, verb: &str) -> Result<(), Fault> {
+        let Caller::Instance(slot) = caller else { return Ok(()) };
+        let contract = contract_of(verb);
+        let limits = lock(&self.limits);
+        let requires = limits.get(&slot.id).and_then(|limits| limits.requires.as_ref());
+        if is_host_contract(verb) || requires.is_none_or(|requires| requires.contains(contract)) {
+            return Ok(());
+        }
+        let id = &slot.id;
+        let message = format!(
+            "`{id}` called `{verb}`, which its manifest does not require; add `{contract}` to `requires` in the \
+             extension.toml of `{id}`"
+        );
+        Err(Fault::new(NOT_REQUIRED, message))
+    }
+
+    /// What a new call holds, counted over `open`; or `overloaded`.
+    pub(super) fn hold(
+        &self,
+        open: &HashMap<u64, Arc<OpenCall>>,
+        callee: &Callee,
+        verb: &str,
+        parent_id: u64,
+        limits: Limits,
+        back: bool,
+    ) -> Result<Held, Fault> {
+        let count = |held: Held, of: &dyn Fn(&OpenCall) -> bool| {
+            open.values().filter(|call| call.held == held && of(call)).count()
+        };
+        if back {
+            let full = count(Held::Back, &|call| call.parent_id == parent_id) >= CALLS_BACK_MAX;
+            let parent = open.get(&parent_id).map_or("", |parent| parent.verb.as_str());
+            let why = || format!("`{parent}` has {CALLS_BACK_MAX} calls back open already");
+            return if full { Err(overloaded(verb, &why())) } else { Ok(Held::Back) };
+        }
+        let Callee::Instance(slot) = callee else { return Ok(Held::Nothing) };
+        let of_it = |call: &OpenCall| call.is_answered_by(&slot.id);
+        let name = name_of(verb);
+        if limits.long {
+            let full = count(Held::Long, &|call| of_it(call) && name_of(&call.verb) == name);
+            let why = || format!("`{}` has {LONG_CALLS_MAX} long calls of this verb open already", slot.id);
+            return if full >= LONG_CALLS_MAX { Err(overloaded(verb, &why())) } else { Ok(Held::Long) };
+        }
+        let mut ancestor = open.get(&parent_id);
+        while let Some(call) = ancestor {
+            if call.held == Held::InFlight && of_it(call) {
+                return Ok(Held::Nothing);
+            }
+            ancestor = open.get(&call.parent_id);
+        }
+        let max = lock(&self.limits).get(&slot.id).and_then(|limits| limits.calls_in_flight_max);
+        let max = max.unwrap_or(CALLS_IN_FLIGHT_MAX);
+        let full = count(Held::InFlight, &of_it) >= usize::try_from(max).unwrap_or(usize::MAX);
+        let why = || format!("`{}` has {max} calls in flight already", slot.id);
+        if full { Err(overloaded(verb, &why())) } else { Ok(Held::InFlight) }
+    }
+
+    /// Ends when the call has shown no sign of life for its verb's limit.
+    pub(super) async fn silence(&self, call: &OpenCall) {
+        if call.silence_ms == 0 {
+            return std::future::pending().await;
+        }
+        let limit = Duration::from_millis(call.silence_ms);
+        loop {
+            let since = if self.has_children(call.id) { Instant::now() } else { call.lock().last_sign };
+            let left = (since + limit).saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            Entered::sleep(&self.timers, left).await;
+        }
+    }
+
+    /// Ends when a cancelled call has had its time: the grace, and another one as long as calls made out of it use theirs.
+    pub(super) async fn grace(&self, call: &OpenCall) {
+        for _ in call.depth..=super::route::CALL_DEPTH_MAX {
+            let made = call.lock().children_made;
+            Entered::sleep(&self.timers, Duration::from_millis(self.grace_ms.load(Ordering::Acquire))).await;
+            if !self.has_children(call.id) && call.lock().children_made == made {
+                return;
+            }
+        }
+    }
+
+    fn has_children(&self, id: u64) -> bool {
+        self.calls().values().any(|call| call.parent_id == id)
+    }
+}
+
+impl Cause {
+    /// What the caller is told of a limit of silence.
+    pub(super) fn silent(call: &OpenCall) -> String {
+        let callee = match &call.callee {
+            Callee::Instance(slot) => slot.id.as_str(),
+            Callee::Fake(_) => "the test",
+        };
+        format!("`{callee}` showed no sign of life in `{}` for {} ms", call.verb, call.silence_ms)
+    }
+}
+
+/// A body above the bound is refused.
+pub(super) fn check_body(caller: &str, verb: &str, bytes: usize) -> Result<(), Fault> {
+    if bytes <= BODY_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "`{caller}` called `{verb}` with {bytes} bytes; a body has at most {BODY_BYTES_MAX}: send what is larger as a \
+         blob, or in parts"
+    );
+    Err(Fault::new(TOO_LARGE, message))
+}
+
+/// A contract whose verbs go to whoever made the parent call.
+pub(super) fn is_host_contract(verb: &str) -> bool {
+    contract_of(verb).rsplit_once(".v").is_some_and(|(base, _)| base.ends_with("_host"))
+}
+
+fn name_of(verb: &str) -> &str {
+    verb.split_once('#').map_or(verb, |(name, _)| name)
+}
+
+fn overloaded(verb: &str, full: &str) -> Fault {
+    let message = format!("`{verb}` was refused: {full}; try again later");
+    Fault::new(OVERLOADED, message).with_detail(serde_json::json!({ "retry_after_ms": RETRY_AFTER_MS }))
+}
