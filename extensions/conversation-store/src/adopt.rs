@@ -26,20 +26,28 @@ pub(crate) const TURN_ADOPTED: &str = "turn_adopted";
 ///
 /// Of several hosts that try at once the first to commit wins: each commit requires the head with the dead host in it.
 /// A commit of which nobody knows whether it was written is looked up by reading the head again.
+/// No attempt begins when `budget_ms` is over.
 pub(crate) async fn adopt(
     host: Host,
     convs: Arc<Convs>,
     hosts: Arc<Hosts>,
     params: AdoptParams,
+    budget_ms: u64,
 ) -> Result<AdoptReply, Fault> {
     let AdoptParams { conversation_id: id, turn_id, dead_host_id, host_id } = &params;
     if convs.runs(id, turn_id) {
         return Err(faults::runs_here(id, turn_id));
     }
+    let give_up_at = host.now_ms().saturating_add(budget_ms);
     let mut last = faults::busy(id, CONFLICT_RETRIES_MAX);
     let mut unsure = false;
     for _ in 0..CONFLICT_RETRIES_MAX {
-        let before = store::head_of(&host, id).await?;
+        let left_ms = give_up_at.saturating_sub(host.now_ms());
+        if left_ms == 0 {
+            return Err(last);
+        }
+        let in_time = host.with_budget_ms(left_ms);
+        let before = store::head_of(&in_time, id).await?;
         if unsure && before.head.is_open_by(turn_id, host_id) {
             return installed(&host, &convs, &params, before).await;
         }
@@ -49,7 +57,7 @@ pub(crate) async fn adopt(
         if !before.head.is_untouched() {
             return Ok(AdoptReply { created_at: before.head.created_at, ..AdoptReply::default() });
         }
-        match try_adopt(&host, &convs, &hosts, &params, &before).await {
+        match try_adopt(&in_time, &convs, &hosts, &params, &before).await {
             Ok(known) => return installed(&host, &convs, &params, known).await,
             Err(fault) if faults::wrote_nothing(&fault) => return Err(fault),
             Err(fault) if fault.is(fault::CONFLICT) => {}

@@ -18,26 +18,34 @@ use dispatch_sdk::{Fault, Host, fault};
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 
-/// Opens the turn in one commit, and starts its writer.
+/// Opens the turn in one commit, and starts its writer, within `budget_ms`.
 ///
 /// A commit of which nobody knows whether it was written is looked up by reading the head again: an open turn that
-/// nobody knows would lock the conversation until this host ends.
+/// nobody knows would lock the conversation until this host ends. No attempt begins when the budget is over: whoever
+/// asked has been told by then that there is no turn.
 pub(crate) async fn begin(
     host: Host,
     convs: Arc<Convs>,
     hosts: Arc<Hosts>,
     params: BeginParams,
+    budget_ms: u64,
 ) -> Result<BeginReply, Fault> {
     let id = &params.conversation_id;
+    let give_up_at = host.now_ms().saturating_add(budget_ms);
     let mut last = faults::busy(id, CONFLICT_RETRIES_MAX);
     for attempt in 0..CONFLICT_RETRIES_MAX {
-        let before = store::head(&host, id).await?;
+        let left_ms = give_up_at.saturating_sub(host.now_ms());
+        if left_ms == 0 {
+            return Err(last);
+        }
+        let in_time = host.with_budget_ms(left_ms);
+        let before = store::head(&in_time, id).await?;
         match &before {
             None if !params.create => return Err(faults::missing(id)),
             Some(known) if attempt > 0 && known.head.is_open_by(&params.turn_id, &params.host_id) => {
-                let durable = host.call(storage::Info, &Empty {}).await?.durable;
+                let durable = in_time.call(storage::Info, &Empty {}).await?.durable;
                 let open = known.head.open_turn.as_ref();
-                let row = turn_rows::of_open(&host, id, &known.head, open.expect("it is open")).await?;
+                let row = turn_rows::of_open(&in_time, id, &known.head, open.expect("it is open")).await?;
                 return opened(&host, &convs, &params, Opened { known: known.clone(), row, durable });
             }
             Some(known) if known.head.open_turn.is_some() => {
@@ -45,11 +53,11 @@ pub(crate) async fn begin(
             }
             Some(_) | None => {}
         }
-        match try_begin(&host, &convs, &hosts, &params, before.as_ref()).await {
+        match try_begin(&in_time, &convs, &hosts, &params, before.as_ref()).await {
             Ok(begun) => return opened(&host, &convs, &params, begun),
             Err(fault) if faults::wrote_nothing(&fault) => return Err(fault),
             Err(fault) if fault.is(fault::CONFLICT) => {
-                if is_over(&host, &params).await? {
+                if is_over(&in_time, &params).await? {
                     return Err(faults::begun_before(id, &params.turn_id));
                 }
             }

@@ -53,10 +53,13 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tracing::warn;
 
-/// Most events and messages together in one begin or append.
-const ITEMS_MAX: usize = 2500;
 /// Most bytes of the id of a turn or host.
 const TURN_ID_BYTES_MAX: usize = 256;
+
+/// How long opening a turn may take for a caller that waits without an end.
+const OPENING_MAX_MS: u64 = 30_000;
+/// What is kept of a caller's time for the answer.
+const ANSWER_MS: u64 = 2_000;
 
 /// The extension.
 struct ConversationStore {
@@ -78,7 +81,7 @@ struct Settings {}
 impl Extension for ConversationStore {
     fn open(host: Host, config: Config) -> Result<Self, Fault> {
         let Settings {} = config.parse()?;
-        let hosts = Arc::new(Hosts::new(Box::new(Proc::at(Path::new("/proc")))));
+        let hosts = Arc::new(Hosts::new(host.clone(), Box::new(Proc::at(Path::new("/proc")))));
         Ok(Self {
             host,
             convs: Arc::default(),
@@ -133,7 +136,7 @@ impl Extension for ConversationStore {
             }
         }
         self.following.get().inspect(|task| task.abort());
-        self.hosts.leave(&self.host, &self.convs).await;
+        self.hosts.leave(&self.convs).await;
         Ok(())
     }
 }
@@ -253,23 +256,21 @@ impl ConversationStore {
 
     async fn begin(
         self: Arc<Self>,
-        _call: Call,
+        call: Call,
         params: contract::BeginParams,
     ) -> Result<contract::BeginReply, Fault> {
         keys::check_id(&params.conversation_id)?;
         check_turn_id(&params.turn_id)?;
         keys::check_id(&params.host_id)?;
         check_items(params.events.len() + params.messages.len())?;
-        on_its_own(
-            &self.host,
-            begin::begin(self.host.clone(), Arc::clone(&self.convs), Arc::clone(&self.hosts), params),
-        )
-        .await
+        let budget_ms = opening_ms(&call);
+        let (convs, hosts) = (Arc::clone(&self.convs), Arc::clone(&self.hosts));
+        on_its_own(&self.host, begin::begin(self.host.clone(), convs, hosts, params, budget_ms)).await
     }
 
     async fn adopt(
         self: Arc<Self>,
-        _call: Call,
+        call: Call,
         params: contract::AdoptParams,
     ) -> Result<contract::AdoptReply, Fault> {
         keys::check_id(&params.conversation_id)?;
@@ -279,11 +280,9 @@ impl ConversationStore {
             let message = format!("host `{}` cannot adopt a turn of its own", params.host_id);
             return Err(Fault::new(fault::INVALID, message));
         }
-        on_its_own(
-            &self.host,
-            adopt::adopt(self.host.clone(), Arc::clone(&self.convs), Arc::clone(&self.hosts), params),
-        )
-        .await
+        let budget_ms = opening_ms(&call);
+        let (convs, hosts) = (Arc::clone(&self.convs), Arc::clone(&self.hosts));
+        on_its_own(&self.host, adopt::adopt(self.host.clone(), convs, hosts, params, budget_ms)).await
     }
 
     async fn append(
@@ -385,6 +384,15 @@ async fn on_its_own<T: Send + 'static>(
     opened.map_err(|e| Fault::new(fault::PANICKED, format!("the task that opens a turn failed: {e}")))?
 }
 
+/// How long opening a turn may take: what is left of the caller's time, less what the answer takes. Nothing is opened
+/// for a caller that has gone.
+fn opening_ms(call: &Call) -> u64 {
+    match call.budget_ms() {
+        0 => OPENING_MAX_MS,
+        left_ms => left_ms - (left_ms / 4).min(ANSWER_MS),
+    }
+}
+
 fn check_turn_id(id: &str) -> Result<(), Fault> {
     if (1..=TURN_ID_BYTES_MAX).contains(&id.len()) {
         return Ok(());
@@ -394,5 +402,8 @@ fn check_turn_id(id: &str) -> Result<(), Fault> {
 }
 
 fn check_items(n: usize) -> Result<(), Fault> {
-    if n > ITEMS_MAX { Err(faults::too_many("events and messages", n, ITEMS_MAX)) } else { Ok(()) }
+    if n > contract::APPEND_ITEMS_MAX {
+        return Err(faults::too_many("events and messages", n, contract::APPEND_ITEMS_MAX));
+    }
+    Ok(())
 }

@@ -1,51 +1,26 @@
-//! `turn_host.v1/ask`: passed on to whoever answers for people; with nobody there it is a deny.
+//! `turn_host.v1/ask`: what was allowed for the conversation is not asked again; anything else is passed on to whoever
+//! answers for people, and with nobody there it is a deny.
+//!
+//! It must not remember: what was allowed is kept with the conversation, where it is seen and taken back.
 
 use crate::Orchestrator;
 use crate::committing::from_kernel;
 use dispatch_sdk::contracts::approvals;
+use dispatch_sdk::contracts::conversations::{Grant, GrantParams, Grants, GrantsParams};
 use dispatch_sdk::contracts::fault::{NO_SERVICE, UNAVAILABLE};
 use dispatch_sdk::contracts::turn::{AllowScope, AskParams, AskReply};
 use dispatch_sdk::{Call, Fault};
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// Most answers remembered; the oldest are asked again.
-const ALLOWED_MAX: usize = 1024;
-
-/// Tools that a person allowed for the rest of a conversation, as long as this host runs.
-#[derive(Default)]
-pub(crate) struct Allowed {
-    /// `(conversation, tool)`, oldest first.
-    pairs: Mutex<VecDeque<(String, String)>>,
-}
-
-impl Allowed {
-    fn holds(&self, asked: &AskParams) -> bool {
-        let pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
-        pairs.iter().any(|(conversation, tool)| *conversation == asked.conversation_id && *tool == asked.tool)
-    }
-
-    fn remember(&self, asked: &AskParams) {
-        if self.holds(asked) {
-            return;
-        }
-        let mut pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
-        if pairs.len() == ALLOWED_MAX {
-            pairs.pop_front();
-        }
-        pairs.push_back((asked.conversation_id.clone(), asked.tool.clone()));
-    }
-}
+use std::sync::Arc;
 
 impl Orchestrator {
     pub(crate) async fn ask(self: Arc<Self>, call: Call, params: AskParams) -> Result<AskReply, Fault> {
         from_kernel(&call)?;
-        if self.allowed.holds(&params) {
+        if is_granted(&call, &params).await {
             return Ok(AskReply::Allow { scope: AllowScope::Conversation });
         }
         match call.host().call(approvals::Ask, &params).await {
             Ok(AskReply::Allow { scope: AllowScope::Conversation }) => {
-                self.allowed.remember(&params);
+                grant(&call, &params).await;
                 Ok(AskReply::Allow { scope: AllowScope::Conversation })
             }
             Err(fault) if fault.is(NO_SERVICE) => Ok(AskReply::Deny {
@@ -61,5 +36,34 @@ impl Orchestrator {
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// In doubt it is asked.
+async fn is_granted(call: &Call, asked: &AskParams) -> bool {
+    let params = GrantsParams { conversation_id: asked.conversation_id.clone() };
+    match call.host().call(Grants, &params).await {
+        Ok(reply) => reply.grants.iter().any(|grant| grant.tool == asked.tool),
+        Err(fault) => {
+            let (code, message) = (fault.code, fault.message);
+            tracing::warn!(turn_id = asked.turn_id, code, message, "what was allowed before cannot be read");
+            false
+        }
+    }
+}
+
+/// What cannot be kept holds for this call all the same, and is asked again.
+async fn grant(call: &Call, asked: &AskParams) {
+    let params = GrantParams {
+        conversation_id: asked.conversation_id.clone(),
+        tool: asked.tool.clone(),
+        by: call.meta().actor,
+    };
+    if let Err(fault) = call.host().call(Grant, &params).await {
+        let (code, message) = (fault.code, fault.message);
+        tracing::warn!(
+            turn_id = asked.turn_id,
+            tool = asked.tool,
+            code,
+            message,
+            "what was allowed cannot be kept"
+        );
+    }
+}

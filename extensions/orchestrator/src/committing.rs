@@ -1,14 +1,17 @@
 //! `turn_host.v1/commit`: after the frames before it, durable before its reply, and never cut in the middle.
 
 use crate::Orchestrator;
+use crate::ending::class_of;
+use crate::turn_table::Written;
 use dispatch_sdk::contracts::Empty;
-use dispatch_sdk::contracts::conversations::{Append, AppendParams};
-use dispatch_sdk::contracts::event::TURN_ENDED;
+use dispatch_sdk::contracts::conversations::{APPEND_ITEMS_MAX, Append, AppendParams, AppendReply};
+use dispatch_sdk::contracts::event::{ERROR, EventBody, STEP_COMPLETED, TURN_ENDED, TurnEnded, TurnError};
 use dispatch_sdk::contracts::fault::{CANCELLED, CONFLICT, DENIED, INVALID, PANICKED};
 use dispatch_sdk::contracts::kernel::KERNEL_INSTANCE;
 use dispatch_sdk::contracts::turn::CommitParams;
-use dispatch_sdk::{Call, Fault};
+use dispatch_sdk::{Call, Fault, Host};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Orchestrator {
     pub(crate) async fn commit(self: Arc<Self>, call: Call, params: CommitParams) -> Result<Empty, Fault> {
@@ -42,18 +45,73 @@ impl Orchestrator {
             end_turn,
             ..AppendParams::default()
         };
-        let host = self.host.with_meta(&turn.meta);
+        let host = self.host.with_meta(&turn.meta());
+        let told = Told::by(&append.events);
         // A task, so that neither a cancel nor a dropped handler leaves half known what was written.
         let appended = self.host.runtime()?.spawn(async move {
-            let appended = host.call(Append, &append).await;
+            let appended = append_all(&host, append).await;
             match &appended {
-                Ok(_) => written.closed = end_turn,
+                Ok(reply) => {
+                    turn.kept_seq.store(reply.seq_last, Ordering::Relaxed);
+                    told.note_in(&mut written, end_turn);
+                }
                 Err(fault) => written.fault = Some(fault.clone()),
             }
             appended
         });
         appended.await.map_err(|e| Fault::new(PANICKED, format!("the append broke off: {e}")))??;
         Ok(Empty {})
+    }
+}
+
+/// Appends in as many parts as the store takes at a time, each durable before the next.
+///
+/// Messages go first: a history that runs ahead of its log is whole, and a log that runs ahead of it is not.
+async fn append_all(host: &Host, mut append: AppendParams) -> Result<AppendReply, Fault> {
+    while append.messages.len() + append.events.len() > APPEND_ITEMS_MAX {
+        let messages = front(&mut append.messages, APPEND_ITEMS_MAX);
+        let events = front(&mut append.events, APPEND_ITEMS_MAX - messages.len());
+        let part = AppendParams {
+            conversation_id: append.conversation_id.clone(),
+            turn_id: append.turn_id.clone(),
+            events,
+            messages,
+            ..AppendParams::default()
+        };
+        host.call(Append, &part).await?;
+    }
+    host.call(Append, &append).await
+}
+
+/// Takes the first `n_max` out.
+fn front<T>(items: &mut Vec<T>, n_max: usize) -> Vec<T> {
+    let rest = items.split_off(items.len().min(n_max));
+    std::mem::replace(items, rest)
+}
+
+/// What the events of a commit say about how the turn goes.
+struct Told {
+    ended: Option<TurnEnded>,
+    failure: Option<String>,
+    n_steps: u64,
+}
+
+impl Told {
+    fn by(events: &[EventBody]) -> Self {
+        let last = |kind: &str| events.iter().rfind(|event| event.kind == kind).map(|event| event.data.get());
+        let error = last(ERROR).and_then(|data| serde_json::from_str::<TurnError>(data).ok());
+        Self {
+            ended: last(TURN_ENDED).and_then(|data| serde_json::from_str(data).ok()),
+            failure: error.map(|error| class_of(&error).to_owned()),
+            n_steps: events.iter().filter(|event| event.kind == STEP_COMPLETED).count() as u64,
+        }
+    }
+
+    fn note_in(self, written: &mut Written, end_turn: bool) {
+        written.closed = end_turn;
+        written.ended = self.ended;
+        written.failure = self.failure.or(written.failure.take());
+        written.n_steps += self.n_steps;
     }
 }
 

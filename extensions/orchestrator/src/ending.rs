@@ -10,100 +10,140 @@ use dispatch_sdk::contracts::provider::Usage;
 use dispatch_sdk::{Fault, Host};
 use std::time::Duration;
 
-/// How often the end is offered to the store; with the waits below about two minutes.
+/// How often the end is offered to the store before whoever waits for it is told; with the waits below about two minutes.
 pub(crate) const END_ATTEMPTS_MAX: u32 = 12;
 /// Before the second offer; doubled for each further one.
 const END_WAIT_MS: u64 = 100;
 /// Longest wait between two offers.
 const END_WAIT_MAX_MS: u64 = 30_000;
+/// `reason` of a turn whose caller had gone before it was acknowledged.
+const UNACKNOWLEDGED: &str = "unacknowledged";
+
+/// How a turn ended.
+pub(crate) struct End {
+    pub(crate) ended: TurnEnded,
+    /// Class or code of what failed it.
+    pub(crate) failure: Option<String>,
+    pub(crate) n_steps: u64,
+    /// The end as it is to be written, and why the store did not take it.
+    pub(crate) unwritten: Option<(AppendParams, Fault)>,
+}
 
 /// Writes the turn's end unless it is in the log already. Appends under way finish first; later ones are refused.
-pub(crate) async fn make_sure(host: &Host, turn: &Turn, outcome: Outcome) {
+pub(crate) async fn make_sure(host: &Host, turn: &Turn, outcome: Outcome) -> End {
     let mut written = turn.written.lock().await;
-    if written.closed {
-        return;
+    let n_steps = written.n_steps;
+    if let Some(ended) = written.ended.take() {
+        return End { ended, failure: written.failure.take(), n_steps, unwritten: None };
     }
     written.closed = true;
     let duration_ms = host.now_ms().saturating_sub(turn.started_at);
-    let append = AppendParams {
+    let (ended, error) = end_of(outcome, *turn.stop_wish.borrow(), written.fault.take(), duration_ms);
+    let append = append_of(turn, &ended, error.as_ref());
+    let unwritten = write(host, &append, END_ATTEMPTS_MAX).await.err().map(|fault| (append, fault));
+    End { ended, failure: error.map(|error| class_of(&error).to_owned()), n_steps, unwritten }
+}
+
+/// What a failed turn is counted as: the provider's class if it has one, else the fault's code.
+pub(crate) fn class_of(error: &TurnError) -> &str {
+    error.class.map_or(&error.code, |class| class.code())
+}
+
+/// The end of a turn of which nothing runs, stopped by a person.
+pub(crate) fn stopped(turn: &Turn) -> AppendParams {
+    append_of(turn, &TurnEnded { status: TurnStatus::Cancelled, ..empty("stopped", 0) }, None)
+}
+
+fn append_of(turn: &Turn, ended: &TurnEnded, error: Option<&TurnError>) -> AppendParams {
+    let error = error.map(|error| event(ERROR, error));
+    let events: Vec<EventBody> = error.into_iter().chain([event(TURN_ENDED, ended)]).collect();
+    AppendParams {
         conversation_id: turn.conversation_id.clone(),
         turn_id: turn.turn_id.clone(),
-        events: last_events(outcome, *turn.stop_wish.borrow(), written.fault.take(), duration_ms),
+        events,
         messages: Vec::new(),
         end_turn: true,
         ..AppendParams::default()
-    };
-    write(host, turn, &append).await;
+    }
 }
 
-/// The events of an end that the kernel did not commit.
-fn last_events(
+fn empty(reason: &str, duration_ms: u64) -> TurnEnded {
+    TurnEnded {
+        status: TurnStatus::Failed,
+        reason: reason.to_owned(),
+        usage: Usage::default(),
+        context_tokens: 0,
+        duration_ms,
+    }
+}
+
+/// The end of a turn of which the kernel committed none.
+fn end_of(
     outcome: Outcome,
     wish: Option<StopWish>,
     append_fault: Option<Fault>,
     duration_ms: u64,
-) -> Vec<EventBody> {
-    let (usage, context_tokens) = match &outcome {
-        Outcome::Ran(ended) => (ended.usage, ended.context_tokens),
-        Outcome::StoppedBefore | Outcome::Broke(_) => (Usage::default(), 0),
-    };
-    let ended = |status, reason: &str| TurnEnded {
-        status,
-        reason: reason.to_owned(),
-        usage,
-        context_tokens,
-        duration_ms,
-    };
-    let fault = match (outcome, append_fault) {
-        (Outcome::StoppedBefore, _) => None,
-        (Outcome::Broke(_) | Outcome::Ran(_), Some(fault)) | (Outcome::Broke(fault), None) => Some(fault),
-        (Outcome::Ran(ended), None) => {
-            let code = if ended.status == TurnStatus::Failed { &ended.reason } else { BROKEN };
-            Some(Fault::new(code, "the turn ended without writing down its end"))
+) -> (TurnEnded, Option<TurnError>) {
+    let none = empty("stopped", duration_ms);
+    let (status, fault, spent) = match (outcome, wish) {
+        (Outcome::Unacknowledged, _) => {
+            return (TurnEnded { status: TurnStatus::Cancelled, ..empty(UNACKNOWLEDGED, duration_ms) }, None);
         }
-    };
-    match (wish, fault) {
-        (Some(wish), _) => {
+        (Outcome::StoppedBefore, None) => (TurnStatus::Cancelled, None, none),
+        (outcome, Some(wish)) => {
             let status = match wish {
                 StopWish::Cancel => TurnStatus::Cancelled,
                 StopWish::Interrupt => TurnStatus::Interrupted,
             };
-            vec![event(TURN_ENDED, &ended(status, "stopped"))]
+            (status, None, outcome.spent().unwrap_or(none))
         }
-        (None, None) => vec![event(TURN_ENDED, &ended(TurnStatus::Cancelled, "stopped"))],
-        (None, Some(fault)) => {
-            let error = TurnError {
-                code: fault.code.clone(),
-                class: None,
-                message: fault.message,
-                retry_after_ms: None,
-                http_status: None,
-            };
-            vec![event(ERROR, &error), event(TURN_ENDED, &ended(TurnStatus::Failed, &fault.code))]
+        (Outcome::Broke(fault), None) => (TurnStatus::Failed, Some(append_fault.unwrap_or(fault)), none),
+        (Outcome::Ran(ended), None) => {
+            let code = if ended.status == TurnStatus::Failed { &ended.reason } else { BROKEN };
+            let broken = || Fault::new(code, "the turn ended without writing down its end");
+            let fault = append_fault.unwrap_or_else(broken);
+            (TurnStatus::Failed, Some(fault), ended)
         }
-    }
+    };
+    let reason = fault.as_ref().map_or("stopped", |fault| &fault.code).to_owned();
+    let ended = TurnEnded { status, reason, duration_ms, ..spent };
+    let error = fault.map(|fault| TurnError {
+        code: fault.code,
+        class: None,
+        message: fault.message,
+        retry_after_ms: None,
+        http_status: None,
+    });
+    (ended, error)
 }
 
-async fn write(host: &Host, turn: &Turn, append: &AppendParams) {
-    let turn_id = &turn.turn_id;
+/// Offers an end so often. Errors: the last one, when the store took none.
+pub(crate) async fn write(host: &Host, append: &AppendParams, attempts_max: u32) -> Result<(), Fault> {
+    let turn_id = &append.turn_id;
     let mut wait_ms = END_WAIT_MS;
-    for attempt in 1..=END_ATTEMPTS_MAX {
-        match host.call(Append, append).await {
-            Ok(_) => return,
+    let mut attempt = 1;
+    loop {
+        let fault = match host.call(Append, append).await {
+            Ok(_) => return Ok(()),
             // An earlier append got through although its reply did not, or the turn was sealed: it has its end.
             Err(fault) if fault.is(CONFLICT) || fault.is(NOT_FOUND) => {
                 tracing::warn!(turn_id, code = fault.code, "the turn had its end already");
-                return;
+                return Ok(());
             }
-            Err(fault) => {
-                let (code, message) = (fault.code, fault.message);
-                tracing::error!(turn_id, attempt, code, message, "cannot write down the end of a turn");
-            }
+            Err(fault) => fault,
+        };
+        tracing::warn!(
+            turn_id,
+            attempt,
+            code = fault.code,
+            message = fault.message,
+            "cannot write down the end of a turn"
+        );
+        if attempt == attempts_max {
+            return Err(fault);
         }
-        if attempt < END_ATTEMPTS_MAX {
-            host.sleep(Duration::from_millis(wait_ms)).await;
-            wait_ms = (wait_ms * 2).min(END_WAIT_MAX_MS);
-        }
+        host.sleep(Duration::from_millis(wait_ms)).await;
+        wait_ms = (wait_ms * 2).min(END_WAIT_MAX_MS);
+        attempt += 1;
     }
-    tracing::error!(turn_id, "gave up: the turn stays open until its conversation is used again");
 }

@@ -4,6 +4,7 @@
 //! terminal state. The log is conversation-store's; the loop is the kernel's. It must not know any of the two.
 #![forbid(unsafe_code)]
 
+mod adopting;
 mod asking;
 mod committing;
 mod counting;
@@ -11,26 +12,31 @@ mod ending;
 mod explaining;
 mod gates;
 mod models;
+mod opening;
 mod ops;
 mod provider_choice;
 mod request;
 mod running;
 mod serving;
+mod settings;
 mod starting;
 mod stopping;
+mod sweeping;
 mod turn_table;
+mod unwritten;
 mod watching;
 
 #[cfg(test)]
 mod tests;
 
-use asking::Allowed;
 use counting::Counts;
 use dispatch_sdk::contracts::{Empty, instance, turn, turns};
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, export};
-use gates::{Gates, Settings};
+use gates::Gates;
+use settings::Settings;
 use std::sync::Arc;
 use turn_table::TurnTable;
+use unwritten::Unwritten;
 use watching::Watches;
 
 export!(Orchestrator);
@@ -40,10 +46,11 @@ struct Orchestrator {
     /// Makes root calls: what a turn does outlives the call that asked for it.
     host: Host,
     turns: Arc<TurnTable>,
-    allowed: Allowed,
     gates: Arc<Gates>,
+    settings: Settings,
     counts: Arc<Counts>,
     watches: Arc<Watches>,
+    unwritten: Arc<Unwritten>,
 }
 
 impl Extension for Orchestrator {
@@ -52,10 +59,11 @@ impl Extension for Orchestrator {
         Ok(Self {
             host,
             turns: Arc::new(TurnTable::new(settings.turns_max())),
-            allowed: Allowed::default(),
             gates: Arc::new(Gates::new(&settings)),
             counts: Arc::default(),
             watches: Watches::new(),
+            settings,
+            unwritten: Unwritten::new(),
         })
     }
 

@@ -14,6 +14,7 @@ pub(crate) fn all() -> Vec<OpSpec> {
 
 fn start() -> OpSpec {
     OpSpec {
+        admits_work: true,
         error_codes: codes(&[
             INVALID,
             TOO_LARGE,

@@ -1,4 +1,5 @@
-//! Which provider a turn runs with: named, the conversation's last, or the only one there is. Never a fake by itself.
+//! Which provider a turn runs with: named, the conversation's last, the build's default, or the only one there is. Never
+//! a fake by itself, and never one of several by chance.
 
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::kernel::ProvidersReply;
@@ -6,23 +7,30 @@ use dispatch_sdk::contracts::provider::ProviderSpec;
 use dispatch_sdk::contracts::turns::NO_PROVIDER;
 use serde_json::json;
 
+/// The setting, as messages name it.
+const DEFAULT_PROVIDER: &str = "`orchestrator.default_provider`";
+
 /// What stands to choose from.
 pub(crate) struct Providers<'a> {
     specs: Vec<&'a ProviderSpec>,
     /// Instances that would bring some, with the reason why they do not run.
     disabled: Vec<(&'a str, &'a str)>,
+    /// Of the build; empty = none.
+    default: &'a str,
 }
 
 impl<'a> Providers<'a> {
-    pub(crate) fn of(reply: &'a ProvidersReply) -> Self {
+    pub(crate) fn of(reply: &'a ProvidersReply, default: &'a str) -> Self {
         let disabled = reply.disabled.iter();
         Self {
             specs: reply.providers.iter().collect(),
             disabled: disabled.map(|instance| (instance.id.as_str(), instance.reason.as_str())).collect(),
+            default,
         }
     }
 
-    /// The provider of the turn: `named`, else `last` if it is ready, else the only ready one that may be chosen.
+    /// The provider of the turn: `named`, else `last` if it is ready, else the default if there is one, else the only
+    /// ready one that may be chosen.
     ///
     /// Errors: `no_provider`; its detail lists every provider with the reason why it is not ready.
     pub(crate) fn choose(&self, named: Option<&str>, last: Option<&str>) -> Result<String, Fault> {
@@ -38,11 +46,30 @@ impl<'a> Providers<'a> {
         {
             return Ok(spec.name.clone());
         }
+        if !self.default.is_empty() {
+            let name = self.default;
+            return match self.specs.iter().find(|spec| spec.name == name) {
+                Some(spec) if spec.ready => Ok(name.to_owned()),
+                Some(spec) => Err(self.fault(format!(
+                    "`{name}`, which is {DEFAULT_PROVIDER}, is not ready: {}; name another, or mend this one",
+                    reason(spec)
+                ))),
+                None => {
+                    let known = self.known();
+                    Err(self.fault(format!(
+                        "there is no provider `{name}`, which is {DEFAULT_PROVIDER}; {known}"
+                    )))
+                }
+            };
+        }
         let ready: Vec<&str> = self.names(|spec| spec.ready && spec.selectable);
         match ready[..] {
             [only] => Ok(only.to_owned()),
             [] => Err(self.fault(self.none_ready())),
-            _ => Err(self.fault(format!("several providers are ready; name one of {}", quoted(&ready)))),
+            _ => Err(self.fault(format!(
+                "several providers are ready and none is chosen; name one of {}, or set {DEFAULT_PROVIDER}",
+                quoted(&ready)
+            ))),
         }
     }
 
@@ -59,9 +86,12 @@ impl<'a> Providers<'a> {
         let or = if fakes.is_empty() {
             "or add one to the build".to_owned()
         } else {
-            format!("or name {}, which needs none and answers without a model", quoted(&fakes))
+            format!(
+                "or name {} as the provider, which needs no key and answers without a model",
+                quoted(&fakes)
+            )
         };
-        format!("no provider is ready ({why}); set the key of one, {or}")
+        format!("no provider is ready ({why}); set the key of one and start the host again, {or}")
     }
 
     fn known(&self) -> String {

@@ -25,15 +25,18 @@ pub(crate) fn check(params: &StartParams) -> Result<(), Fault> {
         return Err(Fault::new(fault::TOO_LARGE, message));
     }
     for (field, value) in [("provider", &params.provider), ("model", &params.model)] {
-        if let Some(value) = value
-            && (value.len() > NAME_BYTES_MAX || value.chars().any(char::is_control))
-        {
-            let message =
-                format!("`{field}` must be at most {NAME_BYTES_MAX} bytes without control characters");
-            return Err(Fault::new(INVALID, message));
-        }
+        value.as_deref().map_or(Ok(()), |value| check_name(field, value))?;
     }
     params.cwd.as_deref().map_or(Ok(()), check_cwd)
+}
+
+/// Refuses what cannot be the name of a provider or model.
+pub(crate) fn check_name(field: &str, value: &str) -> Result<(), Fault> {
+    if value.len() <= NAME_BYTES_MAX && !value.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let message = format!("`{field}` must be at most {NAME_BYTES_MAX} bytes without control characters");
+    Err(Fault::new(INVALID, message))
 }
 
 /// Refuses an id that no conversation can have.

@@ -1,10 +1,10 @@
 //! A turn's task: history and prompt in, frames forwarded in order, and one terminal state whatever happens.
 
-use crate::counting::Counts;
-use crate::ending;
+use crate::counting::status_word;
 use crate::gates::Gates;
 use crate::starting::event;
 use crate::turn_table::{Place, StopWish, Turn};
+use crate::{Orchestrator, ending};
 use dispatch_sdk::contracts::conversations::{Live, LiveParams, Messages, MessagesParams};
 use dispatch_sdk::contracts::event::{EventBody, NOTICE, TurnEnded};
 use dispatch_sdk::contracts::fault::{NO_SERVICE, OVERLOADED, PANICKED, UNAVAILABLE};
@@ -30,6 +30,7 @@ const LIVE_WAIT_MS: u64 = 50;
 const UNTRUSTED_NAMED_MAX: usize = 8;
 
 /// What a turn runs with.
+#[derive(Debug, Clone)]
 pub(crate) struct RunPlan {
     pub(crate) provider: String,
     pub(crate) model: String,
@@ -44,37 +45,46 @@ pub(crate) enum Outcome {
     Ran(TurnEnded),
     /// It was stopped before it began.
     StoppedBefore,
+    /// Whoever asked for it had gone before it was acknowledged; it never began.
+    Unacknowledged,
     /// Something broke.
     Broke(Fault),
 }
 
-/// Runs a turn when it is its time; when this returns its end is written and its place is free.
+impl Outcome {
+    /// The end as the kernel told it, with what was used.
+    pub(crate) fn spent(self) -> Option<TurnEnded> {
+        match self {
+            Self::Ran(ended) => Some(ended),
+            Self::StoppedBefore | Self::Unacknowledged | Self::Broke(_) => None,
+        }
+    }
+}
+
+/// Runs a turn when it is its time; when this returns its end is written, or told to be unwritten, and its place is free.
 ///
 /// `host` makes root calls with the turn's meta. A turn that still waits when the host goes down stays open in its log:
 /// the next host that serves runs it.
-pub(crate) async fn run_to_its_end(
-    host: Host,
-    gates: Arc<Gates>,
-    counts: Arc<Counts>,
-    place: Place,
-    plan: RunPlan,
-) {
+pub(crate) async fn run_to_its_end(this: Arc<Orchestrator>, host: Host, place: Place, plan: RunPlan) {
     let turn = Arc::clone(&place.turn);
+    let waits_since = host.now_ms();
     let admitted = tokio::select! {
         biased;
         wish = turn.stop_wished() => match wish {
             StopWish::Cancel => None,
             StopWish::Interrupt => return,
         },
-        permit = gates.run() => match permit {
+        permit = this.gates.run() => match permit {
             Some(permit) => Some(permit),
             None => return,
         },
     };
     let outcome = if admitted.is_some() {
+        this.counts.started(host.now_ms().saturating_sub(waits_since));
         // A task of its own, so that a panic is an outcome like any other.
         let task = tokio::spawn({
-            let (host, turn) = (host.clone(), Arc::clone(&turn));
+            let (host, gates, turn, plan) =
+                (host.clone(), Arc::clone(&this.gates), Arc::clone(&turn), plan.clone());
             async move { run(&host, &gates, &turn, plan).await }
         });
         task.await.unwrap_or_else(|e| {
@@ -83,8 +93,31 @@ pub(crate) async fn run_to_its_end(
     } else {
         Outcome::StoppedBefore
     };
-    counts.ended(&outcome);
-    ending::make_sure(&host, &turn, outcome).await;
+    end(this, host, place, plan, outcome).await;
+}
+
+/// Makes sure of a turn's end, counts it, and gives its place free.
+pub(crate) async fn end(this: Arc<Orchestrator>, host: Host, place: Place, plan: RunPlan, outcome: Outcome) {
+    let turn = &place.turn;
+    let end = ending::make_sure(&host, turn, outcome).await;
+    this.counts.ended(&end);
+    let ended = &end.ended;
+    tracing::info!(
+        turn_id = turn.turn_id,
+        conversation_id = turn.conversation_id,
+        status = status_word(ended.status),
+        reason = ended.reason,
+        duration_ms = ended.duration_ms,
+        steps = end.n_steps,
+        input_tokens = ended.usage.input_tokens,
+        output_tokens = ended.usage.output_tokens,
+        provider = plan.provider,
+        model = plan.model,
+        "a turn ended"
+    );
+    if let Some((append, fault)) = end.unwritten {
+        this.unwritten.keep(host, turn, append, &fault);
+    }
     drop(place);
 }
 

@@ -2,114 +2,24 @@
 //! running ones may finish.
 
 use crate::Orchestrator;
-use crate::running::RunPlan;
-use crate::turn_table::Turn;
-use dispatch_sdk::contracts::Empty;
-use dispatch_sdk::contracts::conversations::{
-    Adopt, AdoptParams, Conversation, OpenTurn, OpenTurns, OpenTurnsParams, Seal, SealParams,
-};
-use dispatch_sdk::contracts::fault::CONFLICT;
 use dispatch_sdk::contracts::instance::{DrainParams, DrainReply, ServeParams, ServeReply};
-use dispatch_sdk::contracts::kernel::HostInfo;
-use dispatch_sdk::{Call, Fault, Meta};
+use dispatch_sdk::{Call, Fault};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-
-/// Open turns that are looked after at a time.
-const LOOKING_AFTER_MAX: usize = 16;
 
 /// How long those who watch may take to read what the turns said last.
 const WATCHES_END_MAX: Duration = Duration::from_secs(2);
 
 impl Orchestrator {
-    /// Looks after open turns in the background: the host is ready before the last of them is.
+    /// Looks after open turns in the background, from now on: the host is ready before the first of them is.
     pub(crate) async fn serve(
         self: Arc<Self>,
         _call: Call,
         _params: ServeParams,
     ) -> Result<ServeReply, Fault> {
         let this = Arc::clone(&self);
-        self.host.runtime()?.spawn(async move {
-            if let Err(fault) = this.look_after_open_turns().await {
-                tracing::error!(
-                    code = fault.code,
-                    message = fault.message,
-                    "open turns were not looked after"
-                );
-            }
-        });
+        self.host.runtime()?.spawn(this.sweep());
         Ok(ServeReply::default())
-    }
-
-    async fn look_after_open_turns(self: Arc<Self>) -> Result<(), Fault> {
-        let own = self.host.call(HostInfo, &Empty {}).await?.host_id;
-        let open = self.host.call(OpenTurns, &OpenTurnsParams::default()).await?.conversations;
-        let places = Arc::new(Semaphore::new(LOOKING_AFTER_MAX));
-        let mut looking = JoinSet::new();
-        for conversation in open {
-            let Some(turn) = conversation.open_turn.clone() else { continue };
-            let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
-            let (this, own) = (Arc::clone(&self), own.clone());
-            looking.spawn(async move {
-                let turn_id = turn.turn_id.clone();
-                if let Err(fault) = this.look_after(&own, &conversation, turn).await {
-                    let (code, message) = (fault.code, fault.message);
-                    tracing::warn!(turn_id, code, message, "an open turn was not looked after");
-                }
-                drop(place);
-            });
-        }
-        while looking.join_next().await.is_some() {}
-        Ok(())
-    }
-
-    /// A turn that only waited runs here; one that had begun is sealed; one whose host lives is left alone.
-    async fn look_after(
-        self: &Arc<Self>,
-        own_host_id: &str,
-        conversation: &Conversation,
-        open: OpenTurn,
-    ) -> Result<(), Fault> {
-        if self.runs_somewhere(&self.host, own_host_id, &open).await {
-            return Ok(());
-        }
-        let (conversation_id, turn_id) = (conversation.id.clone(), open.turn_id);
-        let meta = Meta {
-            conversation_id: Some(conversation_id.clone()),
-            turn_id: Some(turn_id.clone()),
-            ..Meta::default()
-        };
-        let host = self.host.with_meta(&meta);
-        let turn = Turn::new(meta, conversation_id.clone(), turn_id.clone(), self.host.now_ms());
-        let place = self.turns.enter(turn)?;
-        let adopt = AdoptParams {
-            conversation_id: conversation_id.clone(),
-            turn_id: turn_id.clone(),
-            dead_host_id: open.host_id,
-            host_id: own_host_id.to_owned(),
-        };
-        let adopted = match host.call(Adopt, &adopt).await {
-            // Another host was faster.
-            Err(fault) if fault.is(CONFLICT) => return Ok(()),
-            adopted => adopted?,
-        };
-        if !adopted.adopted {
-            drop(place);
-            tracing::info!(turn_id, "sealing a turn whose host died while it ran");
-            host.call(Seal, &SealParams { conversation_id, turn_id, ..SealParams::default() }).await?;
-            return Ok(());
-        }
-        tracing::info!(turn_id, "running a turn that a dead host had accepted");
-        let plan = RunPlan {
-            provider: conversation.provider.clone(),
-            model: conversation.model.clone(),
-            cwd: conversation.cwd.clone(),
-            conversation_made_at: adopted.created_at,
-        };
-        self.run_in_background(host, place, plan);
-        Ok(())
     }
 
     /// Lets no turn in and none begin, and waits for those that run. What waits stays in the log, for the next host.

@@ -1,10 +1,12 @@
 //! `turns.v1/stop`, and what happens to running turns when the host goes down.
 
-use crate::Orchestrator;
 use crate::turn_table::{StopWish, Turn};
-use dispatch_sdk::contracts::fault::DEADLINE;
-use dispatch_sdk::contracts::turn;
+use crate::{Orchestrator, ending, request};
+use dispatch_sdk::contracts::conversations::{Append, Get, GetParams, Seal, SealParams};
+use dispatch_sdk::contracts::fault::{CONFLICT, DEADLINE, NOT_FOUND, UNAVAILABLE};
+use dispatch_sdk::contracts::kernel::HostInfo;
 use dispatch_sdk::contracts::turns::{StopParams, StopReply};
+use dispatch_sdk::contracts::{Empty, turn};
 use dispatch_sdk::{Call, Fault, Host};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,25 +21,79 @@ const TELL_WAIT_MS: u64 = 50;
 impl Orchestrator {
     pub(crate) async fn stop_turn(
         self: Arc<Self>,
-        _call: Call,
+        call: Call,
         params: StopParams,
     ) -> Result<StopReply, Fault> {
+        request::check_conversation_id(&params.conversation_id)?;
         let running = self.turns.of_conversation(&params.conversation_id);
         let meant = running.filter(|turn| params.turn_id.as_ref().is_none_or(|id| *id == turn.turn_id));
-        let Some(turn) = meant else { return Ok(StopReply { stopped: false }) };
+        match meant {
+            Some(turn) => self.stop_here(turn).await,
+            None => self.stop_elsewhere(&call, &params).await,
+        }
+    }
+
+    /// Stops a turn that this instance runs.
+    async fn stop_here(&self, turn: Arc<Turn>) -> Result<StopReply, Fault> {
         turn.wish_stop(StopWish::Cancel);
         // Root calls: whoever asked may leave, the turn ends all the same.
-        let host = self.host.with_meta(&turn.meta);
+        let host = self.host.with_meta(&turn.meta());
         let told = self.host.runtime()?.spawn({
             let turn = Arc::clone(&turn);
             async move { end(&host, &turn, STOP_WAIT_MS).await }
         });
-        if told.await.unwrap_or(false) {
-            return Ok(StopReply { stopped: true });
+        if !told.await.unwrap_or(false) {
+            let message =
+                format!("turn `{}` was told to stop and has not ended after {STOP_WAIT_MS} ms", turn.turn_id);
+            return Err(Fault::new(DEADLINE, message));
         }
-        let message =
-            format!("turn `{}` was told to stop and has not ended after {STOP_WAIT_MS} ms", turn.turn_id);
-        Err(Fault::new(DEADLINE, message))
+        match self.unwritten.get(&turn.turn_id) {
+            Some(fault) => Err(fault),
+            None => Ok(StopReply { stopped: true }),
+        }
+    }
+
+    /// Stops a turn that is open and not run here: it waits for the next host, its end could not be written, or it is of
+    /// another host. A turn that another process runs is that one's to stop.
+    async fn stop_elsewhere(&self, call: &Call, params: &StopParams) -> Result<StopReply, Fault> {
+        let nothing = Ok(StopReply { stopped: false });
+        let conversation_id = params.conversation_id.clone();
+        let open = match call.host().call(Get, &GetParams { conversation_id: conversation_id.clone() }).await
+        {
+            Ok(conversation) => conversation.open_turn,
+            Err(fault) if fault.is(NOT_FOUND) => None,
+            Err(fault) => return Err(fault),
+        };
+        let Some(open) = open else { return nothing };
+        if params.turn_id.as_ref().is_some_and(|id| *id != open.turn_id) {
+            return nothing;
+        }
+        let own_host_id = call.host().call(HostInfo, &Empty {}).await?.host_id;
+        let is_ours = open.host_id == own_host_id;
+        if is_ours && let Some(turn) = self.turns.get(&open.turn_id) {
+            return self.stop_here(turn).await;
+        }
+        if !is_ours && self.runs_somewhere(&call.host(), &own_host_id, &open).await {
+            let message = format!(
+                "turn `{}` runs in another host process, `{}`, on the same store; stop it there",
+                open.turn_id, open.host_id
+            );
+            let detail = serde_json::json!({ "turn_id": open.turn_id, "host_id": open.host_id });
+            return Err(Fault::new(UNAVAILABLE, message).with_detail(detail));
+        }
+        let turn = Turn::new(conversation_id.clone(), open.turn_id.clone(), self.host.now_ms());
+        // The store knows a turn that was begun here, and takes its end; of any other it makes one from its rows.
+        match call.host().call(Append, &ending::stopped(&turn)).await {
+            Ok(_) => {}
+            Err(fault) if fault.is(CONFLICT) => {
+                let dead_host_id = Some(open.host_id);
+                let seal = SealParams { conversation_id, turn_id: open.turn_id, dead_host_id };
+                call.host().call(Seal, &seal).await?;
+            }
+            Err(fault) => return Err(fault),
+        }
+        self.unwritten.forget(&turn.turn_id);
+        Ok(StopReply { stopped: true })
     }
 
     /// Ends every running turn as `interrupted`, within [`SHUTDOWN_WAIT_MS`] in all; lets no new one in.

@@ -1,12 +1,15 @@
 //! The extension through a fake host: conversation-store and the kernel are doubles with fail points.
 
 mod asking;
+mod counting;
 mod ending;
 mod explaining;
 mod models;
+mod opening;
 mod ops;
 mod queueing;
 mod starting;
 mod stopping;
+mod sweeping;
 mod watching;
 mod world;

@@ -2,10 +2,12 @@
 //!
 //! It is not the truth about what is open: that is the conversation's log.
 
+use dispatch_sdk::contracts::event::TurnEnded;
 use dispatch_sdk::contracts::fault::{OVERLOADED, UNAVAILABLE};
 use dispatch_sdk::{Fault, Meta};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::watch;
 
 const RETRY_AFTER_MS: u64 = 1_000;
@@ -22,8 +24,14 @@ pub(crate) enum StopWish {
 /// What was written of a turn so far; whoever appends holds its lock, so that appends follow one another.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
-    /// `turn_ended` is in the log: nothing may follow.
+    /// Nothing may follow: `turn_ended` is in the log, or on its way there.
     pub(crate) closed: bool,
+    /// As the kernel committed it.
+    pub(crate) ended: Option<TurnEnded>,
+    /// Class or code of the last `error` that the kernel committed.
+    pub(crate) failure: Option<String>,
+    /// Steps that were completed.
+    pub(crate) n_steps: u64,
     /// Why the last append failed.
     pub(crate) fault: Option<Fault>,
 }
@@ -34,26 +42,50 @@ pub(crate) struct Turn {
     pub(crate) turn_id: String,
     /// Unix ms.
     pub(crate) started_at: u64,
-    /// For the root calls made on its behalf.
-    pub(crate) meta: Meta,
+    /// Whom it acts for; an adopted turn learns it from its row.
+    asked_by: OnceLock<Meta>,
     /// Frames of `turn.v1/run` that conversation-store has taken.
     pub(crate) n_forwarded: watch::Sender<u64>,
     pub(crate) stop_wish: watch::Sender<Option<StopWish>>,
     pub(crate) over: watch::Sender<bool>,
     pub(crate) written: Arc<tokio::sync::Mutex<Written>>,
+    /// The last number that is known to be durable; 0 = none is known.
+    pub(crate) kept_seq: AtomicU64,
 }
 
 impl Turn {
-    pub(crate) fn new(meta: Meta, conversation_id: String, turn_id: String, started_at: u64) -> Self {
+    pub(crate) fn new(conversation_id: String, turn_id: String, started_at: u64) -> Self {
         Self {
             conversation_id,
             turn_id,
             started_at,
-            meta,
+            asked_by: OnceLock::new(),
             n_forwarded: watch::Sender::new(0),
             stop_wish: watch::Sender::new(None),
             over: watch::Sender::new(false),
             written: Arc::default(),
+            kept_seq: AtomicU64::new(0),
+        }
+    }
+
+    /// Says whom the turn acts for; the first word counts.
+    pub(crate) fn asked_by(self, meta: Meta) -> Self {
+        self.acts_for(meta);
+        self
+    }
+
+    /// The same, of a turn that is in its place already.
+    pub(crate) fn acts_for(&self, meta: Meta) {
+        // The first word counts, and nobody says two.
+        let _ = self.asked_by.set(meta);
+    }
+
+    /// For the root calls made on its behalf.
+    pub(crate) fn meta(&self) -> Meta {
+        Meta {
+            conversation_id: Some(self.conversation_id.clone()),
+            turn_id: Some(self.turn_id.clone()),
+            ..self.asked_by.get().cloned().unwrap_or_default()
         }
     }
 
@@ -128,6 +160,11 @@ impl TurnTable {
     /// The turn of a conversation.
     pub(crate) fn of_conversation(&self, conversation_id: &str) -> Option<Arc<Turn>> {
         self.lock().running.values().find(|turn| turn.conversation_id == conversation_id).cloned()
+    }
+
+    /// Whether the host goes down: what waits then leaves the table and stays open for the next one.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
     }
 
     /// Turns that run or wait.

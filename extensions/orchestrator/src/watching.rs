@@ -52,6 +52,7 @@ impl Orchestrator {
             let item = tokio::select! {
                 biased;
                 item = stream.next() => item?,
+                fault = self.not_written(until) => return Err(fault),
                 () = until_drained(&mut drained), if last_of_all.is_none() => {
                     last_of_all = Some(newest_seq(&call, &params.conversation_id).await?);
                     continue;
@@ -67,6 +68,16 @@ impl Orchestrator {
                 }
             }
             last = Some(frame);
+        }
+    }
+}
+
+impl Orchestrator {
+    /// Waits until the end that a watch waits for is given up for the time being.
+    async fn not_written(&self, turn_id: Option<&str>) -> Fault {
+        match turn_id {
+            Some(turn_id) => self.unwritten.told(turn_id).await,
+            None => std::future::pending().await,
         }
     }
 }

@@ -14,7 +14,6 @@ use crate::problem::Problem;
 use crate::routes::{Found, Target};
 use crate::server::Server;
 use crate::watch::Answering;
-use dispatch_sdk::contracts::op::Intent;
 use dispatch_sdk::fault::{NOT_FOUND, UNAVAILABLE};
 use hyper::body::Incoming;
 use hyper::header::{
@@ -97,7 +96,7 @@ async fn asked(
     match &leaf.target {
         Target::Fixed(fixed) => fixed::answer(server, *fixed).await,
         Target::Op(op) => {
-            refuse_if_draining(server, op.spec.intent != Intent::Read)?;
+            refuse_if_draining(server, op.spec.admits_work)?;
             let fields = body::fields(&settings, head, body).await?;
             let asked = Asked { actor, head, places, fields };
             ops::run(server, op, asked, Arc::clone(in_flight)).await

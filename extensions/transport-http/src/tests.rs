@@ -126,6 +126,7 @@ fn ops() -> Vec<Value> {
         json!(["name"]),
     );
     make["surface"]["http_status"] = json!(201);
+    make["admits_work"] = json!(true);
     make["error_codes"] = json!(["conflict", "no_space"]);
     make["examples"] = json!([{ "summary": "A thing.", "input": { "name": "one" } }]);
     let put = op(

@@ -27,6 +27,8 @@ pub const STALE: &str = "stale";
 
 /// Most rows in one page of events.
 pub const EVENTS_LIMIT_MAX: usize = 1000;
+/// Most events and messages together in one begin or append.
+pub const APPEND_ITEMS_MAX: usize = 2500;
 /// Most conversations in one page.
 pub const LIST_LIMIT_MAX: usize = 200;
 
@@ -438,7 +440,7 @@ impl Verb for Append {
     const LIMITS: Limits = Limits::short(60_000);
 }
 
-/// What to write, in order after everything sent for this turn before.
+/// What to write, in order after everything sent for this turn before; at most [`APPEND_ITEMS_MAX`] items.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct AppendParams {
     /// The conversation.

@@ -88,6 +88,9 @@ pub struct TurnStarted {
     pub model: String,
     /// Working directory.
     pub cwd: String,
+    /// Who started it; empty = the host itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub actor: String,
 }
 
 /// `text_delta` and `reasoning_delta`.

@@ -187,6 +187,34 @@ pub struct Metric {
     pub samples: Vec<Sample>,
 }
 
+impl Metric {
+    /// A number that only grows; its name ends in `_total`.
+    pub fn counter(name: &str, help: &str, value: f64) -> Self {
+        Self::of(name, help, MetricKind::Counter, vec![Sample { labels: BTreeMap::new(), value }])
+    }
+
+    /// A number that goes up and down.
+    pub fn gauge(name: &str, help: &str, value: f64) -> Self {
+        Self::of(name, help, MetricKind::Gauge, vec![Sample { labels: BTreeMap::new(), value }])
+    }
+
+    /// A counter with one sample for each value of `label`, in the order given.
+    pub fn counters<L: Into<String>>(
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (L, f64)>,
+    ) -> Self {
+        let sample =
+            |(at, value): (L, f64)| Sample { labels: BTreeMap::from([(label.to_owned(), at.into())]), value };
+        Self::of(name, help, MetricKind::Counter, values.into_iter().map(sample).collect())
+    }
+
+    fn of(name: &str, help: &str, kind: MetricKind, samples: Vec<Sample>) -> Self {
+        Self { name: name.to_owned(), help: help.to_owned(), kind, samples }
+    }
+}
+
 /// How a metric moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

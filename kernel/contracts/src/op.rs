@@ -37,6 +37,9 @@ pub struct OpSpec {
     /// Whether doing it twice is doing it once.
     #[serde(default)]
     pub idempotent: bool,
+    /// Whether it brings in work that goes on after its answer: a host that is about to end refuses it, and nothing else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub admits_work: bool,
     /// Whether it emits frames.
     #[serde(default)]
     pub stream: bool,
@@ -77,6 +80,7 @@ impl OpSpec {
             output_schema: schemars::schema_for!(V::Reply).to_value(),
             intent,
             idempotent: intent == Intent::Read,
+            admits_work: false,
             stream: false,
             frame_schema: Value::Null,
             examples: Vec::new(),

@@ -156,7 +156,7 @@ pub enum AllowScope {
     /// This call alone.
     #[default]
     Once,
-    /// Every call of this tool in this conversation, as long as this host runs.
+    /// Every call of this tool in this conversation: kept with it until it is taken back.
     Conversation,
 }
 

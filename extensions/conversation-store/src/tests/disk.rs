@@ -24,6 +24,8 @@ pub(super) enum Fail {
     Conflict,
 }
 
+type Answer = Box<dyn Fn() -> Fault + Send>;
+
 #[derive(Default)]
 pub(super) struct Disk {
     pub(super) id: u64,
@@ -36,6 +38,8 @@ pub(super) struct Disk {
     n_scans: AtomicU64,
     /// Whole ones by name, and those under way by upload.
     blobs: Mutex<HashMap<String, String>>,
+    /// What every commit is answered, if it is set.
+    answer: Mutex<Option<Answer>>,
     /// Commits wait while a test holds it.
     pub(super) gate: tokio::sync::RwLock<()>,
 }
@@ -50,6 +54,11 @@ impl Disk {
 
     pub(super) fn fail_next(&self, fail: Fail) {
         self.fails.lock().unwrap().push_back(fail);
+    }
+
+    /// Writes nothing from now on.
+    pub(super) fn answer_commits(&self, answer: impl Fn() -> Fault + Send + 'static) {
+        *self.answer.lock().unwrap() = Some(Box::new(answer));
     }
 
     pub(super) fn fail_reads(&self, fail: bool) {
@@ -83,6 +92,9 @@ impl Disk {
 
     fn commit(&self, params: &storage::CommitParams) -> Result<storage::CommitReply, Fault> {
         let _alone = self.committing.lock().unwrap();
+        if let Some(answer) = &*self.answer.lock().unwrap() {
+            return Err(answer());
+        }
         let fail = self.fails.lock().unwrap().pop_front();
         match fail {
             Some(Fail::NoSpace) => return Err(Fault::new(NO_SPACE, "the disk is full")),

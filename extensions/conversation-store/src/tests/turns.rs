@@ -260,3 +260,35 @@ async fn more_than_a_call_may_hold_is_refused() {
     assert!(rig.append("t", events).await.unwrap_err().is(fault::INVALID));
     assert_eq!(rig.end("t").await.seq_last, 3);
 }
+
+/// A start that was answered `deadline` once opened its turn minutes later.
+#[tokio::test]
+async fn no_turn_is_opened_or_adopted_for_a_caller_whose_time_is_over() {
+    for (verb, params) in [
+        (
+            "conversations.v1/begin",
+            json!({
+                "conversation_id": CONV, "create": true, "turn_id": "t", "host_id": "h", "cwd": "/", "provider": "p",
+                "events": [], "messages": [],
+            }),
+        ),
+        (
+            "conversations.v1/adopt",
+            json!({ "conversation_id": CONV, "turn_id": "t", "dead_host_id": "host-1", "host_id": "h" }),
+        ),
+    ] {
+        let disk = Disk::new();
+        if verb.ends_with("adopt") {
+            Rig::over(&disk, FakeHost::new()).await.begin("t").await.unwrap();
+        }
+        let rig = Rig::over(&disk, FakeHost::with_manual_clock()).await;
+        let clock = rig.host.clone();
+        disk.answer_commits(move || {
+            clock.advance_ms(5_000);
+            dispatch_sdk::Fault::new(fault::UNAVAILABLE, "the file is locked")
+        });
+        let refused = rig.store.call_raw(verb, &params).await.unwrap_err();
+        assert_eq!(refused.code, fault::UNAVAILABLE, "{verb}");
+        assert_eq!(rig.n_commits(), 6, "{verb}: six times five seconds are all that there is");
+    }
+}

@@ -35,6 +35,34 @@ async fn an_allow_for_the_conversation_holds_for_this_tool_in_it_alone() {
 }
 
 #[tokio::test]
+async fn what_was_allowed_for_a_conversation_is_kept_with_it_and_asked_again_once_it_is_taken_back() {
+    let world = World::new().await;
+    world.host.on("approvals.v1/ask", |_| Ok(json!({ "decision": "allow", "scope": "conversation" })));
+    ask(&world, "a", "shell").await;
+    let grant = json!({ "conversation_id": "a", "tool": "shell", "by": "user:test" });
+    world.change(|state| assert_eq!(state.grants, [grant]));
+    // The next host over the same store.
+    let next = World::new().await;
+    next.host.on("approvals.v1/ask", |_| Ok(json!({ "decision": "deny", "reason": "no" })));
+    next.change(|state| state.grants = world.change(|kept| kept.grants.clone()));
+    assert_eq!(ask(&next, "a", "shell").await["decision"], "allow");
+    next.change(|state| state.grants.clear());
+    assert_eq!(ask(&next, "a", "shell").await["decision"], "deny");
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_tell_what_was_allowed_makes_it_be_asked() {
+    let world = World::new().await;
+    world.host.on("conversations.v1/grants", |_| Err(Fault::new("io", "cannot read")));
+    world.host.on("conversations.v1/grant", |_| Err(Fault::new("io", "cannot write")));
+    world.host.on("approvals.v1/ask", |_| Ok(json!({ "decision": "allow", "scope": "conversation" })));
+    for n_asked in 1..=2 {
+        assert_eq!(ask(&world, "a", "shell").await["decision"], "allow");
+        assert_eq!(world.host.calls_of("approvals.v1/ask").len(), n_asked);
+    }
+}
+
+#[tokio::test]
 async fn an_allow_for_once_and_a_deny_are_asked_again() {
     for answer in
         [json!({ "decision": "allow", "scope": "once" }), json!({ "decision": "deny", "reason": "no" })]

@@ -3,6 +3,8 @@
 use super::world::{World, text};
 use crate::ending::END_ATTEMPTS_MAX;
 use dispatch_sdk::Fault;
+use dispatch_sdk::contracts::conversations::APPEND_ITEMS_MAX;
+use dispatch_sdk::contracts::turns::{Stop, StopParams, Watch, WatchParams};
 use dispatch_testkit::FakeHost;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -175,4 +177,87 @@ async fn an_end_in_the_middle_of_a_commit_is_refused() {
     world.start(json!({ "input": "hi" })).await.expect("it starts");
     world.until_ended().await;
     world.change(|state| assert_eq!(state.ends(), [json!(["failed", "invalid"])]));
+}
+
+/// A turn whose end the store refuses so long that whoever waits for it is told; answers the conversation and the turn.
+async fn given_up() -> (World, String, String) {
+    let world = World::over(FakeHost::with_manual_clock()).await;
+    world.host.on_stream("conversations.v1/watch", |_, out| async move {
+        out.cancelled().await;
+        Ok(json!({}))
+    });
+    world.turns(|_, _| async { Err(Fault::new("io", "broken")) });
+    world.change(|state| state.append_faults.extend(vec![no_space(); END_ATTEMPTS_MAX as usize]));
+    let started = world.start(json!({ "input": "hi" })).await.expect("it starts");
+    while world.change(|state| state.n_appends) < END_ATTEMPTS_MAX as usize {
+        world.host.advance_ms(60_000);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    (world, started.conversation_id, started.turn_id)
+}
+
+/// A script that waited for the end of its turn on a full disk once waited for ever.
+#[tokio::test]
+async fn whoever_waits_for_an_end_that_cannot_be_written_is_told() {
+    let (world, conversation_id, turn_id) = given_up().await;
+    let params =
+        WatchParams { conversation_id: conversation_id.clone(), after: 2, until_turn: Some(turn_id.clone()) };
+    for when in ["while it is given up", "afterwards"] {
+        let (frames, reply) = world.ext().stream(Watch, &params).finish().await;
+        let fault = reply.expect_err("there is no end to show");
+        assert_eq!((frames.len(), fault.code.as_str()), (0, "no_space"), "{when}");
+        let told = format!(
+            "turn `{turn_id}` is over and its end could not be written down: the disk is full (`no_space`); what came up \
+             to number 2 is kept, what was shown after that may be lost; the end is written when the store takes it"
+        );
+        assert_eq!(fault.message, told, "{when}");
+    }
+    // A stop has to write the end, and cannot.
+    world.change(|state| state.append_faults.push_back(no_space()));
+    let stop = StopParams { conversation_id, turn_id: None };
+    assert_eq!(world.ext().call(Stop, &stop).await.expect_err("the disk is full").code, "no_space");
+}
+
+#[tokio::test]
+async fn an_end_that_was_given_up_is_written_when_there_is_space_again() {
+    let (world, conversation_id, turn_id) = given_up().await;
+    let params = WatchParams { conversation_id, after: 2, until_turn: Some(turn_id) };
+    // It is told, so it is offered again from now on.
+    assert!(world.ext().stream(Watch, &params).finish().await.1.is_err());
+    while world.change(|state| state.open.is_some()) {
+        world.host.advance_ms(30_000);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    world.change(|state| assert_eq!((state.ends(), state.n_seals), (vec![json!(["failed", "io"])], 0)));
+}
+
+#[tokio::test]
+async fn a_commit_of_more_than_the_store_takes_at_once_goes_in_parts() {
+    let world = World::new().await;
+    world.on("conversations.v1/append", |state, params| {
+        let of = |key: &str| params[key].as_array().cloned().unwrap_or_default();
+        let (events, messages) = (of("events"), of("messages"));
+        if events.len() + messages.len() > APPEND_ITEMS_MAX {
+            return Err(Fault::new("invalid", "too many"));
+        }
+        state.log.extend(events);
+        if params["end_turn"] == true {
+            state.open = None;
+        }
+        Ok(json!({ "seq_last": state.log.len(), "durable": true }))
+    });
+    world.turns(|turn, _| async move {
+        let mut events = vec![json!({ "type": "tool_result", "data": {} }); 2 * APPEND_ITEMS_MAX + 1];
+        events.push(json!({ "type": "turn_ended", "data": { "status": "completed", "reason": "stop" } }));
+        turn.commit(0, Value::from(events)).await?;
+        Ok(json!({ "status": "completed", "reason": "stop" }))
+    });
+    world.start(json!({ "input": "hi" })).await.expect("it starts");
+    world.until_ended().await;
+    world.change(|state| {
+        assert_eq!(
+            (state.log.len(), state.ends()),
+            (2 + 2 * APPEND_ITEMS_MAX + 2, vec![json!(["completed", "stop"])])
+        );
+    });
 }

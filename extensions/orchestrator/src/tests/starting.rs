@@ -2,11 +2,10 @@
 
 use super::world::{HOST_ID, World, text};
 use dispatch_sdk::Fault;
-use dispatch_sdk::contracts::turns::{INPUT_BYTES_MAX, Start, StartParams, Stop, StopParams};
+use dispatch_sdk::contracts::turns::{INPUT_BYTES_MAX, Stop, StopParams};
+use dispatch_testkit::FakeHost;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 
 #[tokio::test]
 async fn what_no_conversation_can_take_is_refused_before_anything_is_written() {
@@ -51,7 +50,7 @@ async fn a_turn_is_acked_shown_in_order_and_ended_once() {
         let kinds =
             ["turn_started", "input", "text_delta", "text_delta", "step_completed", "text_delta", "turn_ended"];
         assert_eq!(state.kinds(), kinds);
-        assert_eq!(state.log[0]["data"], json!({ "provider": "one", "model": "", "cwd": "/tmp" }));
+        assert_eq!(state.log[0]["data"], json!({ "provider": "one", "model": "", "cwd": "/tmp", "actor": "user:test" }));
         assert_eq!(state.log[1]["data"], json!({ "parts": [{ "type": "text", "text": "  hello\nthere" }] }));
         let run = json!({
             "conversation_id": reply.conversation_id, "turn_id": reply.turn_id, "provider": "one", "model": "",
@@ -91,38 +90,6 @@ async fn a_commit_waits_for_the_frames_before_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_while_its_turn_is_opened_changes_nothing() {
-    let world = World::new().await;
-    world.host.set_cancel_grace_ms(1);
-    let (asked, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    world.host.on_stream("conversations.v1/begin", {
-        let (world, asked, go_on) = (world.clone(), Arc::clone(&asked), Arc::clone(&go_on));
-        move |params, _| {
-            let (world, asked, go_on) = (world.clone(), Arc::clone(&asked), Arc::clone(&go_on));
-            async move {
-                asked.notify_one();
-                go_on.notified().await;
-                world.change(|state| {
-                    state.open = Some(json!({ "turn_id": params["turn_id"] }));
-                    state.log.extend(params["events"].as_array().cloned().unwrap_or_default());
-                });
-                Ok(json!({ "cursor": 0, "created_at": 5, "durable": true }))
-            }
-        }
-    });
-    let params =
-        StartParams { conversation_id: None, input: "hi".into(), provider: None, model: None, cwd: None };
-    let client = world.ext().stream(Start, &params);
-    asked.notified().await;
-    client.cancel();
-    let (_, reply) = client.finish().await;
-    assert!(reply.is_err(), "the client got no answer");
-    go_on.notify_one();
-    world.until_ended().await;
-    world.change(|state| assert_eq!(state.ends(), [json!(["completed", "stop"])]));
-}
-
-#[tokio::test]
 async fn of_two_starts_on_one_conversation_one_runs() {
     let world = World::new().await;
     world.turns(|turn, _| async move {
@@ -138,19 +105,6 @@ async fn of_two_starts_on_one_conversation_one_runs() {
     world.until(|state| !state.run_params.is_empty()).await;
     world.change(|state| assert_eq!((state.n_seals, state.run_params.len()), (0, 1)));
     assert_eq!(world.host.calls_of("kernel.v1/host_alive"), Vec::<Value>::new(), "our own host lives");
-}
-
-#[tokio::test]
-async fn an_open_turn_is_sealed_only_if_its_host_is_dead() {
-    for (alive, n_seals) in [(json!({ "alive": false }), 1), (json!({ "alive": true }), 0)] {
-        let world = World::new().await;
-        let dead = alive["alive"] == false;
-        world.host.on("kernel.v1/host_alive", move |_| Ok(alive.clone()));
-        world.change(|state| state.open = Some(json!({ "turn_id": "old", "host_id": "elsewhere" })));
-        let started = world.start(json!({ "input": "hi" })).await;
-        assert_eq!(started.is_ok(), dead);
-        world.change(|state| assert_eq!(state.n_seals, n_seals));
-    }
 }
 
 #[tokio::test]
@@ -217,4 +171,24 @@ async fn a_turn_runs_without_its_system_prompt_and_says_so() {
         assert_eq!(state.log[2]["data"], json!({ "code": "prompt_failed", "message": message }));
         assert_eq!(state.run_params[0]["system"], "");
     });
+}
+
+#[tokio::test]
+async fn the_default_model_is_that_of_the_default_provider_alone() {
+    let config = json!({ "default_provider": "two", "default_model": "big" });
+    let world = World::configured(FakeHost::new(), config).await;
+    world.providers(json!([{ "name": "one", "ready": true }, { "name": "two", "ready": true }]));
+    for (asked, ran) in [
+        (json!({}), json!(["two", "big"])),
+        (json!({ "provider": "two" }), json!(["two", "big"])),
+        (json!({ "provider": "one" }), json!(["one", ""])),
+        (json!({ "model": "small" }), json!(["two", "small"])),
+    ] {
+        let mut params = asked.clone();
+        params["input"] = json!("hi");
+        world.start(params).await.expect("it starts");
+        world.until_ended().await;
+        let begun = world.host.calls_of("conversations.v1/begin").pop().expect("it began");
+        assert_eq!(json!([begun["provider"], begun["model"]]), ran, "{asked}");
+    }
 }

@@ -1,6 +1,7 @@
 //! `turns.v1/stop`, and the end of the host.
 
-use super::world::World;
+use super::world::{HOST_ID, World};
+use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::turns::{Stop, StopParams, StopReply};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -70,4 +71,50 @@ async fn a_host_that_goes_down_interrupts_its_turns_and_waits_for_their_ends() {
         assert_eq!(state.stops[0]["interrupted"], true);
         assert_eq!(state.ends(), [json!(["interrupted", "stopped"])]);
     });
+}
+
+/// A world with a conversation `c` in which `host_id` left a turn open, of which nothing runs here.
+async fn open_by(host_id: &str, life: &str) -> World {
+    let world = World::new().await;
+    world.change(|state| {
+        state.open = Some(json!({ "turn_id": "t", "host_id": host_id }));
+        let known = json!({ "id": "c", "title": "", "created_at": 5, "active_at": 6, "seq_last": 2 });
+        state.conversations.insert("c".to_owned(), known);
+    });
+    let alive = life == "alive";
+    world.host.on("kernel.v1/host_alive", move |_| Ok(json!({ "alive": alive })));
+    world
+}
+
+#[tokio::test]
+async fn a_turn_that_runs_in_another_host_is_not_said_to_be_no_turn() {
+    let world = open_by("elsewhere", "alive").await;
+    let fault = world.ext().call(Stop, &stop_of("c", None)).await.expect_err("it runs on");
+    assert_eq!(fault.code, "unavailable");
+    assert!(fault.message.contains("another host process, `elsewhere`"), "{fault}");
+    assert_eq!(fault.detail, json!({ "turn_id": "t", "host_id": "elsewhere" }));
+    let other = world.ext().call(Stop, &stop_of("c", Some("another"))).await.expect("it answers");
+    assert_eq!(other, StopReply { stopped: false }, "only the turn that was meant");
+    let none = world.ext().call(Stop, &stop_of("unknown", None)).await.expect("it answers");
+    assert_eq!(none, StopReply { stopped: false });
+    world.change(|state| assert_eq!((state.n_appends, state.n_seals), (0, 0)));
+}
+
+#[tokio::test]
+async fn a_turn_of_a_dead_host_is_sealed_by_a_stop() {
+    let world = open_by("elsewhere", "dead").await;
+    world.on("conversations.v1/append", |_, _| Err(Fault::new("conflict", "not begun here")));
+    let reply = world.ext().call(Stop, &stop_of("c", None)).await.expect("it answers");
+    assert_eq!(reply, StopReply { stopped: true });
+    let seal = json!({ "conversation_id": "c", "turn_id": "t", "dead_host_id": "elsewhere" });
+    assert_eq!(world.host.calls_of("conversations.v1/seal"), [seal]);
+}
+
+/// It waits in the log for the next host, which would run it.
+#[tokio::test]
+async fn a_turn_that_a_drain_left_for_the_next_host_can_still_be_stopped() {
+    let world = open_by(HOST_ID, "alive").await;
+    let reply = world.ext().call(Stop, &stop_of("c", None)).await.expect("it answers");
+    assert_eq!(reply, StopReply { stopped: true });
+    world.change(|state| assert_eq!(state.ends(), [json!(["cancelled", "stopped"])]));
 }

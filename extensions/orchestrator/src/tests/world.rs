@@ -31,6 +31,8 @@ pub(super) struct State {
     pub(super) n_seals: usize,
     pub(super) run_params: Vec<Value>,
     pub(super) stops: Vec<Value>,
+    /// `{conversation_id, tool, by}`.
+    pub(super) grants: Vec<Value>,
 }
 
 impl State {
@@ -66,12 +68,14 @@ impl World {
             Self { host, state: Arc::default(), changed: watch::Sender::new(0), opened: Arc::default() };
         world.providers(json!([{ "name": "one", "ready": true }]));
         world.serve_conversations();
+        world.host.on("kernel.v1/host", |_| Ok(json!({ "host_id": HOST_ID })));
         world.host.on("prompt.v1/system", |_| Ok(json!({ "text": "be brief" })));
         world.on("turn.v1/stop", |state, params| {
             state.stops.push(params);
             Ok(json!({ "stopping": true }))
         });
         world.turns(|turn, _| async move { turn.end("completed", "stop").await });
+        world.host.grant_identity("orchestrator");
         let ext = world.host.open::<Orchestrator>("orchestrator", config).await.expect("it opens");
         assert!(world.opened.set(ext).is_ok(), "opened once");
         world
@@ -164,6 +168,16 @@ impl World {
             state.n_seals += 1;
             let sealed = state.open.take_if(|open| open["turn_id"] == params["turn_id"]).is_some();
             Ok(json!({ "sealed": sealed }))
+        });
+        self.on("conversations.v1/grants", |state, params| {
+            let of = |grant: &&Value| grant["conversation_id"] == params["conversation_id"];
+            let shown = |grant: &Value| json!({ "tool": grant["tool"], "granted_at": 1 });
+            let grants: Vec<Value> = state.grants.iter().filter(of).map(shown).collect();
+            Ok(json!({ "grants": grants }))
+        });
+        self.on("conversations.v1/grant", |state, params| {
+            state.grants.push(params);
+            Ok(json!({}))
         });
         self.on("conversations.v1/messages", |_, _| Ok(json!({ "messages": [{ "role": "user" }] })));
         self.on("conversations.v1/get", |state, params| {

@@ -43,7 +43,12 @@ pub(super) fn delta(text: &str) -> Delta {
 }
 
 pub(super) fn started() -> EventBody {
-    let data = TurnStarted { provider: "demo".to_owned(), model: "demo-1".to_owned(), cwd: CWD.to_owned() };
+    let data = TurnStarted {
+        provider: "demo".to_owned(),
+        model: "demo-1".to_owned(),
+        cwd: CWD.to_owned(),
+        actor: "user:terminal".to_owned(),
+    };
     body(TURN_STARTED, &data)
 }
 

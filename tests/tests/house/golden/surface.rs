@@ -32,6 +32,7 @@ pub(super) fn op_spec() -> OpSpec {
         output_schema: json!({"type": "object"}),
         intent: Intent::Write,
         idempotent: false,
+        admits_work: true,
         stream: false,
         frame_schema: serde_json::Value::Null,
         examples: vec![OpExample {
