@@ -216,7 +216,12 @@ impl Hosts {
         match life {
             Life::Dead => return Ok(HostLifeReply { life }),
             Life::Alive => return Err(faults::lives(host_id)),
-            Life::Unknown => {}
+            Life::Unknown => {
+                let (start, end) = keys::open_of(host_id);
+                if !store::any(host, start, end).await? {
+                    return Err(faults::nothing_open(host_id));
+                }
+            }
         }
         let row = HostRow { buried: true, ..row };
         let value = to_raw_value(&row).expect("a struct of strings and numbers always encodes");
