@@ -20,6 +20,7 @@ mod here;
 mod history;
 mod hosts;
 mod keys;
+mod large_frames;
 mod list;
 mod open_turns;
 mod ops;

@@ -21,6 +21,7 @@ mod rig;
 mod rows;
 mod script;
 mod sealing;
+mod slow;
 mod small;
 mod spilling;
 mod turns;
