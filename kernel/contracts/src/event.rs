@@ -31,7 +31,7 @@ pub const USAGE: &str = "usage";
 pub const STEP_COMPLETED: &str = "step_completed";
 /// A failed request will be tried again: [`RetryScheduled`].
 pub const RETRY_SCHEDULED: &str = "retry_scheduled";
-/// Text injected while the turn ran: `{messages}`.
+/// Text injected while the turn ran: `{messages, ids?}`, as `turn_host.v1/steering` answered it.
 pub const STEERING: &str = "steering";
 /// A filter changed a value: [`FilterChanged`].
 pub const FILTER_CHANGED: &str = "filter_changed";

@@ -2,7 +2,8 @@
 //!
 //! Points and their values: `turn.input` (parts of the input), `turn.tools` (tool offers), `turn.messages` (messages),
 //! `provider.request` (object), `tool.call` (object `{tool_call_id, name, args}`), `tool.result` (object
-//! `{tool_call_id, name, content, is_error}`). What a filter does is logged as `filter_changed`.
+//! `{tool_call_id, name, content, is_error}`), `tool.output` (object `{tool_call_id, name, stream, text}`, whole lines of
+//! one stream). What a filter does is logged as `filter_changed`, except at `tool.output`.
 
 use crate::verb::{Limits, Mode, NoFrame, Verb};
 use serde::{Deserialize, Serialize};
@@ -29,9 +30,12 @@ pub enum Point {
     /// One tool call, after validation and before the policy.
     #[serde(rename = "tool.call")]
     ToolCall,
-    /// One tool result, before it is shown to anybody.
+    /// One tool result, before it is cut and shown to anybody.
     #[serde(rename = "tool.result")]
     ToolResult,
+    /// Live output of one tool call, line by line, before it is shown to anybody.
+    #[serde(rename = "tool.output")]
+    ToolOutput,
     /// A point of a later version.
     #[serde(rename = "unknown", other)]
     Unknown,

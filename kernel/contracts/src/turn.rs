@@ -172,7 +172,11 @@ pub enum AllowScope {
     Once,
 }
 
-/// `turn_host.v1/steering`: what was said while the turn ran. Asked once after each step that had tool calls.
+/// `turn_host.v1/steering`: what was said while the turn ran. Asked once after each step, the last one included: where there
+/// is something, the turn goes on.
+///
+/// Nothing is taken by being answered: it is taken when a commit holds the `steering` event with its id, and is answered
+/// again until then. After a stop nobody asks.
 pub struct Steering;
 
 impl Verb for Steering {
@@ -190,6 +194,9 @@ pub struct SteeringReply {
     /// User messages, raw.
     #[serde(default)]
     pub messages: Vec<Box<RawValue>>,
+    /// What the caller calls them, one each; they come back in the event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
 }
 
 /// `turn_host.v1/boundary`: between two steps, the caller may replace the working history (compaction).

@@ -73,6 +73,7 @@ impl Teller {
             | Point::ProviderRequest
             | Point::ToolCall
             | Point::ToolResult
+            | Point::ToolOutput
             | Point::Unknown => {
                 self.step(None);
                 self.known.fill(&mut change);

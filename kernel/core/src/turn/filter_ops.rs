@@ -7,6 +7,7 @@ use super::request::RequestFields;
 use dispatch_contracts::filter::{FilterOp, Point};
 use dispatch_contracts::message::{Message, Part};
 use dispatch_contracts::provider::ToolOffer;
+use dispatch_contracts::tool::OutputStream;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -31,6 +32,15 @@ pub(super) struct ResultFields {
     pub(super) name: String,
     pub(super) content: String,
     pub(super) is_error: bool,
+}
+
+/// The value of `tool.output`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct OutputFields {
+    pub(super) tool_call_id: String,
+    pub(super) name: String,
+    pub(super) stream: OutputStream,
+    pub(super) text: String,
 }
 
 /// `list` after `ops`; elements that nobody touches are never parsed.
@@ -94,6 +104,8 @@ pub(super) fn change_object(
         Point::ToolResult => {
             fits::<ResultFields>(&changed).and_then(|()| same(object, &changed, &["tool_call_id", "name"]))
         }
+        Point::ToolOutput => fits::<OutputFields>(&changed)
+            .and_then(|()| same(object, &changed, &["tool_call_id", "name", "stream"])),
         Point::TurnInput | Point::TurnTools | Point::TurnMessages | Point::Unknown => Ok(()),
     };
     shape.map(|()| changed)
@@ -104,7 +116,9 @@ fn element(point: Point, value: &Value) -> Result<Box<RawValue>, String> {
         Point::TurnInput => Part::deserialize(value).map(drop),
         Point::TurnTools => ToolOffer::deserialize(value).map(drop),
         Point::TurnMessages => Message::deserialize(value).map(drop),
-        Point::ProviderRequest | Point::ToolCall | Point::ToolResult | Point::Unknown => Ok(()),
+        Point::ProviderRequest | Point::ToolCall | Point::ToolResult | Point::ToolOutput | Point::Unknown => {
+            Ok(())
+        }
     };
     shape.map(|()| raw(value)).map_err(|source| format!("adds what has no place there: {source}"))
 }

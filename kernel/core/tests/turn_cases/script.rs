@@ -60,6 +60,7 @@ struct LimitsScript {
     tool_output_bytes: Option<usize>,
     tool_output_frame_bytes: Option<usize>,
     message_bytes: Option<usize>,
+    history_bytes: Option<usize>,
     filter_ops_bytes: Option<usize>,
     commit_bytes: Option<usize>,
 }
@@ -212,6 +213,7 @@ impl LimitsScript {
                 .tool_output_frame_bytes
                 .unwrap_or(max.tool_output_frame_bytes_max),
             message_bytes_max: self.message_bytes.unwrap_or(max.message_bytes_max),
+            history_bytes_max: self.history_bytes.unwrap_or(max.history_bytes_max),
             filter_ops_bytes_max: self.filter_ops_bytes.unwrap_or(max.filter_ops_bytes_max),
             commit_bytes_max: self.commit_bytes.unwrap_or(max.commit_bytes_max),
         }

@@ -64,7 +64,10 @@ pub(super) fn samples() -> Vec<Golden> {
         golden::<approvals::Ask>(asked(), answered(), vec![]),
         golden::<Steering>(
             vec![Empty {}],
-            vec![SteeringReply { messages: vec![said("and in French")] }, SteeringReply::default()],
+            vec![
+                SteeringReply { messages: vec![said("and in French")], ids: vec!["item_1".to_owned()] },
+                SteeringReply::default(),
+            ],
             vec![],
         ),
         golden::<Boundary>(
