@@ -6,6 +6,8 @@
 mod conversations;
 #[path = "stories/crowded.rs"]
 mod crowded;
+#[path = "stories/ending_together.rs"]
+mod ending_together;
 #[path = "stories/explain.rs"]
 mod explain;
 #[path = "stories/faults.rs"]

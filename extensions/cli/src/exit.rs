@@ -3,6 +3,7 @@
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::event::{TurnEnded, TurnError, TurnStatus};
 use dispatch_sdk::contracts::op::ERROR_TABLE;
+use dispatch_sdk::contracts::provider::FaultClass;
 
 pub(crate) const OK: u8 = 0;
 pub(crate) const FAILED: u8 = 1;
@@ -36,7 +37,7 @@ pub(crate) fn of_fault(fault: &Fault) -> u8 {
 
 /// What a failed turn's error is called: the provider's class if it has one, else the fault's code.
 pub(crate) fn class_of(error: &TurnError) -> &str {
-    error.class.map_or(&error.code, |class| class.code())
+    error.class.filter(|class| *class != FaultClass::Unknown).map_or(&error.code, |class| class.code())
 }
 
 fn of_failure(class: &str) -> u8 {

@@ -94,7 +94,7 @@ fn tool_line(tool: &ExplainedTool) -> String {
     let by = match tool.denied_by {
         Some(DeniedBy::Policy) => " by the policy of the host",
         Some(DeniedBy::Approval) => " when asked",
-        None => "",
+        Some(DeniedBy::Unknown) | None => "",
     };
     let took = tool.duration_ms.map_or(String::new(), |ms| format!(", {ms} ms"));
     let first = tool.reason.lines().next().unwrap_or_default();

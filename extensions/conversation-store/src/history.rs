@@ -98,6 +98,8 @@ pub(crate) fn mend(rows: Vec<(Outline, Box<RawValue>)>) -> Vec<Box<RawValue>> {
                 mended.push(value);
             }
             Role::Assistant if !outline.has_text && outline.calls.is_empty() => {}
+            // Whoever reads the history passes over it, so it stands between no call and its result.
+            Role::Unknown => mended.push(value),
             Role::Assistant | Role::System | Role::User => {
                 answer_open(&mut open, &mut answered, &mut mended);
                 open = outline.calls;

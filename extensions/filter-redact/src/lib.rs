@@ -1,7 +1,9 @@
-//! The filter `redact`: puts `[redacted:<kind>]` in the place of secrets in the `content` of tool results.
+//! The filters `redact` and `redact-output`: put `[redacted:<kind>]` in the place of secrets in the `content` of tool
+//! results and in the lines of live output.
 //!
-//! It knows shapes, not meanings: what looks like no key stays. It sees neither live output (`tool_output`) nor a
-//! result's `detail`, because no filter does. It must not log, keep or send on what it finds.
+//! It knows shapes, not meanings: what looks like no key stays. It sees no result's `detail`, because no filter does, and
+//! of live output no more than whole lines, so a key of several lines passes there. It must not log, keep or send on what
+//! it finds.
 #![forbid(unsafe_code)]
 
 mod redactor;
@@ -19,10 +21,10 @@ use std::sync::Arc;
 
 dispatch_sdk::export!(Redact);
 
-const NAME: &str = "redact";
+const RESULT: &str = "redact";
+const OUTPUT: &str = "redact-output";
 /// Late, so that it sees what other filters made.
 const PRIORITY: i32 = 900;
-const CONTENT: &str = "content";
 
 struct Redact {
     redactor: Redactor,
@@ -38,10 +40,12 @@ struct Settings {
     patterns: Vec<String>,
 }
 
-/// What is read of a tool result.
+/// What is read of a tool result, and of live output.
 #[derive(Deserialize)]
-struct ToolResult {
-    content: String,
+#[serde(untagged)]
+enum Text {
+    Result { content: String },
+    Output { text: String },
 }
 
 impl Extension for Redact {
@@ -56,28 +60,32 @@ impl Extension for Redact {
     }
 
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
-        let filter = FilterSpec {
-            name: NAME.to_owned(),
-            point: Point::ToolResult,
+        let filter = |name: &str, point| FilterSpec {
+            name: name.to_owned(),
+            point,
             priority: PRIORITY,
             reads: Reads::All,
             on_fault: OnFault::Closed,
         };
-        Ok(Contributions { filters: vec![filter], ..Contributions::default() })
+        let filters = vec![filter(RESULT, Point::ToolResult), filter(OUTPUT, Point::ToolOutput)];
+        Ok(Contributions { filters, ..Contributions::default() })
     }
 }
 
 impl Redact {
-    /// Errors: `broken` the value is no tool result; the point is fail-closed, so it is not shown.
+    /// Errors: `broken` the value is neither a tool result nor output; both points are fail-closed, so it is not shown.
     async fn apply(self: Arc<Self>, _call: Call, params: ApplyParams) -> Result<ApplyReply, Fault> {
-        let value = params.value.ok_or_else(|| Fault::new(BROKEN, "there is no tool result to look at"))?;
+        let value = params.value.ok_or_else(|| Fault::new(BROKEN, "there is no text to look at"))?;
         // The text of the parser's error could hold a part of the value.
-        let result: ToolResult = serde_json::from_str(value.get())
-            .map_err(|_| Fault::new(BROKEN, "cannot read the tool result: its `content` is no text"))?;
-        let ops = self
-            .redactor
-            .redact(&result.content)
-            .map(|content| FilterOp::Replace { at: Value::from(CONTENT), value: Value::from(content) });
+        let found: Text = serde_json::from_str(value.get()).map_err(|_| {
+            Fault::new(BROKEN, "cannot read what the tool said: neither `content` nor `text` is a text")
+        })?;
+        let (at, text) = match &found {
+            Text::Result { content } => ("content", content),
+            Text::Output { text } => ("text", text),
+        };
+        let redacted = self.redactor.redact(text);
+        let ops = redacted.map(|text| FilterOp::Replace { at: Value::from(at), value: Value::from(text) });
         Ok(ApplyReply { ops: ops.into_iter().collect() })
     }
 }

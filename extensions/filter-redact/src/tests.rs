@@ -54,11 +54,45 @@ async fn a_wrong_configuration_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn it_stands_late_at_tool_results_and_hides_what_it_cannot_read() {
+async fn it_stands_late_at_results_and_output_and_hides_what_it_cannot_read() {
     let filter = opened(json!({})).await.unwrap();
-    let [spec] = filter.started().contributes.filters.as_slice() else { panic!("one filter") };
-    assert_eq!((spec.name.as_str(), spec.point, spec.priority), ("redact", Point::ToolResult, 900));
-    assert_eq!((spec.reads, spec.on_fault), (Reads::All, OnFault::Closed));
+    let expected = [("redact", Point::ToolResult), ("redact-output", Point::ToolOutput)];
+    let specs = &filter.started().contributes.filters;
+    let stands: Vec<_> = specs.iter().map(|spec| (spec.name.as_str(), spec.point)).collect();
+    assert_eq!(stands, expected);
+    for spec in specs {
+        assert_eq!((spec.priority, spec.reads, spec.on_fault), (900, Reads::All, OnFault::Closed));
+    }
+}
+
+#[tokio::test]
+async fn live_output_is_redacted_too() {
+    let filter = opened(json!({})).await.unwrap();
+    let (key, seen) = (
+        format!("ghp_{}", "a1B".repeat(12)),
+        |text: &str| json!({ "tool_call_id": "a", "name": "shell", "stream": "stdout", "text": text }),
+    );
+    for (text, expected) in [
+        (
+            format!("token: {key}\nok\n"),
+            json!([{ "op": "replace", "at": "text", "value": "token: [redacted:github]\nok\n" }]),
+        ),
+        ("all is well\n".to_owned(), json!([])),
+    ] {
+        let value = Some(to_raw_value(&seen(&text)).unwrap());
+        let params = ApplyParams { point: Point::ToolOutput, value, n_items: 0 };
+        let reply = filter.call_named(Apply, "redact-output", &params).await.unwrap();
+        assert_eq!(serde_json::to_value(reply.ops).unwrap(), expected, "{text}");
+    }
+}
+
+/// A result was cut before it was filtered once, and half of a key passed at the edge.
+#[tokio::test]
+async fn a_key_is_found_wherever_it_stands_in_a_result_that_is_too_large_to_keep() {
+    let filter = opened(json!({})).await.unwrap();
+    let (filler, key) = ("x ".repeat(512 * 1024), format!("ghp_{}", "a1B".repeat(12)));
+    let found = content(&filter, &format!("{filler}{key} {filler}")).await.unwrap();
+    assert_eq!(found, format!("{filler}[redacted:github] {filler}"));
 }
 
 #[tokio::test]

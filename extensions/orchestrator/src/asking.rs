@@ -31,6 +31,9 @@ impl Orchestrator {
                     format!("it needs a person's consent, and nobody is there to ask: {}", fault.message);
                 Ok(AskReply::Deny { reason })
             }
+            Ok(AskReply::Unknown) => {
+                Ok(AskReply::Deny { reason: "the answer to the question is not understood here".to_owned() })
+            }
             answer => answer,
         }
     }

@@ -34,6 +34,10 @@ impl Orchestrator {
             }
         }
         let mut written = Arc::clone(&turn.written).lock_owned().await;
+        // Offered again because its reply was lost, or came too late.
+        if params.commit_idx.is_some_and(|idx| idx < written.commit_idx) {
+            return Ok(Empty {});
+        }
         if written.closed {
             return Err(over());
         }
@@ -49,11 +53,12 @@ impl Orchestrator {
         let told = Told::by(&append.events);
         // A task, so that neither a cancel nor a dropped handler leaves half known what was written.
         let appended = self.host.runtime()?.spawn(async move {
-            let appended = append_all(&host, append).await;
+            let appended = append_all(&host, append, &mut written.n_parts).await;
             match &appended {
                 Ok(reply) => {
                     turn.kept_seq.store(reply.seq_last, Ordering::Relaxed);
                     told.note_in(&mut written, end_turn);
+                    written.commit_idx = params.commit_idx.map_or(written.commit_idx, |idx| idx + 1);
                 }
                 Err(fault) => written.fault = Some(fault.clone()),
             }
@@ -64,10 +69,16 @@ impl Orchestrator {
     }
 }
 
-/// Appends in as many parts as the store takes at a time, each durable before the next.
+/// Appends in as many parts as the store takes at a time, each durable before the next. `n_parts` of them are in the log;
+/// it is 0 again when all are.
 ///
 /// Messages go first: a history that runs ahead of its log is whole, and a log that runs ahead of it is not.
-async fn append_all(host: &Host, mut append: AppendParams) -> Result<AppendReply, Fault> {
+async fn append_all(
+    host: &Host,
+    mut append: AppendParams,
+    n_parts: &mut usize,
+) -> Result<AppendReply, Fault> {
+    let mut part_idx = 0;
     while append.messages.len() + append.events.len() > APPEND_ITEMS_MAX {
         let messages = front(&mut append.messages, APPEND_ITEMS_MAX);
         let events = front(&mut append.events, APPEND_ITEMS_MAX - messages.len());
@@ -78,9 +89,15 @@ async fn append_all(host: &Host, mut append: AppendParams) -> Result<AppendReply
             messages,
             ..AppendParams::default()
         };
-        host.call(Append, &part).await?;
+        if part_idx == *n_parts {
+            host.call(Append, &part).await?;
+            *n_parts += 1;
+        }
+        part_idx += 1;
     }
-    host.call(Append, &append).await
+    let reply = host.call(Append, &append).await?;
+    *n_parts = 0;
+    Ok(reply)
 }
 
 /// Takes the first `n_max` out.
@@ -112,6 +129,7 @@ impl Told {
         written.ended = self.ended;
         written.failure = self.failure.or(written.failure.take());
         written.n_steps += self.n_steps;
+        written.fault = None;
     }
 }
 

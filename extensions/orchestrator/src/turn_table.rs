@@ -32,8 +32,12 @@ pub(crate) struct Written {
     pub(crate) failure: Option<String>,
     /// Steps that were completed.
     pub(crate) n_steps: u64,
-    /// Why the last append failed.
+    /// Why the last append failed; nothing once one got through after it.
     pub(crate) fault: Option<Fault>,
+    /// The `commit_idx` that comes next; a lower one is in the log.
+    pub(crate) commit_idx: u64,
+    /// How many parts of the next commit are in the log already.
+    pub(crate) n_parts: usize,
 }
 
 /// One running turn.

@@ -91,7 +91,7 @@ impl Demo {
 
 fn unreadable(why: String) -> Fault {
     let class = FaultClass::BadRequest;
-    let detail = ProviderFault { class, retry_after_ms: None, http_status: None };
+    let detail = ProviderFault { class, retryable: None, retry_after_ms: None, http_status: None };
     let detail = serde_json::to_value(detail).expect("a struct of plain fields always encodes");
     Fault::new(class.code(), why).with_detail(detail)
 }

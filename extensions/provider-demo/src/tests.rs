@@ -59,9 +59,9 @@ async fn ask(messages: &[Message], tools: Vec<ToolOffer>) -> Said {
             StreamFrame::ToolCall { tool_call_id, name, args_text } => {
                 said.calls.push((tool_call_id, name, args_text));
             }
-            other @ (StreamFrame::ReasoningDelta { .. } | StreamFrame::ReasoningOpaque { .. }) => {
-                panic!("the demo does not reason: {other:?}")
-            }
+            other @ (StreamFrame::ReasoningDelta { .. }
+            | StreamFrame::ReasoningOpaque { .. }
+            | StreamFrame::Unknown) => panic!("the demo does not say such things: {other:?}"),
         }
     }
     said

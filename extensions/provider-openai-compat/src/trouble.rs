@@ -80,7 +80,7 @@ impl Trouble {
     /// The fault as the contract has it, without any secret.
     pub(crate) fn into_fault(self, secrets: &Secrets) -> Fault {
         let Self { class, message, hint, retry_after_ms, http_status } = self;
-        let detail = ProviderFault { class, retry_after_ms, http_status };
+        let detail = ProviderFault { class, retryable: None, retry_after_ms, http_status };
         let detail = serde_json::to_value(detail).expect("a struct of plain fields always encodes");
         // Masked before it is cut: half a secret would not be recognised.
         let mut message = secrets.mask(&message);

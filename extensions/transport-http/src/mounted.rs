@@ -137,7 +137,12 @@ impl MountedBody {
     /// The next piece; an error closes the connection, so that what came is not taken for the whole.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
-        let polled = pin!(stream.next()).poll(cx);
+        let polled = loop {
+            match pin!(stream.next()).poll(cx) {
+                Poll::Ready(Ok(Item::Frame(ResponseFrame::Unknown))) => {}
+                polled => break polled,
+            }
+        };
         let next = match polled {
             Poll::Pending if self.stopped.as_mut().poll(cx).is_ready() => {
                 Err(Cut("the host ends".to_owned()))
@@ -164,6 +169,7 @@ fn piece(frame: ResponseFrame) -> Result<Bytes, Cut> {
             STANDARD.decode(data).map_err(|e| Cut(format!("a piece of the body is no base64: {e}")))?
         }
         ResponseFrame::Head { .. } => return Err(Cut("a second head came".to_owned())),
+        ResponseFrame::Unknown => Vec::new(),
     };
     if bytes.len() > BODY_FRAME_BYTES_MAX {
         return Err(Cut(format!("a piece of the body has more than {BODY_FRAME_BYTES_MAX} bytes")));

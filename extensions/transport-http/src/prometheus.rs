@@ -125,6 +125,7 @@ impl Families {
             let kind = match family.kind {
                 MetricKind::Counter => "counter",
                 MetricKind::Gauge => "gauge",
+                MetricKind::Untyped => "untyped",
             };
             let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
             let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{}", family.lines);

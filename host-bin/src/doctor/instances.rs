@@ -73,7 +73,11 @@ fn started(info: &InstanceInfo, required: bool) -> CheckResult {
     let of =
         if info.id == info.from { info.version.clone() } else { format!("{} {}", info.from, info.version) };
     match info.state {
-        InstanceState::Active => check("started", Fine, of, ""),
+        InstanceState::Active if info.left_out.is_empty() => check("started", Fine, of, ""),
+        InstanceState::Active => {
+            let way = "it is made for a later kernel; update the host, or take an older version of it";
+            check("started", Warn, format!("{of}; {}", info.left_out.join("; ")), way)
+        }
         InstanceState::Disabled => {
             let way = if required {
                 "no command runs until it starts: the build requires it"
@@ -144,6 +148,7 @@ mod tests {
             provides: Vec::new(),
             serves: Vec::new(),
             contributes: Default::default(),
+            left_out: Vec::new(),
         };
         for required in [false, true] {
             let found = started(&info, required);

@@ -14,3 +14,6 @@ pub const STREAM_CREDIT_BYTES: u64 = 64 * 1024;
 
 /// Largest frame in bytes; a larger one is refused with a panic-free `EMIT_OVER` and a logged reason.
 pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Largest body of a call, and of a reply, in bytes; a larger one is `too_large`.
+pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;

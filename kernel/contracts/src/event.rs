@@ -31,7 +31,7 @@ pub const USAGE: &str = "usage";
 pub const STEP_COMPLETED: &str = "step_completed";
 /// A failed request will be tried again: [`RetryScheduled`].
 pub const RETRY_SCHEDULED: &str = "retry_scheduled";
-/// Text injected while the turn ran: `{messages}`.
+/// Text injected while the turn ran: `{messages, ids?}`, as `turn_host.v1/steering` answered it.
 pub const STEERING: &str = "steering";
 /// A filter changed a value: [`FilterChanged`].
 pub const FILTER_CHANGED: &str = "filter_changed";
@@ -160,6 +160,9 @@ pub enum DeniedBy {
     Policy,
     /// Whoever was asked, or that nobody was there to be asked.
     Approval,
+    /// Somebody of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// `step_completed`.
@@ -229,18 +232,19 @@ pub struct TurnError {
     pub http_status: Option<u16>,
 }
 
-/// How a turn ended.
+/// How a turn ended. A way that the reader does not know counts as `failed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TurnStatus {
     /// The model said what it had to say.
     Completed,
-    /// An error ended it; the `error` event says which.
-    Failed,
     /// The host ended or died while it ran.
     Interrupted,
     /// Somebody stopped it.
     Cancelled,
+    /// An error ended it; the `error` event says which.
+    #[serde(other)]
+    Failed,
 }
 
 /// `turn_ended`.

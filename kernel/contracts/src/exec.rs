@@ -122,7 +122,7 @@ pub struct StatReply {
     pub path: String,
 }
 
-/// What a path is.
+/// What a path is. A kind that the reader does not know counts as `other`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileKind {
@@ -131,6 +131,7 @@ pub enum FileKind {
     /// A directory.
     Directory,
     /// A device, socket or pipe: never opened.
+    #[serde(other)]
     Other,
 }
 
@@ -257,14 +258,15 @@ pub struct WriteParams {
     pub make_dirs: bool,
 }
 
-/// What to do when there is a file already.
+/// What to do when there is a file already. A wish that the reader does not know counts as `fail`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IfExists {
-    /// `conflict`.
-    Fail,
     /// Replace its content; its mode stays.
     Replace,
+    /// `conflict`.
+    #[serde(other)]
+    Fail,
 }
 
 /// What was written.

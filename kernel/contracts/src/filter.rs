@@ -2,14 +2,15 @@
 //!
 //! Points and their values: `turn.input` (parts of the input), `turn.tools` (tool offers), `turn.messages` (messages),
 //! `provider.request` (object), `tool.call` (object `{tool_call_id, name, args}`), `tool.result` (object
-//! `{tool_call_id, name, content, is_error}`). What a filter does is logged as `filter_changed`.
+//! `{tool_call_id, name, content, is_error}`), `tool.output` (object `{tool_call_id, name, stream, text}`, whole lines of
+//! one stream). What a filter does is logged as `filter_changed`, except at `tool.output`.
 
 use crate::verb::{Limits, Mode, NoFrame, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// A named point of a turn.
+/// A named point of a turn. Readers go on with one that they do not know; nobody is asked there.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -29,12 +30,18 @@ pub enum Point {
     /// One tool call, after validation and before the policy.
     #[serde(rename = "tool.call")]
     ToolCall,
-    /// One tool result, before it is shown to anybody.
+    /// One tool result, before it is cut and shown to anybody.
     #[serde(rename = "tool.result")]
     ToolResult,
+    /// Live output of one tool call, line by line, before it is shown to anybody.
+    #[serde(rename = "tool.output")]
+    ToolOutput,
+    /// A point of a later version.
+    #[serde(rename = "unknown", other)]
+    Unknown,
 }
 
-/// How much of the value a filter wants to see; less is cheaper.
+/// How much of the value a filter wants to see; less is cheaper. What the reader does not know counts as `all`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reads {
@@ -46,10 +53,11 @@ pub enum Reads {
     Tools,
     /// The whole value.
     #[default]
+    #[serde(other)]
     All,
 }
 
-/// What happens to the turn when a filter fails.
+/// What happens to the turn when a filter fails. What the reader does not know counts as `closed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFault {
@@ -57,6 +65,7 @@ pub enum OnFault {
     #[default]
     Open,
     /// The point fails: the turn for `turn.*` and `provider.request`, the call for `tool.*`.
+    #[serde(other)]
     Closed,
 }
 
@@ -139,4 +148,7 @@ pub enum FilterOp {
         /// Position or key.
         at: Value,
     },
+    /// An operation of a later version. It cannot be applied: the filter failed.
+    #[serde(other)]
+    Unknown,
 }

@@ -41,12 +41,15 @@ pub struct Route {
     pub path: String,
 }
 
-/// What a mount shows.
+/// What a mount shows. Readers skip a `type` that they do not know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum MountFrame {
     /// The routes answer from now on.
     Mounted {},
+    /// A frame of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// `http_host.v1/request`: one request of a mounted route. The first frame is the head, then the body in order; a
@@ -86,7 +89,7 @@ pub struct RequestParams {
     pub body: String,
 }
 
-/// A piece of a response.
+/// A piece of a response. Readers skip a `type` that they do not know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ResponseFrame {
@@ -108,4 +111,7 @@ pub enum ResponseFrame {
         /// Base64 of at most [`BODY_FRAME_BYTES_MAX`].
         data: String,
     },
+    /// A frame of a later version.
+    #[serde(other)]
+    Unknown,
 }

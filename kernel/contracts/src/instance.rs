@@ -143,7 +143,7 @@ pub struct CheckResult {
     pub recovery: String,
 }
 
-/// How a checked thing stands.
+/// How a checked thing stands. What the reader does not know counts as `fail`, so that somebody looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckStatus {
@@ -152,6 +152,7 @@ pub enum CheckStatus {
     /// It works, and somebody should look.
     Warn,
     /// It does not work.
+    #[serde(other)]
     Fail,
 }
 
@@ -223,6 +224,9 @@ pub enum MetricKind {
     Counter,
     /// Up and down.
     Gauge,
+    /// In a way that the reader does not know.
+    #[serde(other)]
+    Untyped,
 }
 
 /// One number.

@@ -173,15 +173,19 @@ pub struct InstanceInfo {
     /// What it contributes.
     #[serde(default)]
     pub contributes: Contributions,
+    /// What it would contribute and this kernel cannot read, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
-/// Whether an instance runs.
+/// Whether an instance runs. A state that the reader does not know counts as `disabled`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceState {
     /// It answers calls.
     Active,
     /// It does not; the reason says why.
+    #[serde(other)]
     Disabled,
 }
 
@@ -472,6 +476,9 @@ pub enum WaitOn {
     Steering,
     /// The history to go on with.
     Boundary,
+    /// Something of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The filters of one point.

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Who speaks.
+/// Who speaks. Readers skip a message of somebody whom they do not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -18,6 +18,9 @@ pub enum Role {
     Assistant,
     /// The result of one tool call.
     Tool,
+    /// Somebody of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// One message.
@@ -77,7 +80,7 @@ pub enum Part {
     Unknown,
 }
 
-/// How a tool call ended.
+/// How a tool call ended. A way that the reader does not know counts as `outcome_unknown`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolStatus {
@@ -90,6 +93,7 @@ pub enum ToolStatus {
     /// The turn was stopped; it may have run in part.
     Cancelled,
     /// The host died while it ran; never rerun silently.
+    #[serde(other)]
     OutcomeUnknown,
 }
 

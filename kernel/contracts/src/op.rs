@@ -7,7 +7,7 @@ use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What an op does to the world.
+/// What an op does to the world. An intent that the reader does not know counts as `destroy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Intent {
@@ -16,6 +16,7 @@ pub enum Intent {
     /// Changes.
     Write,
     /// Takes away for good.
+    #[serde(other)]
     Destroy,
 }
 

@@ -75,7 +75,7 @@ pub struct ToolOffer {
     pub input_schema: Value,
 }
 
-/// What a model stream shows before its end.
+/// What a model stream shows before its end. Readers skip a `type` that they do not know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum StreamFrame {
@@ -103,6 +103,9 @@ pub enum StreamFrame {
         /// The arguments as the model wrote them; an empty string means `{}`.
         args_text: String,
     },
+    /// A frame of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The end of a model stream.
@@ -131,6 +134,7 @@ pub enum Finish {
     /// A filter of the endpoint cut it.
     ContentFilter,
     /// Anything else.
+    #[serde(other)]
     Other,
 }
 
@@ -175,6 +179,9 @@ pub enum FaultClass {
     ContextOverflow,
     /// Any other 4xx.
     BadRequest,
+    /// A class of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 impl FaultClass {
@@ -191,12 +198,13 @@ impl FaultClass {
             Self::Auth => "auth",
             Self::ContextOverflow => "context_overflow",
             Self::BadRequest => "bad_request",
+            Self::Unknown => "unknown",
         }
     }
 
-    /// Whether the same request may succeed later.
+    /// Whether the same request may succeed later; [`ProviderFault::retryable`] knows better.
     pub const fn retryable(self) -> bool {
-        !matches!(self, Self::Auth | Self::ContextOverflow | Self::BadRequest)
+        !matches!(self, Self::Auth | Self::ContextOverflow | Self::BadRequest | Self::Unknown)
     }
 }
 
@@ -205,6 +213,9 @@ impl FaultClass {
 pub struct ProviderFault {
     /// What kind of trouble.
     pub class: FaultClass,
+    /// Whether the same request may succeed later; absent = as the class says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retryable: Option<bool>,
     /// What the endpoint asked for (Retry-After), in ms from the answer on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,

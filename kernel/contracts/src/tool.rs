@@ -7,7 +7,7 @@ use crate::verb::{Limits, Mode, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What a tool may change; the policy decides on it.
+/// What a tool may change; the policy decides on it. An effect that the reader does not know counts as `exec`.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -18,10 +18,11 @@ pub enum Effect {
     /// Changes files or remote state.
     Write,
     /// Runs programs.
+    #[serde(other)]
     Exec,
 }
 
-/// Where a tool can act.
+/// Where a tool can act. A place that the reader does not know counts as `local`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Locality {
@@ -29,6 +30,7 @@ pub enum Locality {
     #[default]
     Any,
     /// Only on the machine of the host.
+    #[serde(other)]
     Local,
 }
 
@@ -121,12 +123,13 @@ pub struct ToolFrame {
     pub text: String,
 }
 
-/// Where live output came from.
+/// Where live output came from. A stream that the reader does not know counts as `stdout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputStream {
-    /// Standard output.
-    Stdout,
     /// Standard error.
     Stderr,
+    /// Standard output.
+    #[serde(other)]
+    Stdout,
 }

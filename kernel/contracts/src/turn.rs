@@ -3,6 +3,9 @@
 //! Frames of `run` are [`EventBody`]s of the types that need no durability. Everything else comes through
 //! `turn_host.v1/commit`, which is durable before its reply, applied after `frames_before` frames of this call, and
 //! shown only then. `run` always answers with a reply, never a fault, once its parameters were read: a failed turn is a result.
+//!
+//! Whom a turn is for is the `actor` in the meta of `run`; tools, filters, commits and questions inherit it. No body names
+//! it: whoever runs turns for others holds the capability `identity` and makes `run` a root call with that meta.
 
 use crate::event::{EventBody, TurnEnded};
 use crate::tool::Effect;
@@ -76,7 +79,8 @@ pub struct StopReply {
     pub stopping: bool,
 }
 
-/// `turn_host.v1/commit`.
+/// `turn_host.v1/commit`. The kernel offers a commit again while it is answered `overloaded`, `unavailable`, `deadline` or
+/// `no_space`, for two minutes; any other fault ends the turn.
 pub struct Commit;
 
 impl Verb for Commit {
@@ -93,6 +97,10 @@ impl Verb for Commit {
 pub struct CommitParams {
     /// The turn.
     pub turn_id: String,
+    /// Position of the commit in its turn, from 0; one that is offered again keeps its number. Whoever wrote it
+    /// already answers so and writes nothing. Absent = from a kernel that offers each commit once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_idx: Option<u64>,
     /// How many frames of `run` come before this commit.
     pub frames_before: u64,
     /// Messages for the history, raw.
@@ -132,7 +140,7 @@ pub struct AskParams {
     pub args: Value,
 }
 
-/// The answer.
+/// The answer. Only `allow` allows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "decision", rename_all = "lowercase")]
 pub enum AskReply {
@@ -147,20 +155,28 @@ pub enum AskReply {
         /// Told to the model.
         reason: String,
     },
+    /// A decision of a later version: it may not.
+    #[serde(other)]
+    Unknown,
 }
 
-/// For how long an `allow` holds.
+/// For how long an `allow` holds. A scope that the reader does not know counts as `once`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AllowScope {
-    /// This call alone.
-    #[default]
-    Once,
     /// Every call of this tool in this conversation: kept with it until it is taken back.
     Conversation,
+    /// This call alone.
+    #[default]
+    #[serde(other)]
+    Once,
 }
 
-/// `turn_host.v1/steering`: what was said while the turn ran. Asked once after each step that had tool calls.
+/// `turn_host.v1/steering`: what was said while the turn ran. Asked once after each step, the last one included: where there
+/// is something, the turn goes on.
+///
+/// Nothing is taken by being answered: it is taken when a commit holds the `steering` event with its id, and is answered
+/// again until then. After a stop nobody asks.
 pub struct Steering;
 
 impl Verb for Steering {
@@ -178,6 +194,9 @@ pub struct SteeringReply {
     /// User messages, raw.
     #[serde(default)]
     pub messages: Vec<Box<RawValue>>,
+    /// What the caller calls them, one each; they come back in the event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
 }
 
 /// `turn_host.v1/boundary`: between two steps, the caller may replace the working history (compaction).

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// How the callee's future is driven.
+/// How the callee's future is driven. A way that the reader does not know counts as `spawned`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Polled in place by the caller: no tokio, no blocking, no frames; about a microsecond.
     Inline,
     /// Run on the instance's own runtime; may block, may use tokio, may emit frames.
+    #[serde(other)]
     Spawned,
 }
 

@@ -7,6 +7,7 @@ mod attach;
 mod contributions;
 mod ops;
 mod ports;
+mod reading;
 mod service;
 
 pub use attach::{Attached, AttachedCall, Frame, HostedService};
@@ -24,6 +25,7 @@ use dispatch_contracts::command::CommandSpec;
 use dispatch_contracts::kernel::{
     Contributions, Dirs, HealthReply, InstanceHealth, InstanceInfo, InstanceState, InventoryReply,
 };
+use reading::Refused;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -114,6 +116,7 @@ struct Record {
     state: RecordState,
     sha256: String,
     contributes: Contributions,
+    left_out: Vec<Refused>,
     ops: Vec<Arc<OpEntry>>,
 }
 
@@ -332,6 +335,7 @@ impl Record {
             provides: self.planned.manifest.provides.clone(),
             serves: self.serves(),
             contributes: self.contributes.clone(),
+            left_out: self.left_out.iter().map(Refused::to_string).collect(),
         }
     }
 }

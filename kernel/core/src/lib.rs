@@ -38,7 +38,7 @@ pub use nearest::nearest;
 pub use plan::{Answer, Plan, PlannedInstance};
 pub use problem::{Excerpt, Problem, Problems};
 pub use resolve::resolve;
-pub use router::{CALL_DEPTH_MAX, CANCEL_GRACE, LONG_CALLS_MAX};
+pub use router::{CALL_DEPTH_MAX, CALLS_BACK_MAX, CANCEL_GRACE, CancelReason, LONG_CALLS_MAX};
 pub use source::{Place, Placed};
 
 pub use build_list::{BUILD_BYTES_MAX, INCLUDE_DEPTH_MAX, INCLUDED_FILES_MAX, INSTANCES_MAX, WORKERS_MAX};

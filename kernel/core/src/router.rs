@@ -5,6 +5,8 @@
 
 mod abandoned;
 mod call;
+mod cancel;
+mod children;
 mod drive;
 mod endpoint;
 mod frames;
@@ -14,10 +16,13 @@ mod meta;
 mod native;
 mod open_calls;
 mod route;
+mod slots;
+mod stopping;
 mod table;
 #[cfg(test)]
 mod tests;
 
+pub use cancel::CancelReason;
 pub(crate) use endpoint::{Endpoint, Peer};
 pub(crate) use host_api::fault_to_abi;
 pub(crate) use native::{NativeCall, NativeService, NativeStream, StreamItem};
@@ -34,10 +39,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
-/// Time between the two phases of cancelling.
+/// Time between the two phases of cancelling; longer while calls made out of the cancelled one use theirs.
 pub const CANCEL_GRACE: Duration = Duration::from_millis(500);
-/// Most long calls open at once in one host.
+/// Most long calls of one verb open at once at one instance.
 pub const LONG_CALLS_MAX: u64 = 4096;
+/// Most calls open at once out of one call to whoever made it.
+pub const CALLS_BACK_MAX: u32 = 64;
 /// Deepest chain of calls.
 pub const CALL_DEPTH_MAX: u32 = 16;
 /// What `overloaded` suggests.
@@ -109,7 +116,7 @@ impl Router {
         };
         let (sender, frames) = tokio::sync::mpsc::unbounded_channel();
         let call = self.start_call(caller, verb, opts, body, Some(sender))?;
-        Ok(NativeStream::new(Arc::clone(self), call, frames))
+        Ok(NativeStream::new(call, frames))
     }
 }
 

@@ -8,13 +8,16 @@
 
 mod bound;
 mod calls;
+mod committing;
 mod ctx;
 mod draft;
 mod ending;
 mod events;
 mod filter_ops;
 mod filters;
+mod lenient;
 mod limits;
+mod live_output;
 mod messages;
 mod outbox;
 mod pool;
@@ -30,14 +33,15 @@ mod tool_run;
 mod tools;
 
 pub use limits::{
-    COMMIT_BYTES_MAX, EMIT_GRACE_MS, FILTER_OPS_BYTES_MAX, MALFORMED_CHARS_MAX, MESSAGE_BYTES_MAX,
+    COMMIT_BYTES_MAX, COMMIT_TRIES_MS, COMMIT_TRIES_STOPPED_MS, COMMIT_WAIT_MAX_MS, COMMIT_WAIT_MS,
+    EMIT_GRACE_MS, FILTER_OPS_BYTES_MAX, HISTORY_BYTES_MAX, MALFORMED_CHARS_MAX, MESSAGE_BYTES_MAX,
     RETRY_ATTEMPTS_MAX, STEP_TEXT_BYTES_MAX, TEXT_FLUSH_BYTES, TEXT_FLUSH_MS, TOOL_CALLS_PARALLEL_MAX,
     TOOL_CALLS_PER_STEP_MAX, TOOL_DETAIL_BYTES_MAX, TOOL_GRACE_MS, TOOL_OUTPUT_BYTES_MAX,
-    TOOL_OUTPUT_FRAME_BYTES_MAX, TOOL_RESULT_BYTES_MAX, TurnLimits,
+    TOOL_OUTPUT_FRAME_BYTES_MAX, TOOL_RESULT_BYTES_MAX, TOOL_RESULT_OPS_BYTES_MAX, TurnLimits,
 };
 pub use ports::{CallStream, Item, NobodyListens, ProviderStream, ToolStream, TurnPorts};
 pub use progress::Progress;
-pub use stop::StopSignal;
+pub use stop::{StopReason, StopSignal};
 pub use tools::{ToolPolicy, TurnTools};
 
 use dispatch_contracts::event::TurnEnded;
@@ -46,8 +50,9 @@ use std::sync::OnceLock;
 
 /// Runs exactly one turn and answers how it ended; a failed turn is an answer too.
 ///
-/// The last commit holds `turn_ended` as its last event. Only if a commit itself fails there is none: the answer is then
-/// `failed` with the fault's code. After `stop` the turn ends within [`TOOL_GRACE_MS`] and the time its commits take.
+/// The last commit holds `turn_ended` as its last event. Only if nobody takes a commit there is none: the answer is
+/// then `failed` with the fault's code, at most [`COMMIT_TRIES_MS`] and one commit's own limit after the first offer.
+/// After `stop` the turn ends within [`TOOL_GRACE_MS`] and the time its commits take.
 /// While it runs, `progress` says where it is.
 /// Dropping the future drops every call under way and commits nothing more.
 pub async fn run_turn(

@@ -23,7 +23,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use self::sample::{Golden, Part};
+use dispatch_contracts::message::Message;
+use dispatch_contracts::provider::ProviderFault;
+
+use self::sample::{Golden, Part, pretty, with_unknown_words};
 use super::rule::Rule;
 use super::rust_text::{Kind, tokens};
 use super::tree::{files, rust_files};
@@ -160,6 +163,26 @@ fn readers_ignore_fields_they_do_not_know_except_the_inputs_of_ops() {
     Rule {
         says: "a reader ignores unknown fields, so that a later writer is understood; the input of an op refuses them",
         mend: "take `deny_unknown_fields` out, or list the type in `STRICT` of `tests/tests/house/golden.rs`",
+    }
+    .holds(&broken);
+}
+
+#[test]
+fn readers_go_on_with_words_they_do_not_know() {
+    let parts = every_golden().iter().flat_map(|golden| &golden.parts);
+    let verbs = parts.map(|part| (part.name.as_str(), (part.with_unknown_words)(&part.text)));
+    let bodies: Vec<_> = event::live().into_iter().chain(event::durable()).collect();
+    let events = bodies.iter().map(|body| (body.kind.as_str(), event::later(body)));
+    let others = [
+        ("a message", with_unknown_words::<Message>(&pretty(&[event::message()]))),
+        ("a provider's fault", with_unknown_words::<ProviderFault>(&pretty(&provider::fault_details()))),
+    ];
+    let read = verbs.chain(events).chain(others);
+    let broken: Vec<String> =
+        read.filter_map(|(name, read)| read.err().map(|error| format!("{name}: {error}"))).collect();
+    Rule {
+        says: "a reader takes a word of a later version, in parameters, replies and frames alike",
+        mend: "give the enum `#[serde(other)]` on its last variant: a cautious one of its own, else `Unknown`",
     }
     .holds(&broken);
 }

@@ -19,6 +19,7 @@ fn explained_op(op: FilterOp) -> ExplainedOp {
         FilterOp::Insert { at, value } => ("insert", Some(Value::from(at)), Some(value)),
         FilterOp::Replace { at, value } => ("replace", Some(at), Some(value)),
         FilterOp::Remove { at } => ("remove", Some(at), None),
+        FilterOp::Unknown => ("unknown", None, None),
     };
     let mut cut = false;
     let after = after.map(|value| bounded(value, &mut cut));

@@ -69,7 +69,12 @@ impl Teller {
     fn change(&mut self, mut change: ExplainedChange) {
         match change.point {
             Point::TurnInput | Point::TurnTools => self.reply.changes.push(change),
-            Point::TurnMessages | Point::ProviderRequest | Point::ToolCall | Point::ToolResult => {
+            Point::TurnMessages
+            | Point::ProviderRequest
+            | Point::ToolCall
+            | Point::ToolResult
+            | Point::ToolOutput
+            | Point::Unknown => {
                 self.step(None);
                 self.known.fill(&mut change);
                 self.step(None).changes.push(change);

@@ -261,3 +261,31 @@ async fn a_commit_of_more_than_the_store_takes_at_once_goes_in_parts() {
         );
     });
 }
+
+/// A commit whose reply came too late is offered again by the kernel.
+#[tokio::test]
+async fn a_commit_that_is_offered_again_is_written_once_and_one_that_failed_goes_on_where_it_stopped() {
+    let world = World::new().await;
+    world.turns(|turn, _| async move {
+        let many = vec![json!({ "type": "tool_result", "data": {} }); APPEND_ITEMS_MAX + 1];
+        turn.offer(Some(0), 0, Value::from(vec![many[0].clone()])).await?;
+        turn.offer(Some(0), 0, Value::from(vec![many[0].clone()])).await?;
+        turn.world.change(|state| state.append_faults.extend([no_space(), no_space()]));
+        for _ in 0..2 {
+            turn.offer(Some(1), 0, Value::from(many.clone())).await.expect_err("the disk is full");
+        }
+        turn.offer(Some(1), 0, Value::from(many)).await?;
+        let end = json!([{ "type": "turn_ended", "data": { "status": "completed", "reason": "stop" } }]);
+        turn.offer(Some(2), 0, end.clone()).await?;
+        turn.offer(Some(2), 0, end).await?;
+        Ok(json!({ "status": "completed", "reason": "stop" }))
+    });
+    world.start(json!({ "input": "hi" })).await.expect("it starts");
+    world.until_ended().await;
+    world.change(|state| {
+        assert_eq!(
+            (state.log.len(), state.ends()),
+            (2 + 1 + APPEND_ITEMS_MAX + 1 + 1, vec![json!(["completed", "stop"])])
+        );
+    });
+}

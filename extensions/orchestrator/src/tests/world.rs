@@ -213,7 +213,19 @@ pub(super) struct Script {
 
 impl Script {
     pub(super) async fn commit(&self, frames_before: u64, events: Value) -> Result<(), Fault> {
-        let params = json!({ "turn_id": self.turn_id, "frames_before": frames_before, "events": events });
+        self.offer(None, frames_before, events).await
+    }
+
+    /// Commits as the one with that number.
+    pub(super) async fn offer(
+        &self,
+        commit_idx: Option<u64>,
+        frames_before: u64,
+        events: Value,
+    ) -> Result<(), Fault> {
+        let params = json!({
+            "turn_id": self.turn_id, "commit_idx": commit_idx, "frames_before": frames_before, "events": events,
+        });
         let params: turn::CommitParams = serde_json::from_value(params).expect("a commit");
         self.world.ext().as_caller(KERNEL_INSTANCE).call(turn::Commit, &params).await.map(drop)
     }

@@ -75,6 +75,7 @@ pub(super) fn convert(system: &str, history: &[Message], producer: Option<&str>)
             Role::System => converted.push(WireMessage::System { content: joined(&message.parts) }),
             Role::User => converted.push(WireMessage::User { content: joined(&message.parts) }),
             Role::Assistant => converted.assistant(&message.parts, producer),
+            Role::Unknown => {}
         }
     }
     converted.answer_the_rest();

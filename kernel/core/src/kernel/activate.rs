@@ -1,6 +1,7 @@
 //! Load, open, start, register; and back again when one of these fails.
 
 use super::contributions::check;
+use super::reading::{self, Refused};
 use super::{Record, RecordState, Shared, instance_of};
 use crate::crash::{self, Crash};
 use crate::guard::panic_text;
@@ -37,6 +38,7 @@ pub(super) async fn activate(
         state: RecordState::Active,
         sha256: String::new(),
         contributes: Contributions::default(),
+        left_out: Vec::new(),
         ops: Vec::new(),
     };
     let kept_out = crash::quarantined(crashes, &record.planned.id, shared.router.clock.now_ms());
@@ -78,13 +80,17 @@ async fn try_activate(
     missing_dependency(shared, &record.planned)?;
     open(shared, cache, record)?;
     let started = start(record).await;
-    let checked = started.and_then(|started| {
+    let checked = started.and_then(|(started, left_out)| {
+        for refused in &left_out {
+            tracing::warn!(instance = %record.planned.id, %refused, "a contribution cannot be read");
+        }
         let others = shared.records();
-        let ops = check(&record.planned, &started, &record.endpoint, &others, shared.kernel_ops())?;
-        Ok((started, ops))
+        let ops = check(record, &started, &left_out, &others, shared.kernel_ops())?;
+        Ok((started, left_out, ops))
     });
     match checked {
-        Ok((started, ops)) => {
+        Ok((started, left_out, ops)) => {
+            record.left_out = left_out;
             record.endpoint.set_verbs(started.verbs.clone());
             Ok((started, ops))
         }
@@ -136,11 +142,11 @@ fn open(shared: &Arc<Shared>, cache: &LibraryCache, record: &mut Record) -> Resu
     }
 }
 
-async fn start(record: &Record) -> Result<Started, String> {
+async fn start(record: &Record) -> Result<(Started, Vec<Refused>), String> {
     let Some(instance) = instance_of(&record.endpoint) else { return Err("it is not open".to_owned()) };
     let reply = catch_unwind(AssertUnwindSafe(|| instance.start())).map_err(panic_text)?;
     let bytes: SharedBytes = bounded("start", START_TIMEOUT, reply).await?;
-    serde_json::from_slice(&bytes).map_err(|e| format!("what `start` answered cannot be read: {e}"))
+    reading::started(&bytes).map_err(|e| format!("what `start` answered cannot be read: {e}"))
 }
 
 async fn bounded<T>(
@@ -164,7 +170,7 @@ async fn bounded<T>(
 }
 
 async fn stop_instance(shared: &Shared, record: &Record) {
-    record.endpoint.gone.store(true, Ordering::Release);
+    shared.router.end_calls_to(&record.endpoint).await;
     let Some(instance) = instance_of(&record.endpoint) else { return };
     let stopped = match catch_unwind(AssertUnwindSafe(|| instance.stop())) {
         Ok(reply) => bounded("stop", STOP_TIMEOUT, reply).await,

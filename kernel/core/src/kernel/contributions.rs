@@ -1,6 +1,7 @@
 //! What `start` returned against what the manifest declares, and against everybody else.
 
 use super::Record;
+use super::reading::Refused;
 use crate::manifest::ContributionKind;
 use crate::plan::PlannedInstance;
 use crate::router::{Endpoint, OpEntry};
@@ -13,11 +14,12 @@ use std::sync::Arc;
 /// Longest tool name; providers refuse longer ones.
 const TOOL_NAME_BYTES_MAX: usize = 64;
 
-/// Checks everything that an instance contributes and makes its ops. Every problem at once, one line.
+/// Checks everything that an instance contributes and makes its ops. Every problem at once, one line. What was
+/// left out is not missed.
 pub(super) fn check(
-    planned: &PlannedInstance,
+    record: &Record,
     started: &Started,
-    endpoint: &Arc<Endpoint>,
+    left_out: &[Refused],
     others: &[Record],
     kernel_ops: &[Arc<OpEntry>],
 ) -> Result<Vec<Arc<OpEntry>>, String> {
@@ -28,7 +30,7 @@ pub(super) fn check(
         }
     }
     for kind in ContributionKind::ALL {
-        check_names(kind, planned, &started.contributes, others, &mut problems);
+        check_names(kind, &record.planned, (&started.contributes, left_out), others, &mut problems);
     }
     for tool in &started.contributes.tools {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -41,7 +43,7 @@ pub(super) fn check(
     }
     let mut ops = Vec::new();
     for spec in &started.contributes.ops {
-        match entry_of(spec, &started.verbs, endpoint) {
+        match entry_of(spec, &started.verbs, &record.endpoint) {
             Ok(op) => ops.push(Arc::new(op)),
             Err(problem) => problems.push(problem),
         }
@@ -52,7 +54,7 @@ pub(super) fn check(
 fn check_names(
     kind: ContributionKind,
     planned: &PlannedInstance,
-    contributes: &Contributions,
+    (contributes, left_out): (&Contributions, &[Refused]),
     others: &[Record],
     problems: &mut Vec<String>,
 ) {
@@ -77,7 +79,8 @@ fn check_names(
         }
     }
     for declared in planned.contributes.of(kind) {
-        if !declared.ends_with('*') && !returned.iter().any(|name| name == declared) {
+        let left_out = left_out.iter().any(|one| one.kind == kind && one.name == *declared);
+        if !declared.ends_with('*') && !left_out && !returned.iter().any(|name| name == declared) {
             problems
                 .push(format!("the manifest declares the {noun} `{declared}`, which `start` did not return"));
         }

@@ -1,6 +1,6 @@
 //! A turn's ports over the router: every call belongs to the `turn.v1/run` call that the turn runs in.
 
-use crate::router::{NativeCall, NativeStream, Router, StreamItem, shared};
+use crate::router::{NativeCall, NativeStream, StreamItem, shared};
 use crate::turn::{CallStream, Item, NobodyListens, ProviderStream, ToolStream, TurnPorts};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::event::EventBody;
@@ -16,14 +16,12 @@ use dispatch_contracts::{Empty, Fault, Verb};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Milliseconds a tool gets above its own timeout, so that it can say itself that it ran out of time.
 const TOOL_TIMEOUT_SLACK_MS: u64 = 1_000;
 
 pub(super) struct RouterPorts {
-    router: Arc<Router>,
     call: NativeCall,
     turn_id: String,
     /// Where the turn's clock begins.
@@ -36,8 +34,8 @@ pub(super) fn ms_since(began: Instant) -> u64 {
 }
 
 impl RouterPorts {
-    pub(super) fn new(router: Arc<Router>, call: NativeCall, turn_id: String, began: Instant) -> Self {
-        Self { router, call, turn_id, began }
+    pub(super) fn new(call: NativeCall, turn_id: String, began: Instant) -> Self {
+        Self { call, turn_id, began }
     }
 
     async fn ask_for<V: Verb>(&self, verb: String, params: &V::Params) -> Result<V::Reply, Fault> {
@@ -107,9 +105,9 @@ impl TurnPorts for RouterPorts {
         self.open(format!("{}#{name}", tool::Run::NAME), &params, budget_ms)
     }
 
-    fn commit(&self, params: CommitParams) -> BoxFuture<'_, Result<(), Fault>> {
+    fn commit<'p>(&'p self, params: &'p CommitParams) -> BoxFuture<'p, Result<(), Fault>> {
         Box::pin(async move {
-            let _done: Empty = self.ask_for::<turn::Commit>(turn::Commit::NAME.to_owned(), &params).await?;
+            let _done: Empty = self.ask_for::<turn::Commit>(turn::Commit::NAME.to_owned(), params).await?;
             Ok(())
         })
     }
@@ -161,7 +159,6 @@ impl TurnPorts for RouterPorts {
     }
 
     fn sleep(&self, wait_ms: u64) -> BoxFuture<'_, ()> {
-        let sleep = self.router.clock.sleep(Duration::from_millis(wait_ms));
-        Box::pin(sleep)
+        Box::pin(self.call.sleep(Duration::from_millis(wait_ms)))
     }
 }

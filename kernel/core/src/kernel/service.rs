@@ -2,18 +2,17 @@
 
 use super::contributions::check;
 use super::ports::{RouterPorts, ms_since};
-use super::{Own, RecordState, Shared, ops};
+use super::{Own, RecordState, Shared, ops, reading};
 use crate::host_lock::{self, Lock};
 use crate::manifest::ContributionKind;
-use crate::router::{Endpoint, NativeCall, NativeService, shared};
-use crate::turn::{Progress, StopSignal, TurnTools, run_turn};
+use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, shared};
+use crate::turn::{Progress, StopReason, StopSignal, TurnTools, run_turn};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{
     DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions, ExtensionsReply,
     Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply, InstanceInfo, Inventory, KERNEL_INSTANCE,
-    PointFilters, Providers, ProvidersReply, Started, Trusted, TrustedParams, TrustedReply, Update,
-    UpdateParams, VerbInfo,
+    PointFilters, Providers, ProvidersReply, Started, Trusted, TrustedParams, TrustedReply, Update, VerbInfo,
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
 use dispatch_contracts::{Empty, Fault, Verb, turn};
@@ -77,7 +76,7 @@ impl NativeService for KernelService {
                 Explain::NAME => encode(&explain(&shared, &decode::<Explain>(&body)?)?),
                 HostInfo::NAME => encode(&HostInfoReply { host_id: shared.host_id.clone() }),
                 HostAlive::NAME => encode(&host_alive(&shared, decode::<HostAlive>(&body)?)?),
-                Update::NAME => encode(&update(&shared, &call, decode::<Update>(&body)?)?),
+                Update::NAME => encode(&update(&shared, &call, &body)?),
                 op::List::NAME => encode(&list_ops(&shared)),
                 turn::Stop::NAME => encode(&stop_turn(&shared, &decode::<turn::Stop>(&body)?)),
                 turn::Run::NAME => {
@@ -92,7 +91,11 @@ impl NativeService for KernelService {
 }
 
 fn decode<V: Verb>(body: &[u8]) -> Result<V::Params, Fault> {
-    read(body).map_err(|e| Fault::new(INVALID, format!("cannot read the parameters of `{}`: {e}", V::NAME)))
+    read(body).map_err(|e| unreadable::<V>(&e))
+}
+
+fn unreadable<V: Verb>(e: &serde_json::Error) -> Fault {
+    Fault::new(INVALID, format!("cannot read the parameters of `{}`: {e}", V::NAME))
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
@@ -158,7 +161,11 @@ async fn trusted(shared: &Arc<Shared>, params: TrustedParams) -> Result<TrustedR
     Ok(TrustedReply { trusted: trusted.unwrap_or(false) })
 }
 
-fn update(shared: &Arc<Shared>, call: &NativeCall, params: UpdateParams) -> Result<Empty, Fault> {
+fn update(shared: &Arc<Shared>, call: &NativeCall, body: &[u8]) -> Result<Empty, Fault> {
+    let (contributes, left_out) = reading::update(body).map_err(|e| unreadable::<Update>(&e))?;
+    for refused in &left_out {
+        tracing::warn!(instance = %call.caller(), %refused, "a contribution cannot be read");
+    }
     {
         let mut records = shared.records();
         let active = |state: &RecordState| matches!(state, RecordState::Active);
@@ -170,13 +177,12 @@ fn update(shared: &Arc<Shared>, call: &NativeCall, params: UpdateParams) -> Resu
         };
         let record = &records[index];
         let verbs = record.endpoint.verbs.load().values().cloned().collect();
-        let started = Started { verbs, contributes: params.contributes };
-        let ops = check(&record.planned, &started, &record.endpoint, &records, shared.kernel_ops()).map_err(
-            |reason| {
-                Fault::new(INVALID, format!("cannot update what `{}` contributes: {reason}", call.caller()))
-            },
-        )?;
+        let started = Started { verbs, contributes };
+        let ops = check(record, &started, &left_out, &records, shared.kernel_ops()).map_err(|reason| {
+            Fault::new(INVALID, format!("cannot update what `{}` contributes: {reason}", call.caller()))
+        })?;
         records[index].contributes = started.contributes;
+        records[index].left_out = left_out;
         records[index].ops = ops;
     }
     shared.rebuild_table();
@@ -196,11 +202,7 @@ fn list_ops(shared: &Shared) -> ListReply {
 fn stop_turn(shared: &Shared, params: &turn::StopParams) -> turn::StopReply {
     let turns = shared.turns.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(running) = turns.get(&params.turn_id) else { return turn::StopReply { stopping: false } };
-    if params.interrupted {
-        running.stop.interrupt();
-    } else {
-        running.stop.cancel();
-    }
+    running.stop.give(if params.interrupted { StopReason::HostEnds } else { StopReason::Person });
     turn::StopReply { stopping: true }
 }
 
@@ -227,12 +229,17 @@ async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> 
     let filters = tools.filters_by_point();
     let entry = RunningTurn { stop: stop.clone(), progress: progress.clone(), began, filters };
     let _running = Running::enter(&shared, &params.turn_id, entry)?;
-    let ports = RouterPorts::new(Arc::clone(&shared.router), call.clone(), params.turn_id.clone(), began);
+    let ports = RouterPorts::new(call.clone(), params.turn_id.clone(), began);
     let mut turn = std::pin::pin!(run_turn(params, tools, &ports, stop.clone(), &progress));
     let ended = tokio::select! {
         ended = &mut turn => ended,
-        () = call.cancelled() => {
-            stop.cancel();
+        reason = call.cancelled() => {
+            stop.give(match reason {
+                CancelReason::Caller => StopReason::CallerGone,
+                CancelReason::Ended => StopReason::HostEnds,
+                CancelReason::Deadline => StopReason::Deadline,
+                CancelReason::Silence => StopReason::Silence,
+            });
             turn.await
         }
     };

@@ -3,7 +3,8 @@
 //! A call that is awaited ends by itself, and earlier; this only finds what its caller has forgotten.
 
 use super::call::CallState;
-use super::drive::{Callee, OpenCall};
+use super::cancel::CancelReason;
+use super::drive::{Answer, Callee, OpenCall};
 use super::{CANCEL_GRACE, Router};
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::DEADLINE;
@@ -24,8 +25,8 @@ pub(super) struct Parked {
 #[derive(Default)]
 struct State {
     parts: Option<(OpenCall, Callee)>,
-    /// Set when the parts were taken away for good.
-    ended: Option<Fault>,
+    /// Set when the parts were taken away for good: what the caller is told when it looks.
+    ended: Option<Answer>,
 }
 
 impl Parked {
@@ -46,8 +47,8 @@ impl Parked {
         self.lock().parts = parts;
     }
 
-    /// Why the parts are gone, if they were taken away.
-    pub(super) fn ended(&self) -> Option<Fault> {
+    /// What the call came to, if its parts were taken away.
+    pub(super) fn ended(&self) -> Option<Answer> {
         self.lock().ended.take()
     }
 
@@ -73,22 +74,36 @@ impl Router {
     pub(super) fn end_abandoned(&self, now: Instant) {
         let beyond = |call: &CallState, extra: Duration| call.due_at().is_some_and(|due| due + extra < now);
         for call in self.calls.find(|call| beyond(call, SLACK)) {
-            if !beyond(&call, SLACK + CANCEL_GRACE) {
-                self.cancel_tree(&call);
+            let grace = if call.children.any_open() { call.grace_max() } else { CANCEL_GRACE };
+            if !beyond(&call, SLACK + grace) {
+                call.cancel_tree(call.limit_passed(now).unwrap_or(CancelReason::Caller));
                 continue;
             }
-            let Some(parked) = call.parked() else { continue };
-            // Nothing there: it is being polled this very moment, and so not forgotten.
-            let Some((open, mut callee)) = parked.take() else { continue };
             let message = format!(
                 "`{}` was held beyond its limits by `{}`, which did not drive it",
                 call.verb, call.caller.id
             );
-            tracing::warn!(verb = %call.verb, caller = %call.caller.id, "a forgotten call was ended");
-            parked.lock().ended = Some(Fault::new(DEADLINE, message));
-            let _entered = self.runtime.enter();
-            callee.drop_future(&call);
-            drop(open);
+            if self.take_away(&call, Fault::new(DEADLINE, message)) {
+                tracing::warn!(verb = %call.verb, caller = %call.caller.id, "a forgotten call was ended");
+            }
         }
+    }
+
+    /// Ends a call that nobody drives; its caller finds what it answered, or `fault`. True if it was `fault`.
+    pub(super) fn take_away(&self, call: &CallState, fault: Fault) -> bool {
+        let Some(parked) = call.parked() else { return false };
+        // Nothing there: it is being polled this very moment, and so not forgotten.
+        let Some((open, mut callee)) = parked.take() else { return false };
+        let _entered = self.runtime.enter();
+        let answered = callee.has_answered(call);
+        if answered && call.frames.seal() {
+            // The last frames are on their way; the answer comes after them.
+            parked.put_back(Some((open, callee)));
+            return false;
+        }
+        callee.drop_future(call);
+        parked.lock().ended = Some(callee.take_answer().unwrap_or(Err(fault)));
+        drop(open);
+        !answered
     }
 }

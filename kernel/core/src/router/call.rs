@@ -1,10 +1,13 @@
 //! The state of one open call, shared by both sides and by the router.
 
 use super::abandoned::Parked;
+use super::cancel::CancelReason;
+use super::children::Children;
 use super::endpoint::Endpoint;
 use super::frames::Frames;
+use super::slots::Slot;
 use dispatch_abi::SharedBytes;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -19,19 +22,21 @@ pub(crate) struct CallState {
     pub(crate) meta: SharedBytes,
     /// Polled in place: it may not emit.
     pub(crate) inline: bool,
-    pub(crate) long: bool,
-    /// Whether it holds a slot of the callee.
-    pub(crate) slot: bool,
+    /// What it holds until its end.
+    pub(crate) slot: Slot,
     pub(crate) deadline: Option<Instant>,
     pub(crate) silence_ms: u64,
     pub(crate) frames: Frames,
     pub(super) began: Instant,
     /// Milliseconds after `began` of the last sign of life.
     last_sign_ms: AtomicU64,
-    children_open: AtomicU32,
-    cancelled: AtomicBool,
-    /// Milliseconds after `began` of the first cancel, plus one; 0 = none came.
-    cancelled_ms: AtomicU64,
+    pub(super) children: Children,
+    /// Calls open now that its callee makes to its caller.
+    pub(super) calls_back: AtomicU32,
+    /// Waits under way that the host itself ends.
+    waits: AtomicU32,
+    /// Why and when the first cancel came.
+    cancelled: OnceLock<(CancelReason, Instant)>,
     parked: OnceLock<Weak<Parked>>,
     /// Cancelled, over, or credit came.
     pub(crate) changed: Notify,
@@ -46,8 +51,7 @@ pub(super) struct NewCall {
     pub(super) callee: Arc<Endpoint>,
     pub(super) meta: SharedBytes,
     pub(super) inline: bool,
-    pub(super) long: bool,
-    pub(super) slot: bool,
+    pub(super) slot: Slot,
     pub(super) deadline: Option<Instant>,
     pub(super) silence_ms: u64,
     pub(super) frames: Frames,
@@ -55,10 +59,6 @@ pub(super) struct NewCall {
 
 impl CallState {
     pub(super) fn new(new: NewCall) -> Self {
-        if let Some(parent) = &new.parent {
-            parent.children_open.fetch_add(1, Ordering::AcqRel);
-            parent.sign();
-        }
         Self {
             id: new.id,
             verb: new.verb,
@@ -68,42 +68,28 @@ impl CallState {
             callee: new.callee,
             meta: new.meta,
             inline: new.inline,
-            long: new.long,
             slot: new.slot,
             deadline: new.deadline,
             silence_ms: new.silence_ms,
             frames: new.frames,
             began: Instant::now(),
             last_sign_ms: AtomicU64::new(0),
-            children_open: AtomicU32::new(0),
-            cancelled: AtomicBool::new(false),
-            cancelled_ms: AtomicU64::new(0),
+            children: Children::default(),
+            calls_back: AtomicU32::new(0),
+            waits: AtomicU32::new(0),
+            cancelled: OnceLock::new(),
             parked: OnceLock::new(),
             changed: Notify::new(),
         }
     }
 
-    /// Whether `ancestor` is in its parent chain.
-    pub(super) fn descends_from(&self, ancestor: u64) -> bool {
-        let mut parent = self.parent.as_ref();
-        while let Some(call) = parent {
-            if call.id == ancestor {
-                return true;
-            }
-            parent = call.parent.as_ref();
-        }
-        false
+    /// Until the answer is dropped the call waits for the host, which is no silence.
+    pub(super) fn waiting(self: &Arc<Self>) -> Waiting {
+        self.waits.fetch_add(1, Ordering::AcqRel);
+        Waiting { call: Arc::clone(self) }
     }
 
-    /// The call is over: its parent counts one nested call less. Called once, when its entry is taken out.
-    pub(super) fn leave_parent(&self) {
-        if let Some(parent) = &self.parent {
-            parent.children_open.fetch_sub(1, Ordering::AcqRel);
-            parent.sign();
-        }
-    }
-
-    /// Notes a sign of life: a frame, or a nested call.
+    /// Notes a sign of life: a frame, a nested call, or the end of a wait.
     pub(super) fn sign(&self) {
         let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_sign_ms.store(ms, Ordering::Release);
@@ -114,7 +100,7 @@ impl CallState {
         if self.silence_ms == 0 {
             return None;
         }
-        let base = if self.children_open.load(Ordering::Acquire) > 0 {
+        let base = if self.waits.load(Ordering::Acquire) > 0 || self.children.any_open() {
             Instant::now()
         } else {
             self.began + std::time::Duration::from_millis(self.last_sign_ms.load(Ordering::Acquire))
@@ -124,10 +110,7 @@ impl CallState {
 
     /// When the first of its limits runs out, or when it was cancelled; `None` = it may go on for ever.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        let cancelled = match self.cancelled_ms.load(Ordering::Acquire) {
-            0 => None,
-            ms => Some(self.began + std::time::Duration::from_millis(ms - 1)),
-        };
+        let cancelled = self.cancelled.get().map(|(_, at)| *at);
         [self.deadline, self.silent_at(), cancelled].into_iter().flatten().min()
     }
 
@@ -139,29 +122,54 @@ impl CallState {
         self.parked.get()?.upgrade()
     }
 
-    /// Marks it cancelled; true the first time.
-    pub(super) fn mark_cancelled(&self) -> bool {
-        let first = !self.cancelled.swap(true, Ordering::AcqRel);
-        if first {
-            let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-            self.cancelled_ms.store(ms + 1, Ordering::Release);
+    /// Which of its limits has run out by now.
+    pub(super) fn limit_passed(&self, now: Instant) -> Option<CancelReason> {
+        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if passed(self.deadline) {
+            Some(CancelReason::Deadline)
+        } else if passed(self.silent_at()) {
+            Some(CancelReason::Silence)
+        } else {
+            None
         }
+    }
+
+    /// Marks it cancelled; true the first time.
+    pub(super) fn mark_cancelled(&self, reason: CancelReason) -> bool {
+        let first = self.cancelled.set((reason, Instant::now())).is_ok();
         self.changed.notify_waiters();
         first
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
+        self.cancelled.get().is_some()
     }
 
-    /// Waits until it is cancelled.
-    pub(crate) async fn cancelled(&self) {
+    /// Why it was told to end, if it was.
+    pub(super) fn cancel_reason(&self) -> Option<CancelReason> {
+        self.cancelled.get().map(|(reason, _)| *reason)
+    }
+
+    /// Waits until it is cancelled, and says why.
+    pub(crate) async fn cancelled(&self) -> CancelReason {
         loop {
             let changed = self.changed.notified();
-            if self.is_cancelled() {
-                return;
+            if let Some(reason) = self.cancel_reason() {
+                return reason;
             }
             changed.await;
         }
+    }
+}
+
+/// A wait of a call for the host.
+pub(super) struct Waiting {
+    call: Arc<CallState>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.call.waits.fetch_sub(1, Ordering::AcqRel);
+        self.call.sign();
     }
 }

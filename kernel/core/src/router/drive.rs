@@ -1,30 +1,27 @@
 //! Drives one call to its end: deadline, silence, cancelling in two phases, panics, bookkeeping.
 
+use super::Router;
 use super::abandoned::Parked;
 use super::call::CallState;
-use super::endpoint::{Endpoint, Peer};
+use super::cancel::{CancelReason, grace};
+use super::endpoint::Peer;
 use super::native::NativeCall;
-use super::{CANCEL_GRACE, Router};
 use crate::guard::{HostFuture, in_runtime, panic_text};
 use dispatch_abi::abi_stable::std_types::RResult;
-use dispatch_abi::{CallCtx, SharedBytes};
+use dispatch_abi::{BODY_BYTES_MAX, CallCtx, SharedBytes};
 use dispatch_contracts::Fault;
-use dispatch_contracts::fault::{CANCELLED, DEADLINE, INVALID, PANICKED, UNAVAILABLE};
+use dispatch_contracts::fault::{BAD_CALL, CANCELLED, DEADLINE, INVALID, PANICKED, TOO_LARGE, UNAVAILABLE};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// How often, and how many times, it is looked whether a stopped party's calls are over: the grace time and a little.
-const END_LOOK_EVERY: Duration = Duration::from_millis(10);
-const END_LOOKS_MAX: u32 = 60;
-
-type Answer = Result<SharedBytes, Fault>;
+pub(super) type Answer = Result<SharedBytes, Fault>;
 
 /// An entry of the call tables; taken out, with its slot, when it is dropped.
 pub(super) struct OpenCall {
@@ -34,54 +31,31 @@ pub(super) struct OpenCall {
 
 impl OpenCall {
     pub(super) fn new(router: Arc<Router>, call: Arc<CallState>) -> Result<Self, Fault> {
+        // From here on its drop undoes whatever was done.
         let open = Self { router, call };
-        if let Some(stream_id) = open.call.frames.stream_id() {
-            let mut streams =
-                open.call.caller.streams.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let call = &open.call;
+        if let Some(stream_id) = call.frames.stream_id() {
+            let mut streams = call.caller.streams.lock().unwrap_or_else(PoisonError::into_inner);
             if streams.contains_key(&stream_id) {
-                drop(streams);
-                let message = format!("`{}` has a stream {stream_id} open already", open.call.caller.id);
-                // Not entered: its drop must not take the other stream out.
-                open.call.frames.close();
+                let message = format!("`{}` has a stream {stream_id} open already", call.caller.id);
                 return Err(Fault::new(INVALID, message));
             }
-            streams.insert(stream_id, Arc::clone(&open.call));
+            streams.insert(stream_id, Arc::clone(call));
         }
-        open.router.calls.insert(Arc::clone(&open.call));
-        open.call.callee.calls.fetch_add(1, Ordering::Relaxed);
-        Ok(open)
-    }
-
-    fn cancel(&self) {
-        self.router.cancel_tree(&self.call);
-    }
-}
-
-impl Router {
-    /// Ends what a stopped party still has open, whether it makes or answers it, and lets it make no call any more.
-    pub(crate) async fn end_calls_of(&self, endpoint: &Arc<Endpoint>) {
-        endpoint.stopped.store(true, Ordering::Release);
-        let open = || {
-            self.calls.find(|call| Arc::ptr_eq(&call.callee, endpoint) || Arc::ptr_eq(&call.caller, endpoint))
-        };
-        for call in open() {
-            self.cancel_tree(&call);
+        if call.enter_parent().is_err() {
+            let message = format!("the call out of which `{}` was made is over", call.verb);
+            return Err(Fault::new(BAD_CALL, message));
         }
-        // One that nobody awaits stays open: its caller has it.
-        for _ in 0..END_LOOKS_MAX {
-            if open().is_empty() {
-                return;
+        open.router.calls.insert(Arc::clone(call));
+        // Asked after the entry, so that a party that stops finds the call or is seen here.
+        for party in [&call.caller, &call.callee] {
+            if party.stopped.load(Ordering::Acquire) {
+                let message = format!("`{}` has been stopped; `{}` was not called", party.id, call.verb);
+                return Err(Fault::new(UNAVAILABLE, message));
             }
-            tokio::time::sleep(END_LOOK_EVERY).await;
         }
-    }
-
-    /// First phase of cancelling: tells the callee of this call, and of every call made out of it.
-    pub(super) fn cancel_tree(&self, call: &CallState) {
-        cancel_one(call);
-        for child in self.calls.find(|other| other.descends_from(call.id)) {
-            cancel_one(&child);
-        }
+        call.callee.calls.fetch_add(1, Ordering::Relaxed);
+        Ok(open)
     }
 }
 
@@ -92,37 +66,22 @@ impl Drop for OpenCall {
         call.leave_parent();
         call.changed.notify_waiters();
         if let Some(stream_id) = call.frames.stream_id() {
-            let mut streams = call.caller.streams.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut streams = call.caller.streams.lock().unwrap_or_else(PoisonError::into_inner);
             if streams.get(&stream_id).is_some_and(|open| open.id == call.id) {
                 streams.remove(&stream_id);
             }
         }
         self.router.calls.remove(call.id);
-        if call.long {
-            self.router.long_calls_open.fetch_sub(1, Ordering::AcqRel);
-        } else if call.slot {
-            call.callee.calls_in_flight.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-}
-
-fn cancel_one(call: &CallState) {
-    if call.mark_cancelled() {
-        tell_cancelled(call);
-    }
-}
-
-fn tell_cancelled(call: &CallState) {
-    if let Some(Peer::Extension(instance)) = call.callee.peer.get()
-        && catch_unwind(AssertUnwindSafe(|| instance.cancel(call.id))).is_err()
-    {
-        tracing::error!(instance = %call.callee.id, "cancel panicked");
+        self.router.give_back(call);
+        call.end_children();
     }
 }
 
 /// The callee's own future. Polled and dropped inside `catch_unwind`.
 pub(super) struct Callee {
     future: Option<BoxFuture<'static, Answer>>,
+    /// What it answered while nobody was there to take it.
+    answer: Option<Answer>,
 }
 
 impl Callee {
@@ -158,10 +117,13 @@ impl Callee {
             let fault = panicked(call, &panic_text(panic));
             Box::pin(std::future::ready(Err(fault)))
         });
-        Self { future: Some(future) }
+        Self { future: Some(future), answer: None }
     }
 
     fn poll(&mut self, call: &CallState, cx: &mut Context<'_>) -> Poll<Answer> {
+        if let Some(answer) = self.answer.take() {
+            return Poll::Ready(answer);
+        }
         let Some(future) = self.future.as_mut() else {
             return Poll::Ready(Err(Fault::new(PANICKED, "a finished call was polled again")));
         };
@@ -169,7 +131,7 @@ impl Callee {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(answer)) => {
                 self.drop_future(call);
-                Poll::Ready(answer)
+                Poll::Ready(within_bounds(call, answer))
             }
             Err(panic) => {
                 let text = panic_text(panic);
@@ -177,6 +139,21 @@ impl Callee {
                 Poll::Ready(Err(panicked(call, &text)))
             }
         }
+    }
+
+    /// One look for an answer that nobody has taken yet; it is kept. Nothing that exists is thrown away unseen.
+    pub(super) fn has_answered(&mut self, call: &CallState) -> bool {
+        if self.answer.is_none()
+            && self.future.is_some()
+            && let Poll::Ready(answer) = self.poll(call, &mut Context::from_waker(Waker::noop()))
+        {
+            self.answer = Some(answer);
+        }
+        self.answer.is_some()
+    }
+
+    pub(super) fn take_answer(&mut self) -> Option<Answer> {
+        self.answer.take()
     }
 
     pub(super) fn drop_future(&mut self, call: &CallState) {
@@ -212,6 +189,21 @@ impl Drop for Task {
     }
 }
 
+/// A reply above the bound is a fault of its callee.
+fn within_bounds(call: &CallState, answer: Answer) -> Answer {
+    let bytes = answer?;
+    if bytes.len() <= BODY_BYTES_MAX {
+        return Ok(bytes);
+    }
+    let message = format!(
+        "`{}` answered `{}` with {} bytes; a reply has at most {BODY_BYTES_MAX}: what is larger goes as a blob, or in frames",
+        call.callee.id,
+        call.verb,
+        bytes.len()
+    );
+    Err(Fault::new(TOO_LARGE, message))
+}
+
 fn panicked(call: &CallState, text: &str) -> Fault {
     let message = format!("`{}` panicked in `{}`: {text}", call.callee.id, call.verb);
     Fault::new(PANICKED, message).with_detail(serde_json::json!({ "instance": call.callee.id }))
@@ -243,8 +235,8 @@ pub(crate) struct RoutedCall {
 
 /// Why waiting for the callee ended.
 enum Ended {
-    Deadline(String),
-    Cancelled,
+    Limit(CancelReason, String),
+    Cancelled(CancelReason),
     GraceOver,
     Delivered,
 }
@@ -254,7 +246,7 @@ impl RoutedCall {
         let callee = Callee::start(&open.router, &open.call, body);
         // A cancel that came while the callee did not know the call yet was lost on it.
         if open.call.is_cancelled() {
-            tell_cancelled(&open.call);
+            open.call.tell_cancelled();
         }
         let call = Arc::clone(&open.call);
         Self { call, parked: Parked::of(open, callee), parts: None, wait: None, ending: None, answer: None }
@@ -287,7 +279,7 @@ impl RoutedCall {
             Box::pin(delivered(call))
         } else if self.ending.is_some() {
             Box::pin(async {
-                tokio::time::sleep(CANCEL_GRACE).await;
+                grace(call).await;
                 Ended::GraceOver
             })
         } else {
@@ -296,11 +288,14 @@ impl RoutedCall {
     }
 
     fn on_ended(&mut self, ended: Ended) -> Option<Answer> {
-        match ended {
+        let reason = match ended {
             Ended::Delivered => return self.answer.take(),
             Ended::GraceOver => {
                 let ending = self.ending.take().map(Err);
                 let Some((open, callee)) = &mut self.parts else { return ending };
+                if in_runtime(&open.router.runtime, || callee.has_answered(&open.call)) {
+                    return None;
+                }
                 if !open.call.frames.close() {
                     return ending;
                 }
@@ -309,15 +304,19 @@ impl RoutedCall {
                 self.answer = ending;
                 return None;
             }
-            Ended::Deadline(message) => self.ending = Some(Fault::new(DEADLINE, message)),
-            Ended::Cancelled => {
+            Ended::Limit(reason, message) => {
+                self.ending = Some(Fault::new(DEADLINE, message));
+                reason
+            }
+            Ended::Cancelled(reason) => {
                 let verb = self.parts.as_ref().map_or("", |(open, _)| open.call.verb.as_str());
                 self.ending =
                     Some(Fault::new(CANCELLED, format!("`{verb}` was cancelled and did not answer in time")));
+                reason
             }
-        }
+        };
         if let Some((open, _)) = &self.parts {
-            open.cancel();
+            open.call.cancel_tree(reason);
         }
         None
     }
@@ -329,25 +328,20 @@ async fn limits(call: Arc<CallState>) -> Ended {
         let silent_at = call.silent_at();
         let next = [call.deadline, silent_at].into_iter().flatten().min();
         let Some(next) = next else {
-            call.cancelled().await;
-            return Ended::Cancelled;
+            return Ended::Cancelled(call.cancelled().await);
         };
         tokio::select! {
-            () = call.cancelled() => return Ended::Cancelled,
+            reason = call.cancelled() => return Ended::Cancelled(reason),
             () = tokio::time::sleep_until(next.into()) => {}
         }
-        let now = Instant::now();
-        if call.deadline.is_some_and(|at| at <= now) {
-            let message = format!("`{}` did not answer `{}` within its budget", call.callee.id, call.verb);
-            return Ended::Deadline(message);
-        }
-        if call.silent_at().is_some_and(|at| at <= now) {
-            let message = format!(
-                "`{}` showed no sign of life in `{}` for {} ms",
-                call.callee.id, call.verb, call.silence_ms
-            );
-            return Ended::Deadline(message);
-        }
+        let Some(reason) = call.limit_passed(Instant::now()) else { continue };
+        let (callee, verb) = (&call.callee.id, &call.verb);
+        let message = if reason == CancelReason::Silence {
+            format!("`{callee}` showed no sign of life in `{verb}` for {} ms", call.silence_ms)
+        } else {
+            format!("`{callee}` did not answer `{verb}` within its budget")
+        };
+        return Ended::Limit(reason, message);
     }
 }
 
@@ -383,8 +377,8 @@ impl RoutedCall {
         let this = self;
         loop {
             let Some((open, callee)) = this.parts.as_mut() else {
-                let again = || Fault::new(CANCELLED, "a finished call was awaited again");
-                return Poll::Ready(Err(this.parked.ended().unwrap_or_else(again)));
+                let again = || Err(Fault::new(CANCELLED, "a finished call was awaited again"));
+                return Poll::Ready(this.parked.ended().unwrap_or_else(again));
             };
             if this.answer.is_none()
                 && let Poll::Ready(answer) = callee.poll(&open.call, cx)
@@ -425,12 +419,16 @@ impl Drop for RoutedCall {
             return;
         }
         open.call.frames.close();
-        open.cancel();
+        let stopping = open.call.caller.gone.load(Ordering::Acquire);
+        open.call.cancel_tree(if stopping { CancelReason::Ended } else { CancelReason::Caller });
         // Second phase, with nobody left to wait for it: the callee gets its grace, then its future is dropped.
         runtime.spawn(async move {
             let call = Arc::clone(&open.call);
             let graceful = std::future::poll_fn(|cx| callee.poll(&call, cx));
-            let _ = tokio::time::timeout(CANCEL_GRACE, graceful).await;
+            tokio::select! {
+                _ = graceful => {}
+                () = grace(Arc::clone(&call)) => {}
+            }
             callee.drop_future(&call);
             drop(open);
         });

@@ -38,6 +38,8 @@ pub(crate) struct Endpoint {
     /// Set when it has stopped: it makes no calls any more.
     pub(crate) stopped: AtomicBool,
     pub(crate) calls_in_flight: AtomicU32,
+    /// Long calls open now, by verb.
+    pub(crate) long_calls: Mutex<HashMap<String, u64>>,
     pub(crate) calls: AtomicU64,
     pub(crate) panics: AtomicU64,
     pub(crate) overloaded: AtomicU64,
@@ -62,6 +64,7 @@ impl Endpoint {
             gone: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             calls_in_flight: AtomicU32::new(0),
+            long_calls: Mutex::default(),
             calls: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             overloaded: AtomicU64::new(0),

@@ -1,6 +1,7 @@
 //! Endpoints without a library: the kernel's own services and the host binary.
 
 use super::call::CallState;
+use super::cancel::CancelReason;
 use super::drive::RoutedCall;
 use super::{NativeWishes, Router};
 use dispatch_abi::{EMIT_FULL, EMIT_OVER, SharedBytes};
@@ -9,6 +10,7 @@ use dispatch_contracts::fault::CANCELLED;
 use dispatch_contracts::kernel::VerbInfo;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Serves verbs without a library.
@@ -45,9 +47,15 @@ impl NativeCall {
         &self.state.caller.id
     }
 
-    /// Waits until the call is cancelled.
-    pub(crate) async fn cancelled(&self) {
-        self.state.cancelled().await;
+    /// Waits until the call is cancelled, and says why.
+    pub(crate) async fn cancelled(&self) -> CancelReason {
+        self.state.cancelled().await
+    }
+
+    /// Sleeps on the host's clock. A call that sleeps so is not silent.
+    pub(crate) async fn sleep(&self, duration: Duration) {
+        let _waiting = self.state.waiting();
+        self.router.clock.sleep(duration).await;
     }
 
     /// Emits one frame, waiting for credit.
@@ -96,7 +104,6 @@ pub(crate) enum StreamItem {
 
 /// A call whose frames are read by the host. Dropping it cancels the call in two phases.
 pub(crate) struct NativeStream {
-    router: Arc<Router>,
     state: Arc<CallState>,
     call: RoutedCall,
     frames: UnboundedReceiver<SharedBytes>,
@@ -104,8 +111,8 @@ pub(crate) struct NativeStream {
 }
 
 impl NativeStream {
-    pub(super) fn new(router: Arc<Router>, call: RoutedCall, frames: UnboundedReceiver<SharedBytes>) -> Self {
-        Self { router, state: call.state(), call, frames, answer: None }
+    pub(super) fn new(call: RoutedCall, frames: UnboundedReceiver<SharedBytes>) -> Self {
+        Self { state: call.state(), call, frames, answer: None }
     }
 
     /// The next frame, or the reply. An `Err` is the end as well.
@@ -132,6 +139,6 @@ impl NativeStream {
 
     /// Cancels in its first phase: the callee may still answer with what there is.
     pub(crate) fn cancel(&self) {
-        self.router.cancel_tree(&self.state);
+        self.state.cancel_tree(CancelReason::Caller);
     }
 }

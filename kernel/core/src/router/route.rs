@@ -4,10 +4,11 @@ use super::call::{CallState, NewCall};
 use super::drive::{OpenCall, RoutedCall};
 use super::endpoint::Endpoint;
 use super::frames::{Frames, Sink};
-use super::{CALL_DEPTH_MAX, LONG_CALLS_MAX, RETRY_AFTER_MS, Router, meta, shared};
-use dispatch_abi::{CallOpts, SharedBytes};
+use super::slots::name_of;
+use super::{CALL_DEPTH_MAX, Router, meta, shared};
+use dispatch_abi::{BODY_BYTES_MAX, CallOpts, SharedBytes};
 use dispatch_contracts::fault::{
-    BAD_CALL, BROKEN, DEADLINE, INVALID, NO_SERVICE, NOT_FOUND, NOT_REQUIRED, OVERLOADED, TOO_DEEP,
+    BAD_CALL, BROKEN, DEADLINE, INVALID, NO_SERVICE, NOT_FOUND, NOT_REQUIRED, TOO_DEEP, TOO_LARGE,
     UNAVAILABLE,
 };
 use dispatch_contracts::{Fault, Limits, contract_of};
@@ -20,6 +21,8 @@ use tokio::sync::mpsc::UnboundedSender;
 struct Route {
     callee: Arc<Endpoint>,
     verb: String,
+    /// To whoever made the parent call.
+    back: bool,
 }
 
 impl Router {
@@ -36,6 +39,14 @@ impl Router {
             let message = format!("`{}` has been stopped and cannot call `{verb}`", caller.id);
             return Err(Fault::new(UNAVAILABLE, message));
         }
+        if body.len() > BODY_BYTES_MAX {
+            let message = format!(
+                "`{}` called `{verb}` with {} bytes; a body has at most {BODY_BYTES_MAX}: send what is larger as a blob, or in parts",
+                caller.id,
+                body.len()
+            );
+            return Err(Fault::new(TOO_LARGE, message));
+        }
         let parent = self.parent_of(caller, opts.parent_call_id)?;
         let route = self.route(caller, parent.as_ref(), verb, &body)?;
         let depth = parent.as_ref().map_or(1, |parent| parent.depth + 1);
@@ -43,14 +54,13 @@ impl Router {
             let message = format!("`{verb}` would be call {depth} of a chain; at most {CALL_DEPTH_MAX}");
             return Err(Fault::new(TOO_DEEP, message));
         }
-        let name = route.verb.split('#').next().unwrap_or(&route.verb);
-        let (limits, inline) = route.callee.limits_of(name);
+        let (limits, inline) = route.callee.limits_of(name_of(&route.verb));
         let deadline = deadline(parent.as_deref(), limits, opts.budget_ms, verb)?;
         let meta = match &parent {
             Some(parent) => parent.meta.clone(),
             None => shared(meta::of_root_call(caller, &opts.meta)?),
         };
-        let slot = self.take_slot(&route, parent.as_deref(), limits)?;
+        let slot = self.take_slot(&route.callee, &route.verb, parent.as_deref(), limits, route.back)?;
         let sink = match (native, opts.stream_id) {
             (Some(sender), _) => Sink::Native(sender),
             (None, 0) => Sink::Dropped,
@@ -64,7 +74,6 @@ impl Router {
             callee: route.callee,
             meta,
             inline,
-            long: limits.long,
             slot,
             deadline,
             silence_ms: limits.silence_ms,
@@ -104,7 +113,7 @@ impl Router {
                 let message = format!("`{verb}` goes to whoever made the parent call, and there is none");
                 return Err(Fault::new(BAD_CALL, message));
             };
-            return Ok(Route { callee: Arc::clone(&parent.caller), verb: verb.to_owned() });
+            return Ok(Route { callee: Arc::clone(&parent.caller), verb: verb.to_owned(), back: true });
         }
         if !caller.may_call(contract) {
             let message = format!(
@@ -122,7 +131,7 @@ impl Router {
             };
             refuse_if_gone(&op.endpoint, verb)?;
             check_op_input(id, op, body)?;
-            return Ok(Route { callee: Arc::clone(&op.endpoint), verb: op.spec.verb.clone() });
+            return Ok(Route { callee: Arc::clone(&op.endpoint), verb: op.spec.verb.clone(), back: false });
         }
         let callee = match verb.split_once('#') {
             Some((_, target)) => table.named.get(&format!("{contract}#{target}")),
@@ -131,44 +140,13 @@ impl Router {
         match callee {
             Some(callee) => {
                 refuse_if_gone(callee, verb)?;
-                Ok(Route { callee: Arc::clone(callee), verb: verb.to_owned() })
+                Ok(Route { callee: Arc::clone(callee), verb: verb.to_owned(), back: false })
             }
             None => Err(Fault::new(
                 NO_SERVICE,
                 format!("no active instance answers `{verb}`; `dispatch ext list` shows who is there"),
             )),
         }
-    }
-
-    /// Takes a slot of the callee, unless the call is long or its chain holds one already.
-    fn take_slot(&self, route: &Route, parent: Option<&CallState>, limits: Limits) -> Result<bool, Fault> {
-        if limits.long {
-            let open = self.long_calls_open.fetch_add(1, Ordering::AcqRel);
-            if open >= LONG_CALLS_MAX {
-                self.long_calls_open.fetch_sub(1, Ordering::AcqRel);
-                return Err(overloaded(&route.verb, "the host", LONG_CALLS_MAX));
-            }
-            return Ok(false);
-        }
-        let callee = &route.callee;
-        let mut ancestor = parent;
-        while let Some(call) = ancestor {
-            if call.slot && Arc::ptr_eq(&call.callee, callee) {
-                return Ok(false);
-            }
-            ancestor = call.parent.as_deref();
-        }
-        let taken = callee.calls_in_flight.fetch_add(1, Ordering::AcqRel);
-        if taken >= callee.calls_in_flight_max {
-            callee.calls_in_flight.fetch_sub(1, Ordering::AcqRel);
-            callee.overloaded.fetch_add(1, Ordering::Relaxed);
-            return Err(overloaded(
-                &route.verb,
-                &format!("`{}`", callee.id),
-                u64::from(callee.calls_in_flight_max),
-            ));
-        }
-        Ok(true)
     }
 }
 
@@ -178,11 +156,6 @@ fn refuse_if_gone(callee: &Endpoint, verb: &str) -> Result<(), Fault> {
         return Err(Fault::new(UNAVAILABLE, message));
     }
     Ok(())
-}
-
-fn overloaded(verb: &str, who: &str, max: u64) -> Fault {
-    let message = format!("`{verb}` was refused: {who} has {max} calls in flight already; try again later");
-    Fault::new(OVERLOADED, message).with_detail(serde_json::json!({ "retry_after_ms": RETRY_AFTER_MS }))
 }
 
 /// The earliest of the parent's deadline, the caller's wish and the verb's own limit.

@@ -7,6 +7,7 @@ use super::ctx::Ctx;
 use super::draft::RawCall;
 use super::filter_ops::CallFields;
 use super::filters::{self, Subject};
+use super::lenient;
 use super::limits::{CALL_ID_BYTES_MAX, MALFORMED_CHARS_MAX};
 use super::schemas::Schemas;
 use crate::Decision;
@@ -111,8 +112,11 @@ impl<'a> Desk<'a> {
         offers: &[ToolOffer],
         changed: &mut Vec<EventBody>,
     ) -> Result<Plan<'a>, Outcome> {
+        let meant =
+            self.ctx.tools.spec(&call.name).and_then(|tool| lenient::meant(&args, &tool.input_schema));
+        let mut args = meant.unwrap_or(args);
+        call.args = Value::Object(args.clone());
         let mut tool = self.checked(&call.name, &call.args, offers).await?;
-        let mut args = args;
         if self.ctx.tools.filtered(Point::ToolCall) {
             let fields = CallFields { tool_call_id: call.id.clone(), name: call.name.clone(), args };
             let value = Subject::object(&fields);

@@ -101,6 +101,7 @@ impl<'a> Draft<'a> {
                 let name = first_chars(&name, NAME_CHARS_MAX).to_owned();
                 self.parts.push(DraftPart::Call(RawCall { tool_call_id, name, args_text }));
             }
+            StreamFrame::Unknown => {}
         }
         Ok(())
     }
@@ -144,9 +145,9 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Puts `opaque` to the last reasoning without one; some wires send it at the end of the message.
+    /// Puts `opaque` to the first reasoning without one; some wires send them all at the end of the message, in order.
     fn seal_reasoning(&mut self, opaque: Value) {
-        let unsealed = self.parts.iter_mut().rev().find_map(|part| match part {
+        let unsealed = self.parts.iter_mut().find_map(|part| match part {
             DraftPart::Reasoning { opaque: slot @ Value::Null, .. } => Some(slot),
             DraftPart::Text(_) | DraftPart::Reasoning { .. } | DraftPart::Call(_) => None,
         });

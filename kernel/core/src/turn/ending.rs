@@ -11,8 +11,8 @@ use dispatch_contracts::provider::{Finish, Usage};
 
 /// Why a turn is over.
 pub(super) enum Ending {
-    /// With a finish reason.
-    Completed(&'static str),
+    /// The model has said what it had to say.
+    Completed(Done),
     /// By the stop signal.
     Stopped,
     /// By a provider, a filter or a bound.
@@ -24,24 +24,45 @@ pub(super) enum Ending {
 impl Ending {
     /// The end by a fault that is no provider's.
     pub(super) fn failed(fault: &Fault) -> Self {
-        Self::Failed(TurnError {
-            code: fault.code.clone(),
-            class: None,
-            message: first_chars(&fault.message, FAULT_CHARS_MAX).to_owned(),
-            retry_after_ms: None,
-            http_status: None,
-        })
+        Self::Failed(error_of(fault))
     }
 
     /// The end by a finish reason, with nothing left to run.
     pub(super) const fn finished(finish: Finish) -> Self {
-        Self::Completed(match finish {
+        Self::Completed(Done::Finished(finish))
+    }
+}
+
+/// Why a completed turn is over.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Done {
+    /// With a finish reason.
+    Finished(Finish),
+    /// It took as many steps as it may.
+    MaxSteps,
+}
+
+impl Done {
+    const fn word(self) -> &'static str {
+        match self {
             // A wire that says `tool_calls` without any waits for nothing.
-            Finish::Stop | Finish::ToolCalls => "stop",
-            Finish::Length => "length",
-            Finish::ContentFilter => "content_filter",
-            Finish::Other => "other",
-        })
+            Self::Finished(Finish::Stop | Finish::ToolCalls) => "stop",
+            Self::Finished(Finish::Length) => "length",
+            Self::Finished(Finish::ContentFilter) => "content_filter",
+            Self::Finished(Finish::Other) => "other",
+            Self::MaxSteps => "max_steps",
+        }
+    }
+}
+
+/// A fault that is no provider's.
+fn error_of(fault: &Fault) -> TurnError {
+    TurnError {
+        code: fault.code.clone(),
+        class: None,
+        message: first_chars(&fault.message, FAULT_CHARS_MAX).to_owned(),
+        retry_after_ms: None,
+        http_status: None,
     }
 }
 
@@ -58,8 +79,8 @@ pub(super) struct Spent {
 /// Commits what is left and the end itself. A commit that fails here, or failed before, makes the turn a failed one.
 pub(super) async fn write_down(ctx: &Ctx<'_>, mut outbox: Outbox, ending: Ending, spent: Spent) -> TurnEnded {
     let (status, reason) = match &ending {
-        Ending::Completed(reason) => (TurnStatus::Completed, (*reason).to_owned()),
-        Ending::Stopped => (ctx.stop.status(), "stopped".to_owned()),
+        Ending::Completed(done) => (TurnStatus::Completed, done.word().to_owned()),
+        Ending::Stopped => (ctx.stop.reason().status(), ctx.stop.reason().word().to_owned()),
         Ending::Failed(error) => (TurnStatus::Failed, error.code.clone()),
         Ending::CommitFailed(fault) => (TurnStatus::Failed, fault.code.clone()),
     };
@@ -72,7 +93,13 @@ pub(super) async fn write_down(ctx: &Ctx<'_>, mut outbox: Outbox, ending: Ending
     };
     let turn_id = &ctx.about.turn_id;
     match ending {
-        Ending::Completed(_) | Ending::Stopped => {}
+        Ending::Completed(_) => {}
+        Ending::Stopped => {
+            let reason = ctx.stop.reason();
+            if let Some(message) = reason.failure() {
+                outbox.event(event(ERROR, &error_of(&Fault::new(reason.word(), message))));
+            }
+        }
         Ending::Failed(error) => outbox.event(event(ERROR, &error)),
         Ending::CommitFailed(fault) => {
             tracing::error!(turn_id, code = fault.code, message = fault.message, "a turn could not commit");

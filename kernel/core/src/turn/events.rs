@@ -4,6 +4,7 @@ use super::bound::first_chars;
 use super::limits::FAULT_CHARS_MAX;
 use dispatch_contracts::event::{EventBody, NOTICE, STEERING, USAGE};
 use dispatch_contracts::provider::Usage;
+use dispatch_contracts::turn::SteeringReply;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -38,12 +39,8 @@ pub(super) fn usage(step_id: &str, usage: Usage) -> EventBody {
 }
 
 /// `steering`: what was said while the turn ran.
-pub(super) fn steering(messages: &[Box<RawValue>]) -> EventBody {
-    #[derive(Serialize)]
-    struct Steering<'a> {
-        messages: &'a [Box<RawValue>],
-    }
-    event(STEERING, &Steering { messages })
+pub(super) fn steering(said: &SteeringReply) -> EventBody {
+    event(STEERING, said)
 }
 
 /// The tokens of two requests together; a count that neither knows stays unknown.

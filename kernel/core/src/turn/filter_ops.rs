@@ -7,11 +7,15 @@ use super::request::RequestFields;
 use dispatch_contracts::filter::{FilterOp, Point};
 use dispatch_contracts::message::{Message, Part};
 use dispatch_contracts::provider::ToolOffer;
+use dispatch_contracts::tool::OutputStream;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
+
+/// Said of an operation of a later version.
+const NOT_KNOWN: &str = "asks for an operation that this kernel does not know";
 
 /// The value of `tool.call`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,6 +32,15 @@ pub(super) struct ResultFields {
     pub(super) name: String,
     pub(super) content: String,
     pub(super) is_error: bool,
+}
+
+/// The value of `tool.output`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct OutputFields {
+    pub(super) tool_call_id: String,
+    pub(super) name: String,
+    pub(super) stream: OutputStream,
+    pub(super) text: String,
 }
 
 /// `list` after `ops`; elements that nobody touches are never parsed.
@@ -53,6 +66,7 @@ pub(super) fn change_list(
             FilterOp::Remove { at } => {
                 list.remove(index(at, list.len())?);
             }
+            FilterOp::Unknown => return Err(NOT_KNOWN.to_owned()),
         }
     }
     if point == Point::TurnTools {
@@ -79,6 +93,7 @@ pub(super) fn change_object(
             FilterOp::Append { .. } | FilterOp::Insert { .. } => {
                 return Err("adds to a list, but the value is an object".to_owned());
             }
+            FilterOp::Unknown => return Err(NOT_KNOWN.to_owned()),
         }
     }
     let shape = match point {
@@ -89,7 +104,9 @@ pub(super) fn change_object(
         Point::ToolResult => {
             fits::<ResultFields>(&changed).and_then(|()| same(object, &changed, &["tool_call_id", "name"]))
         }
-        Point::TurnInput | Point::TurnTools | Point::TurnMessages => Ok(()),
+        Point::ToolOutput => fits::<OutputFields>(&changed)
+            .and_then(|()| same(object, &changed, &["tool_call_id", "name", "stream"])),
+        Point::TurnInput | Point::TurnTools | Point::TurnMessages | Point::Unknown => Ok(()),
     };
     shape.map(|()| changed)
 }
@@ -99,7 +116,9 @@ fn element(point: Point, value: &Value) -> Result<Box<RawValue>, String> {
         Point::TurnInput => Part::deserialize(value).map(drop),
         Point::TurnTools => ToolOffer::deserialize(value).map(drop),
         Point::TurnMessages => Message::deserialize(value).map(drop),
-        Point::ProviderRequest | Point::ToolCall | Point::ToolResult => Ok(()),
+        Point::ProviderRequest | Point::ToolCall | Point::ToolResult | Point::ToolOutput | Point::Unknown => {
+            Ok(())
+        }
     };
     shape.map(|()| raw(value)).map_err(|source| format!("adds what has no place there: {source}"))
 }

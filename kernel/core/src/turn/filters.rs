@@ -1,9 +1,11 @@
 //! Asks the filters of one point, one after another, and keeps to what each declared: how much it reads, and what its
 //! failure means.
 
+use super::bound::head_and_tail;
 use super::ctx::Ctx;
 use super::events::{event, raw};
 use super::filter_ops::{change_list, change_object};
+use super::limits::TOOL_RESULT_OPS_BYTES_MAX;
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::{EventBody, FILTER_CHANGED, FilterChanged};
 use dispatch_contracts::fault::{BROKEN, TOO_LARGE};
@@ -13,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use std::collections::VecDeque;
 
 /// A value at a point: a list of elements that stay bytes, or an object.
 #[derive(Debug)]
@@ -103,7 +106,7 @@ pub(super) async fn apply(
                 let duration_ms = Some(ctx.since(asked_at));
                 let what =
                     FilterChanged { point, filter: filter.name.clone(), tool_call_id, ops, duration_ms };
-                changed.push(event(FILTER_CHANGED, &what));
+                changed.push(event(FILTER_CHANGED, &FilterChanged { ops: shown(ctx, what.ops), ..what }));
             }
             Err(fault) => match filter.on_fault {
                 OnFault::Open => {
@@ -119,6 +122,27 @@ pub(super) async fn apply(
         }
     }
     Ok(value)
+}
+
+/// Operations as the log holds them: a text that is larger than a result may be is cut like one, and of more than a
+/// filter may change at once the last ones stay.
+fn shown(ctx: &Ctx<'_>, ops: Vec<FilterOp>) -> Vec<FilterOp> {
+    let limits = &ctx.tools.limits;
+    let mut bytes_left = limits.filter_ops_bytes_max;
+    let mut shown = VecDeque::new();
+    for op in ops.into_iter().rev() {
+        let op = match op {
+            FilterOp::Replace { at, value: Value::String(text) } => {
+                let text = head_and_tail(&text, limits.tool_result_bytes_max).into_owned();
+                FilterOp::Replace { at, value: Value::String(text) }
+            }
+            op => op,
+        };
+        let Some(left) = bytes_left.checked_sub(raw(&op).get().len()) else { break };
+        bytes_left = left;
+        shown.push_front(op);
+    }
+    shown.into()
 }
 
 /// What one filter makes of `value`; `None` = unchanged.
@@ -138,7 +162,11 @@ async fn ask(
     if ops.is_empty() {
         return Ok(None);
     }
-    let bytes_max = ctx.tools.limits.filter_ops_bytes_max;
+    // A result comes whole to its filters and is cut behind them.
+    let bytes_max = match filter.point {
+        Point::ToolResult => TOOL_RESULT_OPS_BYTES_MAX,
+        _ => ctx.tools.limits.filter_ops_bytes_max,
+    };
     if raw(&ops).get().len() > bytes_max {
         return Err(Fault::new(TOO_LARGE, format!("it changes more than {bytes_max} bytes at once")));
     }

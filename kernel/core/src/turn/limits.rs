@@ -22,10 +22,23 @@ pub const TOOL_OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const TOOL_OUTPUT_FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Most bytes of one committed message; more fails the turn.
 pub const MESSAGE_BYTES_MAX: usize = 900 * 1024;
+/// Most bytes of the history that one request sends; more fails the turn. Below the bound of a call's body, with room for
+/// the tools and the system prompt.
+pub const HISTORY_BYTES_MAX: usize = 12 * 1024 * 1024;
 /// Most bytes that one filter may change at once, counted as JSON; more is a fault of the filter.
 pub const FILTER_OPS_BYTES_MAX: usize = 900 * 1024;
+/// The same at `tool.result`, where filters see what the tool answered before it is cut; a reply has no more bytes.
+pub const TOOL_RESULT_OPS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A commit larger than this goes in several, in order.
 pub const COMMIT_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// For how long a commit is offered that nobody takes, in ms from the first offer; then the turn ends without it.
+pub const COMMIT_TRIES_MS: u64 = 120_000;
+/// The same for a turn that was stopped.
+pub const COMMIT_TRIES_STOPPED_MS: u64 = 10_000;
+/// Before the second offer of a commit; doubled for each further one.
+pub const COMMIT_WAIT_MS: u64 = 100;
+/// Longest wait between two offers of a commit.
+pub const COMMIT_WAIT_MAX_MS: u64 = 10_000;
 /// How long a stopped tool may take to answer with what there is: the router's own grace and a little more.
 pub const TOOL_GRACE_MS: u64 = 600;
 /// How long a frame may still wait for credit, or a result for its filters, after the turn was stopped.
@@ -64,6 +77,8 @@ pub struct TurnLimits {
     pub tool_output_frame_bytes_max: usize,
     /// See [`MESSAGE_BYTES_MAX`].
     pub message_bytes_max: usize,
+    /// See [`HISTORY_BYTES_MAX`].
+    pub history_bytes_max: usize,
     /// See [`FILTER_OPS_BYTES_MAX`].
     pub filter_ops_bytes_max: usize,
     /// See [`COMMIT_BYTES_MAX`].
@@ -81,6 +96,7 @@ impl Default for TurnLimits {
             tool_output_bytes_max: TOOL_OUTPUT_BYTES_MAX,
             tool_output_frame_bytes_max: TOOL_OUTPUT_FRAME_BYTES_MAX,
             message_bytes_max: MESSAGE_BYTES_MAX,
+            history_bytes_max: HISTORY_BYTES_MAX,
             filter_ops_bytes_max: FILTER_OPS_BYTES_MAX,
             commit_bytes_max: COMMIT_BYTES_MAX,
         }
@@ -103,6 +119,7 @@ impl TurnLimits {
                 .tool_output_frame_bytes_max
                 .clamp(4, max.tool_output_frame_bytes_max),
             message_bytes_max: self.message_bytes_max.min(max.message_bytes_max),
+            history_bytes_max: self.history_bytes_max.min(max.history_bytes_max),
             filter_ops_bytes_max: self.filter_ops_bytes_max.min(max.filter_ops_bytes_max),
             commit_bytes_max: self.commit_bytes_max.min(max.commit_bytes_max),
         }

@@ -1,9 +1,9 @@
 //! What waits for the next commit, in order.
 
+use super::committing;
 use super::ctx::Ctx;
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::EventBody;
-use dispatch_contracts::kernel::WaitOn;
 use dispatch_contracts::turn::CommitParams;
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
@@ -26,6 +26,7 @@ impl Item {
 #[derive(Default)]
 pub(super) struct Outbox {
     items: VecDeque<Item>,
+    n_taken: u64,
 }
 
 impl Outbox {
@@ -44,10 +45,12 @@ impl Outbox {
         }
         let mut params = CommitParams {
             turn_id: ctx.about.turn_id.clone(),
+            commit_idx: Some(self.n_taken),
             frames_before: ctx.frames.n_shown(),
             messages: Vec::new(),
             events: Vec::new(),
         };
+        self.n_taken += 1;
         let mut n_bytes = 0;
         while let Some(item) = self.items.front() {
             n_bytes += item.n_bytes();
@@ -66,8 +69,7 @@ impl Outbox {
     /// Commits everything that waits. Never dropped for a stop: what is under way may already be durable.
     pub(super) async fn flush(&mut self, ctx: &Ctx<'_>) -> Result<(), Fault> {
         while let Some(params) = self.take(ctx) {
-            let _wait = ctx.wait(WaitOn::Commit, "", None);
-            ctx.ports.commit(params).await?;
+            committing::commit(ctx, params).await?;
         }
         Ok(())
     }

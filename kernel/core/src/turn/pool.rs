@@ -3,14 +3,13 @@
 //! What finishes while a commit is under way goes into the next one. It must not know how one tool runs.
 
 use super::calls::{Call, Outcome, Plan};
+use super::committing;
 use super::ctx::Ctx;
 use super::outbox::Outbox;
-use super::progress::Waiting;
 use super::results::Results;
 use super::tool_run::{self, NEVER_STARTED};
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::EventBody;
-use dispatch_contracts::kernel::WaitOn;
 use dispatch_contracts::message::ToolStatus;
 use dispatch_contracts::tool::{Effect, ToolSpec};
 use futures_util::FutureExt;
@@ -53,7 +52,7 @@ pub(super) async fn run_open(
     let mut queue = jobs(calls, results.open());
     let mut running: FuturesUnordered<BoxFuture<'_, Done>> = FuturesUnordered::new();
     let mut exclusive_runs = false;
-    let mut commit: Option<(Waiting, BoxFuture<'_, Result<(), Fault>>)> = None;
+    let mut commit: Option<BoxFuture<'_, Result<(), Fault>>> = None;
     loop {
         if ctx.stop.is_given() {
             for idx in queue.drain(..).flat_map(|job| job.calls) {
@@ -71,12 +70,11 @@ pub(super) async fn run_open(
             return Ok(());
         }
         if commit.is_none() {
-            let begin = |params| (ctx.wait(WaitOn::Commit, "", None), ctx.ports.commit(params));
-            commit = outbox.take(ctx).map(begin);
+            commit = outbox.take(ctx).map(|params| committing::commit(ctx, params).boxed());
         }
         let committed = async {
             match commit.as_mut() {
-                Some((_, commit)) => commit.await,
+                Some(commit) => commit.await,
                 None => std::future::pending().await,
             }
         };

@@ -48,8 +48,8 @@ pub trait TurnPorts: Send + Sync {
     /// Starts `tool.v1/run#name`. After `timeout_ms` (0 = never) it ends with the fault `deadline`.
     fn run_tool(&self, name: &str, params: RunParams, timeout_ms: u64) -> ToolStream<'_>;
 
-    /// `turn_host.v1/commit`: durable when it answers. A turn has at most one under way.
-    fn commit(&self, params: CommitParams) -> BoxFuture<'_, Result<(), Fault>>;
+    /// `turn_host.v1/commit`: durable when it answers. A turn has at most one under way, and may offer one again.
+    fn commit<'p>(&'p self, params: &'p CommitParams) -> BoxFuture<'p, Result<(), Fault>>;
 
     /// `turn_host.v1/ask`. Whoever answers remembers what holds for the conversation; the turn asks each time.
     fn ask(&self, params: AskParams) -> BoxFuture<'_, Result<AskReply, Fault>>;

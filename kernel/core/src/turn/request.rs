@@ -5,6 +5,7 @@ use super::events::raw;
 use super::filters::{self, Subject};
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::EventBody;
+use dispatch_contracts::fault::TOO_LARGE;
 use dispatch_contracts::filter::Point;
 use dispatch_contracts::message::Role;
 use dispatch_contracts::provider::{StreamParams, ToolOffer};
@@ -41,11 +42,13 @@ impl<'h> Request<'h> {
         offers: &'h [ToolOffer],
         changed: &mut Vec<EventBody>,
     ) -> Result<Self, Fault> {
+        check_size(ctx, history)?;
         let mut messages = Cow::Borrowed(history);
         if ctx.tools.filtered(Point::TurnMessages) {
             let value = Subject::List(history.to_vec());
             let value = filters::apply(ctx, Point::TurnMessages, None, value, changed).await?;
             messages = Cow::Owned(value.into_list());
+            check_size(ctx, &messages)?;
         }
         let mut fields = RequestFields {
             model: ctx.about.model.clone(),
@@ -77,6 +80,20 @@ impl<'h> Request<'h> {
             temperature: self.fields.temperature,
         }
     }
+}
+
+/// Errors: `too_large` the messages have more bytes than one request may send.
+fn check_size(ctx: &Ctx<'_>, messages: &[Box<RawValue>]) -> Result<(), Fault> {
+    let n_bytes: usize = messages.iter().map(|message| message.get().len()).sum();
+    let bytes_max = ctx.tools.limits.history_bytes_max;
+    if n_bytes <= bytes_max {
+        return Ok(());
+    }
+    let message = format!(
+        "the history has {n_bytes} bytes in {} messages, and a request sends at most {bytes_max}; begin a new conversation",
+        messages.len()
+    );
+    Err(Fault::new(TOO_LARGE, message))
 }
 
 /// The tools offered in this turn.

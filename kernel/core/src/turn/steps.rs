@@ -3,7 +3,7 @@
 use super::calls::{Call, Desk, Plan};
 use super::ctx::Ctx;
 use super::draft::{DraftPart, message_too_large};
-use super::ending::{self, Ending, Spent};
+use super::ending::{self, Done, Ending, Spent};
 use super::events::{self, event, sum};
 use super::messages;
 use super::outbox::Outbox;
@@ -14,10 +14,12 @@ use super::stream::{self, StreamEnd, Streamed};
 use super::tool_run;
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::{EventBody, STEP_COMPLETED, StepCompleted, TOOL_CALL, ToolCalled, TurnEnded};
+use dispatch_contracts::fault::UNKNOWN_VERB;
 use dispatch_contracts::kernel::WaitOn;
 use dispatch_contracts::provider::{Finish, StreamReply, ToolOffer, Usage};
-use dispatch_contracts::turn::BoundaryParams;
+use dispatch_contracts::turn::{BoundaryParams, SteeringReply};
 use serde_json::value::RawValue;
+use std::collections::HashSet;
 
 /// A turn under way.
 pub(super) struct Turn<'a> {
@@ -26,6 +28,8 @@ pub(super) struct Turn<'a> {
     history: Vec<Box<RawValue>>,
     offers: Vec<ToolOffer>,
     outbox: Outbox,
+    /// Ids of what was said meanwhile and is in the history.
+    steered: HashSet<String>,
     spent: Spent,
 }
 
@@ -56,6 +60,7 @@ impl<'a> Turn<'a> {
             history,
             offers: Vec::new(),
             outbox: Outbox::default(),
+            steered: HashSet::new(),
             spent: Spent { started_at: ctx.now_ms(), usage, last_usage },
         }
     }
@@ -88,10 +93,18 @@ impl<'a> Turn<'a> {
         }
         let mut step_idx = 0;
         loop {
-            if let Some(ending) = self.step(step_idx).await? {
-                return Ok(ending);
+            match self.step(step_idx).await? {
+                // What was said while the last step ran is heard in this turn.
+                Some(Ending::Completed(Done::Finished(finish))) if !self.is_last(step_idx) => {
+                    if !self.steer().await? {
+                        return Ok(Ending::Completed(Done::Finished(finish)));
+                    }
+                }
+                Some(ending) => return Ok(ending),
+                None => {
+                    self.steer().await?;
+                }
             }
-            self.steer().await?;
             self.boundary().await;
             if ctx.stop.is_given() {
                 return Ok(Ending::Stopped);
@@ -117,7 +130,7 @@ impl<'a> Turn<'a> {
         let ending = match &step.streamed.end {
             StreamEnd::Replied(reply) => return self.act(&step, reply).await,
             StreamEnd::Stopped => Ending::Stopped,
-            StreamEnd::Failed(error) => Ending::Failed(error.clone()),
+            StreamEnd::Failed(failure) => Ending::Failed(failure.error.clone()),
         };
         self.break_off(&step).await;
         Ok(Some(ending))
@@ -180,10 +193,10 @@ impl<'a> Turn<'a> {
         if stopped {
             return Ok(Some(Ending::Stopped));
         }
-        if ctx.about.steps_max > 0 && step.idx + 1 >= ctx.about.steps_max {
+        if self.is_last(step.idx) {
             let message = format!("the turn ended after {} steps, as many as it may take", step.idx + 1);
             ctx.frames.notice("max_steps", &message).await;
-            return Ok(Some(Ending::Completed("max_steps")));
+            return Ok(Some(Ending::Completed(Done::MaxSteps)));
         }
         self.outbox.flush(ctx).await?;
         Ok(None)
@@ -258,26 +271,44 @@ impl<'a> Turn<'a> {
         self.outbox.event(event(STEP_COMPLETED, &completed));
     }
 
-    /// Takes what was said meanwhile into the history.
-    async fn steer(&mut self) -> Result<(), Fault> {
+    /// Takes what was said meanwhile into the history, and says whether there was any. It counts as taken when its event
+    /// is committed, with the ids that it came with; until then whoever keeps it keeps it.
+    async fn steer(&mut self) -> Result<bool, Fault> {
         let ctx = self.ctx;
+        if ctx.stop.is_given() {
+            return Ok(false);
+        }
         let wait = ctx.wait(WaitOn::Steering, "", None);
         let said = match ctx.stop.race(async { ctx.ports.steering().await }).await {
-            None => return Ok(()),
-            Some(Ok(reply)) => reply.messages,
+            None => return Ok(false),
+            Some(Ok(reply)) => reply,
+            // Whoever runs the turn has nothing to say in it.
+            Some(Err(fault)) if fault.is(UNKNOWN_VERB) => return Ok(false),
             Some(Err(fault)) => {
                 let message = format!("steering could not be read: {}", fault.message);
                 ctx.frames.notice("steering_failed", &message).await;
-                return Ok(());
+                return Ok(false);
             }
         };
         drop(wait);
-        if said.is_empty() {
-            return Ok(());
+        let said = self.not_taken_yet(said);
+        if said.messages.is_empty() {
+            return Ok(false);
         }
         self.outbox.event(events::steering(&said));
-        said.into_iter().for_each(|message| self.keep(message));
-        self.outbox.flush(ctx).await
+        said.messages.into_iter().for_each(|message| self.keep(message));
+        self.outbox.flush(ctx).await?;
+        Ok(true)
+    }
+
+    /// What of `said` this turn has not committed yet: whoever keeps it may not have heard of the commit.
+    fn not_taken_yet(&mut self, said: SteeringReply) -> SteeringReply {
+        if said.ids.len() != said.messages.len() {
+            return SteeringReply { ids: Vec::new(), ..said };
+        }
+        let all = said.ids.into_iter().zip(said.messages);
+        let (ids, messages) = all.filter(|(id, _)| self.steered.insert(id.clone())).unzip();
+        SteeringReply { ids, messages }
     }
 
     /// Lets the caller replace the working history.
@@ -303,6 +334,11 @@ impl<'a> Turn<'a> {
             let message = format!("the model made too many tool calls at once; the last {n} were left out");
             self.ctx.frames.notice("tool_calls_left_out", &message).await;
         }
+    }
+
+    fn is_last(&self, step_idx: u32) -> bool {
+        let steps_max = self.ctx.about.steps_max;
+        steps_max > 0 && step_idx + 1 >= steps_max
     }
 
     fn too_large(&self, message: &RawValue) -> bool {

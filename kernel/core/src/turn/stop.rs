@@ -1,16 +1,60 @@
-//! The wish that a turn ends now, and what to write down as its end.
+//! The wish that a turn ends now, whose it is, and what to write down as its end.
 
 use dispatch_contracts::event::TurnStatus;
+use dispatch_contracts::fault::DEADLINE;
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
+
+/// Why a turn was stopped. Only a person's stop ends it as `cancelled`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// Somebody wanted it.
+    Person,
+    /// The host is going down.
+    HostEnds,
+    /// Whoever ran the turn let go of it.
+    CallerGone,
+    /// The time that its caller gave it is over.
+    Deadline,
+    /// It showed no sign of life for too long.
+    Silence,
+}
+
+impl StopReason {
+    /// What the turn ends as.
+    pub(super) const fn status(self) -> TurnStatus {
+        match self {
+            Self::Person => TurnStatus::Cancelled,
+            Self::HostEnds | Self::CallerGone => TurnStatus::Interrupted,
+            Self::Deadline | Self::Silence => TurnStatus::Failed,
+        }
+    }
+
+    /// The word in `turn_ended`.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Person | Self::HostEnds => "stopped",
+            Self::CallerGone => "caller_gone",
+            Self::Deadline | Self::Silence => DEADLINE,
+        }
+    }
+
+    /// Why a turn that failed so did, for a person.
+    pub(super) const fn failure(self) -> Option<&'static str> {
+        match self {
+            Self::Deadline => Some("the turn took longer than its caller gave it"),
+            Self::Silence => Some("the turn showed no sign of life for longer than it may"),
+            Self::Person | Self::HostEnds | Self::CallerGone => None,
+        }
+    }
+}
 
 /// Ends a turn in order, from any thread; clones are the same signal.
 #[derive(Debug, Clone, Default)]
 pub struct StopSignal {
     token: CancellationToken,
-    interrupted: Arc<AtomicBool>,
+    reason: Arc<OnceLock<StopReason>>,
 }
 
 impl StopSignal {
@@ -19,17 +63,10 @@ impl StopSignal {
         Self::default()
     }
 
-    /// Somebody stopped the turn: it ends as `cancelled`. The first signal counts.
-    pub fn cancel(&self) {
+    /// Ends the turn. The first reason counts.
+    pub fn give(&self, reason: StopReason) {
+        self.reason.set(reason).ok();
         self.token.cancel();
-    }
-
-    /// The host is going down: the turn ends as `interrupted`, unless it was stopped before.
-    pub fn interrupt(&self) {
-        if !self.token.is_cancelled() {
-            self.interrupted.store(true, Ordering::Release);
-            self.token.cancel();
-        }
     }
 
     /// Whether it was given.
@@ -37,9 +74,9 @@ impl StopSignal {
         self.token.is_cancelled()
     }
 
-    /// What a stopped turn ends as.
-    pub(super) fn status(&self) -> TurnStatus {
-        if self.interrupted.load(Ordering::Acquire) { TurnStatus::Interrupted } else { TurnStatus::Cancelled }
+    /// Why it was given.
+    pub(super) fn reason(&self) -> StopReason {
+        self.reason.get().copied().unwrap_or(StopReason::Person)
     }
 
     /// Ready once it is given.

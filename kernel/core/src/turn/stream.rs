@@ -22,7 +22,14 @@ pub(super) enum StreamEnd {
     /// The turn was stopped.
     Stopped,
     /// It failed for good.
-    Failed(TurnError),
+    Failed(Failure),
+}
+
+/// A failed request.
+pub(super) struct Failure {
+    pub(super) error: TurnError,
+    /// Whether the same request may succeed later.
+    retryable: bool,
 }
 
 /// What a step's last request came to.
@@ -47,10 +54,10 @@ pub(super) async fn run(ctx: &Ctx<'_>, step_id: &str, request: &Request<'_>) -> 
         let stream_ms = ctx.since(requested_at);
         attempt += 1;
         let end = match read {
-            StreamEnd::Failed(error) if !draft.shown => {
-                match wait_to_retry(ctx, step_id, &error, attempt, began_at).await {
+            StreamEnd::Failed(failure) if !draft.shown => {
+                match wait_to_retry(ctx, step_id, &failure, attempt, began_at).await {
                     Retry::Again => continue,
-                    Retry::GiveUp => StreamEnd::Failed(error),
+                    Retry::GiveUp => StreamEnd::Failed(failure),
                     Retry::Stopped => StreamEnd::Stopped,
                 }
             }
@@ -91,14 +98,14 @@ async fn read(
             Item::Frame(frame) => {
                 let came_ms = ctx.since(requested_at);
                 if let Err(fault) = draft.push(frame).await {
-                    break StreamEnd::Failed(provider_error(&fault));
+                    break StreamEnd::Failed(failure(&fault));
                 }
                 if first_ms.is_none() && !draft.parts.is_empty() {
                     *first_ms = Some(came_ms);
                 }
             }
             Item::End(Ok(reply)) => break StreamEnd::Replied(reply),
-            Item::End(Err(fault)) => break StreamEnd::Failed(provider_error(&fault)),
+            Item::End(Err(fault)) => break StreamEnd::Failed(failure(&fault)),
         }
     };
     // The endpoint is let go before anybody waits for credit.
@@ -118,11 +125,11 @@ enum Retry {
 async fn wait_to_retry(
     ctx: &Ctx<'_>,
     step_id: &str,
-    error: &TurnError,
+    Failure { error, retryable }: &Failure,
     attempt: u32,
     began_at: u64,
 ) -> Retry {
-    let Some(class) = error.class.filter(|class| class.retryable()) else { return Retry::GiveUp };
+    let Some(class) = error.class.filter(|_| *retryable) else { return Retry::GiveUp };
     if attempt >= RETRY_ATTEMPTS_MAX {
         return Retry::GiveUp;
     }
@@ -151,7 +158,7 @@ async fn wait_to_retry(
 }
 
 /// A provider's fault; the router's silence limit and its limit of calls have a class too.
-fn provider_error(fault: &Fault) -> TurnError {
+fn failure(fault: &Fault) -> Failure {
     let said = ProviderFault::deserialize(&fault.detail).ok();
     let class = match fault.code.as_str() {
         DEADLINE => Some(FaultClass::Stalled),
@@ -159,18 +166,21 @@ fn provider_error(fault: &Fault) -> TurnError {
         code => said.as_ref().map(|said| said.class).or_else(|| class_of(code)),
     };
     let code = match class {
+        Some(FaultClass::Unknown) | None => fault.code.clone(),
         Some(class) => class.code().to_owned(),
-        None => fault.code.clone(),
     };
-    TurnError {
+    let by_class = class.is_some_and(FaultClass::retryable);
+    let error = TurnError {
         code,
         class,
         message: first_chars(&fault.message, FAULT_CHARS_MAX).to_owned(),
         retry_after_ms: fault.detail.get("retry_after_ms").and_then(Value::as_u64),
-        http_status: said.and_then(|said| said.http_status),
-    }
+        http_status: said.as_ref().and_then(|said| said.http_status),
+    };
+    Failure { error, retryable: said.and_then(|said| said.retryable).unwrap_or(by_class) }
 }
 
 fn class_of(code: &str) -> Option<FaultClass> {
-    FaultClass::deserialize(&Value::from(code)).ok()
+    // A code that is no class is not one of a later version: the router's own codes come this way too.
+    FaultClass::deserialize(&Value::from(code)).ok().filter(|class| *class != FaultClass::Unknown)
 }

@@ -9,14 +9,15 @@ use super::events::raw;
 use super::filter_ops::ResultFields;
 use super::filters::{self, Subject};
 use super::limits::{EMIT_GRACE_MS, TOOL_GRACE_MS};
+use super::live_output::LiveOutput;
 use super::ports::Item;
 use dispatch_contracts::Fault;
-use dispatch_contracts::event::{DeniedBy, EventBody, TOOL_OUTPUT, ToolOutput};
+use dispatch_contracts::event::{DeniedBy, EventBody};
 use dispatch_contracts::fault::{DEADLINE, PANICKED};
 use dispatch_contracts::filter::Point;
 use dispatch_contracts::kernel::WaitOn;
 use dispatch_contracts::message::ToolStatus;
-use dispatch_contracts::tool::{RunParams, RunReply, ToolFrame, ToolSpec};
+use dispatch_contracts::tool::{RunParams, RunReply, ToolSpec};
 use dispatch_contracts::turn::{AskParams, AskReply};
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
@@ -52,7 +53,8 @@ pub(super) async fn run(
     outcome
 }
 
-/// Bounds a result and filters it. After a stop the filters have [`EMIT_GRACE_MS`]; unfiltered it is not shown.
+/// Filters a result and bounds it, in this order: a filter that sees half a key lets it pass. After a stop the filters
+/// have [`EMIT_GRACE_MS`]; unfiltered it is not shown.
 pub(super) async fn finish(
     ctx: &Ctx<'_>,
     call: &Call<'_>,
@@ -60,13 +62,14 @@ pub(super) async fn finish(
     changed: &mut Vec<EventBody>,
 ) -> Outcome {
     let limits = &ctx.tools.limits;
-    outcome.content = head_and_tail(&outcome.content, limits.tool_result_bytes_max).into_owned();
+    let bounded = |content: &str| head_and_tail(content, limits.tool_result_bytes_max).into_owned();
     if !outcome.detail.is_null() && raw(&outcome.detail).get().len() > limits.tool_detail_bytes_max {
         let message = format!("the detail of `{}` was left out: it is too large", call.id);
         ctx.frames.notice("detail_left_out", &message).await;
         outcome.detail = Value::Null;
     }
     if !ctx.tools.filtered(Point::ToolResult) {
+        outcome.content = bounded(&outcome.content);
         return outcome;
     }
     let fields = ResultFields {
@@ -80,7 +83,7 @@ pub(super) async fn finish(
         None => Outcome::unrun(ToolStatus::Cancelled, STOPPED_UNFILTERED),
         Some(Err(fault)) => Outcome {
             status: ToolStatus::Error,
-            content: fault.message,
+            content: bounded(&fault.message),
             detail: Value::Null,
             denied_by: None,
             ..outcome
@@ -92,7 +95,7 @@ pub(super) async fn finish(
                 (ToolStatus::Error, false) => ToolStatus::Ok,
                 (status, _) => status,
             };
-            outcome.content = head_and_tail(&after.content, limits.tool_result_bytes_max).into_owned();
+            outcome.content = bounded(&after.content);
             outcome
         }
     }
@@ -114,6 +117,7 @@ async fn allowed(ctx: &Ctx<'_>, call: &Call<'_>, tool: &ToolSpec) -> Result<(), 
         None => Err(Outcome::unrun(ToolStatus::Cancelled, NEVER_STARTED)),
         Some(Ok(AskReply::Allow { .. })) => Ok(()),
         Some(Ok(AskReply::Deny { reason })) => Err(deny(&reason)),
+        Some(Ok(AskReply::Unknown)) => Err(deny("the answer to the question is not understood here")),
         Some(Err(fault)) => Err(deny(&format!("nobody could be asked: {}", fault.message))),
     }
 }
@@ -121,12 +125,14 @@ async fn allowed(ctx: &Ctx<'_>, call: &Call<'_>, tool: &ToolSpec) -> Result<(), 
 async fn answer(ctx: &Ctx<'_>, call: &Call<'_>, tool: &ToolSpec, args: &Map<String, Value>) -> Outcome {
     let params = RunParams { tool_call_id: call.id.clone(), args: args.clone(), cwd: ctx.about.cwd.clone() };
     let mut stream = ctx.ports.run_tool(&tool.name, params, tool.timeout_ms);
-    let mut live = LiveOutput { ctx, call, n_bytes_left: ctx.tools.limits.tool_output_bytes_max };
+    let mut live = LiveOutput::new(ctx, call);
     loop {
         match ctx.stop.race(stream.next()).await {
             Some(Item::Frame(frame)) => live.show(frame).await,
-            Some(Item::End(Ok(reply))) => return reply_outcome(reply),
-            Some(Item::End(Err(fault))) => return fault_outcome(tool, &fault),
+            Some(Item::End(end)) => {
+                live.finish().await;
+                return end.map_or_else(|fault| fault_outcome(tool, &fault), reply_outcome);
+            }
             None => break,
         }
     }
@@ -135,7 +141,10 @@ async fn answer(ctx: &Ctx<'_>, call: &Call<'_>, tool: &ToolSpec, args: &Map<Stri
         loop {
             match stream.next().await {
                 Item::Frame(frame) => live.show(frame).await,
-                Item::End(end) => return end,
+                Item::End(end) => {
+                    live.finish().await;
+                    return end;
+                }
             }
         }
     };
@@ -177,37 +186,4 @@ fn fault_outcome(tool: &ToolSpec, fault: &Fault) -> Outcome {
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
-}
-
-/// The live output of one call, up to its bound.
-struct LiveOutput<'a> {
-    ctx: &'a Ctx<'a>,
-    call: &'a Call<'a>,
-    n_bytes_left: usize,
-}
-
-impl LiveOutput<'_> {
-    async fn show(&mut self, frame: ToolFrame) {
-        if self.n_bytes_left == 0 || frame.text.is_empty() {
-            return;
-        }
-        let ToolFrame { stream, text } = frame;
-        match self.n_bytes_left.checked_sub(text.len()) {
-            Some(left) if left > 0 => self.n_bytes_left = left,
-            _ => {
-                self.n_bytes_left = 0;
-                let message = format!("`{}` writes too much: its live output ends here", self.call.id);
-                self.ctx.frames.notice("output_left_out", &message).await;
-                return;
-            }
-        }
-        let mut rest = text.as_str();
-        while !rest.is_empty() {
-            let (piece, after) =
-                rest.split_at(rest.floor_char_boundary(self.ctx.tools.limits.tool_output_frame_bytes_max));
-            let (tool_call_id, text) = (self.call.id.clone(), piece.to_owned());
-            self.ctx.frames.emit(TOOL_OUTPUT, &ToolOutput { tool_call_id, stream, text }).await;
-            rest = after;
-        }
-    }
 }

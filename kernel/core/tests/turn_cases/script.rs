@@ -33,6 +33,8 @@ pub(crate) struct Script {
     pub(crate) steering: Vec<HostAct>,
     pub(crate) boundaries: Vec<HostAct>,
     pub(crate) commits: Vec<HostAct>,
+    /// The answer to all further ones.
+    pub(crate) further_commits: Option<HostAct>,
     /// After so many frames nobody listens.
     pub(crate) deaf_after: Option<u64>,
     /// After so many frames there is no more credit.
@@ -58,6 +60,7 @@ struct LimitsScript {
     tool_output_bytes: Option<usize>,
     tool_output_frame_bytes: Option<usize>,
     message_bytes: Option<usize>,
+    history_bytes: Option<usize>,
     filter_ops_bytes: Option<usize>,
     commit_bytes: Option<usize>,
 }
@@ -70,8 +73,9 @@ pub(crate) struct StopScript {
     pub(crate) at_ms: Option<u64>,
     /// As soon as the trace has a line that starts so.
     pub(crate) on: Option<String>,
+    /// Whose it is: `person` (the default), `host`, `caller`, `deadline`, `silence`.
     #[serde(default)]
-    pub(crate) interrupted: bool,
+    pub(crate) by: String,
 }
 
 /// One thing that a provider or a tool does.
@@ -87,7 +91,12 @@ pub(crate) struct Act {
     pub(crate) message: String,
     pub(crate) retry_after_ms: Option<u64>,
     pub(crate) status: Option<u16>,
+    /// The fault's class, where it is not its code.
+    pub(crate) class: Option<String>,
+    pub(crate) retryable: Option<bool>,
     // A provider's.
+    /// Any frame as JSON.
+    pub(crate) frame: Option<String>,
     pub(crate) text: Option<String>,
     pub(crate) reasoning: Option<String>,
     pub(crate) opaque: Option<String>,
@@ -161,6 +170,8 @@ pub(crate) struct HostAct {
     pub(crate) wait: u64,
     pub(crate) hang: bool,
     pub(crate) fault: Option<String>,
+    /// `detail` of the fault as JSON.
+    pub(crate) detail: Option<String>,
     /// The reply as JSON.
     pub(crate) reply: Option<String>,
 }
@@ -202,6 +213,7 @@ impl LimitsScript {
                 .tool_output_frame_bytes
                 .unwrap_or(max.tool_output_frame_bytes_max),
             message_bytes_max: self.message_bytes.unwrap_or(max.message_bytes_max),
+            history_bytes_max: self.history_bytes.unwrap_or(max.history_bytes_max),
             filter_ops_bytes_max: self.filter_ops_bytes.unwrap_or(max.filter_ops_bytes_max),
             commit_bytes_max: self.commit_bytes.unwrap_or(max.commit_bytes_max),
         }

@@ -82,6 +82,9 @@ impl CallStream<StreamFrame, StreamReply> for Scripted<'_> {
             if let Some(text) = act.text {
                 return Item::Frame(StreamFrame::TextDelta { text });
             }
+            if let Some(frame) = &act.frame {
+                return Item::Frame(serde_json::from_str(frame).expect("a scripted frame is one"));
+            }
             if let Some(text) = act.reasoning {
                 return Item::Frame(StreamFrame::ReasoningDelta { text });
             }
@@ -165,11 +168,13 @@ fn unrolled(acts: &[Act]) -> VecDeque<Act> {
 
 fn fault(code: &str, act: &Act) -> Fault {
     let message = if act.message.is_empty() { format!("scripted {code}") } else { act.message.clone() };
-    if act.retry_after_ms.is_none() && act.status.is_none() {
+    let with_detail = act.retry_after_ms.is_some() || act.status.is_some() || act.class.is_some();
+    if !with_detail {
         return Fault::new(code, message);
     }
     let mut detail = Map::new();
-    detail.insert("class".to_owned(), json!(code));
+    detail.insert("class".to_owned(), json!(act.class.as_deref().unwrap_or(code)));
+    detail.insert("retryable".to_owned(), json!(act.retryable));
     detail.insert("retry_after_ms".to_owned(), json!(act.retry_after_ms));
     detail.insert("http_status".to_owned(), json!(act.status));
     Fault::new(code, message).with_detail(Value::Object(detail))

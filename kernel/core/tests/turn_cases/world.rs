@@ -11,7 +11,9 @@ use dispatch_contracts::tool::RunParams;
 use dispatch_contracts::turn::{
     AskParams, AskReply, BoundaryParams, BoundaryReply, CommitParams, SteeringReply,
 };
-use dispatch_kernel::turn::{NobodyListens, Progress, ProviderStream, StopSignal, ToolStream, TurnPorts};
+use dispatch_kernel::turn::{
+    NobodyListens, Progress, ProviderStream, StopReason, StopSignal, ToolStream, TurnPorts,
+};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -33,6 +35,8 @@ pub(crate) struct Record {
     /// Frames shown when each commit began.
     pub(crate) frames_at_commit: Vec<u64>,
     pub(crate) commit_under_way: bool,
+    /// Commits that were offered, each once.
+    n_offered: u64,
     pub(crate) commit_failed: bool,
     pub(crate) durable_calls: HashSet<String>,
     pub(crate) requests: Vec<Vec<String>>,
@@ -65,15 +69,18 @@ impl World {
     }
 
     pub(crate) fn stop(&self) {
-        let interrupted = self.script.stop.as_ref().is_some_and(|stop| stop.interrupted);
+        let by = self.script.stop.as_ref().map_or("", |stop| stop.by.as_str());
         if !self.stop.is_given() {
             self.with(|record| writeln!(record.trace, "-- stop")).expect("a string can be written");
         }
-        if interrupted {
-            self.stop.interrupt();
-        } else {
-            self.stop.cancel();
-        }
+        self.stop.give(match by {
+            "" | "person" => StopReason::Person,
+            "host" => StopReason::HostEnds,
+            "caller" => StopReason::CallerGone,
+            "deadline" => StopReason::Deadline,
+            "silence" => StopReason::Silence,
+            other => panic!("nobody stops a turn by `{other}`"),
+        });
     }
 
     pub(crate) fn ended(&self, ended: &TurnEnded) {
@@ -118,7 +125,12 @@ impl World {
             tokio::time::sleep(Duration::from_millis(act.wait)).await;
         }
         match act.fault {
-            Some(code) => Err(Fault::new(&code, format!("scripted {code}"))),
+            Some(code) => {
+                let detail = act.detail.as_deref().map_or(Value::Null, |detail| {
+                    serde_json::from_str(detail).expect("scripted detail is JSON")
+                });
+                Err(Fault::new(&code, format!("scripted {code}")).with_detail(detail))
+            }
             None => {
                 let reply = act.reply.as_deref().unwrap_or(default);
                 Ok(serde_json::from_str(reply).unwrap_or_else(|source| panic!("`{reply}`: {source}")))
@@ -182,13 +194,17 @@ impl TurnPorts for World {
         Box::new(Scripted::new(self, label, &acts, &tool.on_cancel))
     }
 
-    fn commit(&self, params: CommitParams) -> BoxFuture<'_, Result<(), Fault>> {
+    fn commit<'p>(&'p self, params: &'p CommitParams) -> BoxFuture<'p, Result<(), Fault>> {
         let n = self.nth("commit");
-        let mut line = format!("commit {n} after {} frames", params.frames_before);
-        for message in &params.messages {
+        let idx = params.commit_idx.expect("this kernel numbers its commits");
+        let offered = self.with(|record| std::mem::replace(&mut record.n_offered, idx + 1));
+        let first = offered <= idx;
+        let again = if idx as usize == n { String::new() } else { format!(" is commit {idx}") };
+        let mut line = format!("commit {n}{again} after {} frames", params.frames_before);
+        for message in params.messages.iter().filter(|_| first) {
             write!(line, "\n    message {message}").expect("a string can be written");
         }
-        for event in &params.events {
+        for event in params.events.iter().filter(|_| first) {
             write!(line, "\n    {} {}", event.kind, event.data).expect("a string can be written");
         }
         self.with(|record| {
@@ -196,10 +212,10 @@ impl TurnPorts for World {
                 record.broken.push(format!("commit {n} began while another was under way"));
             }
             record.commit_under_way = true;
-            record.frames_at_commit.push(record.n_frames);
         });
         self.note(&line);
-        let act = self.script.commits.get(n).cloned();
+        let act = self.script.commits.get(n).or(self.script.further_commits.as_ref()).cloned();
+        let n_frames = self.with(|record| record.n_frames);
         async move {
             let slow = act.as_ref().is_some_and(|act| act.wait > 0);
             let answer: Result<Value, Fault> = self.answer(act, "{}").await;
@@ -210,14 +226,18 @@ impl TurnPorts for World {
             }
             self.with(|record| {
                 record.commit_under_way = false;
-                record.commit_failed |= answer.is_err();
+                record.commit_failed = answer.is_err();
+                if record.commit_failed {
+                    return;
+                }
+                record.frames_at_commit.push(n_frames);
                 for event in params.events.iter().filter(|event| event.kind == TOOL_CALL) {
                     let call: Value = serde_json::from_str(event.data.get()).expect("events are JSON");
                     record
                         .durable_calls
                         .insert(call["tool_call_id"].as_str().expect("calls have ids").to_owned());
                 }
-                record.commits.push(params);
+                record.commits.push(params.clone());
             });
             answer.map(drop)
         }

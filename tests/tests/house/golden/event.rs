@@ -4,13 +4,13 @@
 
 use dispatch_contracts::event::*;
 use dispatch_contracts::filter::{FilterOp, Point};
-use dispatch_contracts::message::ToolStatus;
+use dispatch_contracts::message::{Message, Part, Role, ToolStatus};
 use dispatch_contracts::provider::{FaultClass, Finish, Usage};
 use dispatch_contracts::tool::{Effect, OutputStream};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::sample::{AT, CONVERSATION, CWD, STEP, TURN, raw};
+use super::sample::{AT, CONVERSATION, CWD, STEP, TURN, raw, with_unknown_words};
 
 pub(super) fn usage() -> Usage {
     Usage {
@@ -63,6 +63,43 @@ pub(super) fn turn_ended() -> TurnEnded {
         usage: usage(),
         context_tokens: 1280,
         duration_ms: 900,
+    }
+}
+
+/// A message with every part that there is.
+pub(super) fn message() -> Message {
+    let text = |text: &str| text.to_owned();
+    let parts = vec![
+        Part::Text { text: text("hello") },
+        Part::Reasoning { text: text("why"), opaque: Value::Null, producer: text("demo/demo-1") },
+        Part::ToolCall { tool_call_id: text("call_1"), name: text("read_file"), args: json!({}) },
+        Part::ToolResult {
+            tool_call_id: text("call_1"),
+            name: text("read_file"),
+            content: text("# Project"),
+            is_error: false,
+            status: ToolStatus::Ok,
+        },
+    ];
+    Message { role: Role::Assistant, parts }
+}
+
+/// Reads the data of an event whose words are those of a later version.
+pub(super) fn later(body: &EventBody) -> Result<(), String> {
+    let text = format!("[{}]", body.data);
+    match body.kind.as_str() {
+        TURN_STARTED => with_unknown_words::<TurnStarted>(&text),
+        TEXT_DELTA | REASONING_DELTA => with_unknown_words::<Delta>(&text),
+        TOOL_CALL => with_unknown_words::<ToolCalled>(&text),
+        TOOL_OUTPUT => with_unknown_words::<ToolOutput>(&text),
+        TOOL_RESULT => with_unknown_words::<ToolResulted>(&text),
+        STEP_COMPLETED => with_unknown_words::<StepCompleted>(&text),
+        RETRY_SCHEDULED => with_unknown_words::<RetryScheduled>(&text),
+        FILTER_CHANGED => with_unknown_words::<FilterChanged>(&text),
+        ERROR => with_unknown_words::<TurnError>(&text),
+        TURN_ENDED => with_unknown_words::<TurnEnded>(&text),
+        INPUT | USAGE | STEERING | NOTICE => Ok(()),
+        other => Err(format!("`{other}` has no type here")),
     }
 }
 

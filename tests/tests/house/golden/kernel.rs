@@ -38,6 +38,7 @@ fn inventory() -> InventoryReply {
         provides: vec!["provider.v1".to_owned()],
         serves: vec!["check".to_owned()],
         contributes: contributions(),
+        left_out: vec!["the tool `x` is left out: missing field `effect`".to_owned()],
     };
     let disabled = InstanceInfo {
         id: "store".to_owned(),
@@ -49,6 +50,7 @@ fn inventory() -> InventoryReply {
         provides: vec!["storage.v1".to_owned()],
         serves: vec![],
         contributes: Contributions::default(),
+        left_out: vec![],
     };
     InventoryReply {
         kernel: "0.1.0".to_owned(),

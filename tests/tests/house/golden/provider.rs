@@ -27,6 +27,12 @@ const CLASSES: [FaultClass; 10] = [
     FaultClass::BadRequest,
 ];
 
+/// `detail` of a fault, which no verb names.
+pub(super) fn fault_details() -> Vec<ProviderFault> {
+    let class = FaultClass::RateLimited;
+    vec![ProviderFault { class, retryable: Some(false), retry_after_ms: Some(2000), http_status: Some(429) }]
+}
+
 pub(super) fn provider_spec() -> ProviderSpec {
     ProviderSpec {
         name: "demo".to_owned(),

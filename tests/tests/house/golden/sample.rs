@@ -24,6 +24,8 @@ pub(super) const CWD: &str = "/srv/project";
 /// A moment that samples speak of, unix ms.
 pub(super) const AT: u64 = 1_763_700_000_000;
 
+const WORD_OF_TOMORROW: &str = "a_word_of_a_later_version";
+
 /// One verb with its samples.
 pub(super) struct Golden {
     pub(super) verb: &'static str,
@@ -40,6 +42,8 @@ pub(super) struct Part {
     pub(super) text: String,
     /// Reads a list of samples and writes it again.
     pub(super) again: fn(&str) -> Result<String, String>,
+    /// Reads each sample as often as it has words, each time with one of them replaced by one of a later version.
+    pub(super) with_unknown_words: fn(&str) -> Result<(), String>,
     /// Reads each sample with one field more than its type has.
     pub(super) with_unknown_field: fn(&str) -> Result<(), String>,
 }
@@ -70,11 +74,12 @@ fn part<V: Verb, T: Serialize + DeserializeOwned>(what: &str, samples: &[T]) -> 
         again: |text| {
             serde_json::from_str::<Vec<T>>(text).map(|read| pretty(&read)).map_err(|e| e.to_string())
         },
+        with_unknown_words: with_unknown_words::<T>,
         with_unknown_field: with_unknown_field::<T>,
     }
 }
 
-fn pretty<T: Serialize>(samples: &[T]) -> String {
+pub(super) fn pretty<T: Serialize>(samples: &[T]) -> String {
     let mut text = serde_json::to_string_pretty(samples).expect("samples have string keys");
     text.push('\n');
     text
@@ -88,6 +93,40 @@ fn with_unknown_field<T: DeserializeOwned>(text: &str) -> Result<(), String> {
         serde_json::from_str::<T>(&sample.to_string()).map_err(|error| error.to_string())?;
     }
     Ok(())
+}
+
+/// A text is as good as another; a word of an enum that cannot grow is told by its place.
+pub(super) fn with_unknown_words<T: DeserializeOwned>(text: &str) -> Result<(), String> {
+    let samples: Vec<Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    for sample in samples {
+        for place in words("", &sample) {
+            let mut later = sample.clone();
+            *later.pointer_mut(&place).expect("the place was just found") = Value::from(WORD_OF_TOMORROW);
+            let read = serde_json::from_str::<T>(&later.to_string());
+            read.map_err(|error| {
+                format!("at `{place}`, which is {}: {error}", sample.pointer(&place).unwrap_or_default())
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Where texts stand in `value`, as JSON pointers.
+fn words(at: &str, value: &Value) -> Vec<String> {
+    match value {
+        Value::String(_) => vec![at.to_owned()],
+        Value::Array(items) => {
+            items.iter().enumerate().flat_map(|(idx, item)| words(&format!("{at}/{idx}"), item)).collect()
+        }
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(key, field)| {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                words(&format!("{at}/{key}"), field)
+            })
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    }
 }
 
 /// Answers `value` as raw JSON.

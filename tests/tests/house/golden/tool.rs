@@ -52,6 +52,7 @@ pub(super) fn samples() -> Vec<Golden> {
         Point::ProviderRequest,
         Point::ToolCall,
         Point::ToolResult,
+        Point::ToolOutput,
     ];
     let mut applied: Vec<ApplyParams> =
         points.map(|point| ApplyParams { point, value: Some(raw(&json!([1, 2]))), n_items: 2 }).into();

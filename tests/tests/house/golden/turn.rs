@@ -47,6 +47,7 @@ pub(super) fn samples() -> Vec<Golden> {
     let ends = statuses.map(|status| TurnEnded { status, ..turn_ended() }).into();
     let commit = CommitParams {
         turn_id: TURN.to_owned(),
+        commit_idx: Some(2),
         frames_before: 5,
         messages: vec![said("hello")],
         events: durable(),
@@ -63,7 +64,10 @@ pub(super) fn samples() -> Vec<Golden> {
         golden::<approvals::Ask>(asked(), answered(), vec![]),
         golden::<Steering>(
             vec![Empty {}],
-            vec![SteeringReply { messages: vec![said("and in French")] }, SteeringReply::default()],
+            vec![
+                SteeringReply { messages: vec![said("and in French")], ids: vec!["item_1".to_owned()] },
+                SteeringReply::default(),
+            ],
             vec![],
         ),
         golden::<Boundary>(

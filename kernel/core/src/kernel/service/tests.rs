@@ -81,3 +81,45 @@ async fn a_turn_is_explained_while_it_runs_and_not_after() {
     assert!(missing.message.contains("no turn `t` runs"), "{}", missing.message);
     kernel.stop().await;
 }
+
+/// Writes down who each commit is for.
+struct Clerk {
+    router: Arc<crate::router::Router>,
+    heard: Arc<Mutex<Vec<Value>>>,
+}
+
+impl NativeService for Clerk {
+    fn verbs(&self) -> Vec<VerbInfo> {
+        vec![info::<turn::Commit>()]
+    }
+
+    fn call(&self, call: NativeCall, _body: SharedBytes) -> BoxFuture<'static, Result<SharedBytes, Fault>> {
+        let open = self.router.calls.get(call.id()).expect("it is open");
+        let meta = serde_json::from_slice(&open.meta).expect("JSON");
+        self.heard.lock().expect("no panic").push(meta);
+        Box::pin(async { encode(&Empty {}) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_actor_of_a_turn_is_that_of_its_run_and_only_who_may_say_so_says_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let kernel = booted(dir.path()).await;
+    let mut found = Vec::new();
+    for identity in [true, false] {
+        let heard = Arc::default();
+        let clerk = Clerk { router: Arc::clone(&kernel.shared.router), heard: Arc::clone(&heard) };
+        let party = Endpoint::native("clerk", Arc::new(clerk), identity);
+        let run = json!({ "conversation_id": "c", "turn_id": "t", "provider": "none", "cwd": "/", "messages": [],
+            "actor": "user:from-a-body" });
+        let meta = json!({ "actor": "user:ann", "turn_id": "t" }).to_string().into_bytes();
+        let wishes = NativeWishes { budget_ms: 0, meta };
+        let router = &kernel.shared.router;
+        let body = shared(run.to_string().into_bytes());
+        let mut stream = router.native_stream(&party, None, turn::Run::NAME, body, wishes).expect("it runs");
+        while let StreamItem::Frame(_) = stream.next().await.expect("a failed turn is an answer") {}
+        found.push(heard.lock().expect("no panic")[0].clone());
+    }
+    assert_eq!(found, [json!({ "actor": "user:ann", "turn_id": "t" }), json!({ "turn_id": "t" })]);
+    kernel.stop().await;
+}

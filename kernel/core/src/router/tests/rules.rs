@@ -1,6 +1,6 @@
 //! Who may call what, out of which call, how deep, for whom, and how long in silence.
 
-use super::super::{CALL_DEPTH_MAX, NativeWishes, OpEntry, Table, shared};
+use super::super::{CALL_DEPTH_MAX, CancelReason, NativeWishes, OpEntry, Table, shared};
 use super::world::{Handmade, World, extension, open, opts, world};
 use crate::router::Endpoint;
 use dispatch_contracts::fault::{
@@ -151,13 +151,15 @@ async fn an_instance_that_is_being_stopped_is_not_reached_by_its_contract_nor_by
 }
 
 #[tokio::test]
-async fn silence_ends_a_long_call_but_a_nested_call_in_flight_is_no_silence() {
+async fn silence_ends_a_long_call_but_neither_a_nested_call_nor_a_sleep_in_flight_is_silence() {
     let world = world(4);
     let silent = world.call("toy.v1/hang-silent", "{}").await.unwrap_err();
     let message = "`callee` showed no sign of life in `toy.v1/hang-silent` for 80 ms";
     assert_eq!((silent.code.as_str(), silent.message.as_str()), (DEADLINE, message));
     // The nested call takes four times the limit.
     assert_eq!(world.call("toy.v1/sleep-child-silent", "1").await.unwrap().as_slice(), b"1");
+    // So does the sleep that the host itself will end.
+    assert_eq!(world.call("toy.v1/host-sleep-silent", "1").await.unwrap().as_slice(), b"1");
 }
 
 /// A cancel that comes between the call's entry in the table and the callee's own must not be lost.
@@ -172,7 +174,7 @@ async fn a_cancel_that_comes_while_the_call_is_handed_over_still_reaches_the_cal
             let (known, told) = (Arc::clone(&known), Arc::clone(&told));
             move |call_id| {
                 let call = router.calls.get(call_id).unwrap();
-                router.cancel_tree(&call);
+                call.cancel_tree(CancelReason::Caller);
                 known.store(true, Ordering::SeqCst);
                 let told = Arc::clone(&told);
                 async move {

@@ -6,7 +6,7 @@ use crate::router::drive::RoutedCall;
 use dispatch_abi::abi_stable::sabi_trait::TD_Opaque;
 use dispatch_abi::abi_stable::std_types::{RResult, RSlice, RStr};
 use dispatch_abi::async_ffi::FutureExt as _;
-use dispatch_abi::{CallCtx, CallOpts, Instance, Instance_TO, Reply, SharedBytes, TopicItem};
+use dispatch_abi::{BODY_BYTES_MAX, CallCtx, CallOpts, Instance, Instance_TO, Reply, SharedBytes, TopicItem};
 use dispatch_contracts::fault::{CANCELLED, INVALID};
 use dispatch_contracts::kernel::VerbInfo;
 use dispatch_contracts::{Fault, Limits, Mode};
@@ -42,13 +42,29 @@ impl NativeService for Actor {
     fn verbs(&self) -> Vec<VerbInfo> {
         let info = |name: &str, mode, limits| VerbInfo { name: name.to_owned(), mode, limits };
         let mut verbs = Vec::new();
-        for act in ["answer", "fault", "panic", "wait", "hang", "obey", "nest", "many", "relay-panic"] {
+        for act in [
+            "answer",
+            "fault",
+            "panic",
+            "wait",
+            "hang",
+            "obey",
+            "nest",
+            "many",
+            "relay-panic",
+            "leave",
+            "report-child",
+            "ask",
+            "large",
+        ] {
             verbs.push(info(&format!("toy.v1/{act}"), Mode::Spawned, Limits::short(10_000)));
             verbs.push(info(&format!("toy.v1/{act}-inline"), Mode::Inline, Limits::short(10_000)));
             verbs.push(info(&format!("toy.v1/{act}-long"), Mode::Spawned, Limits::long(0)));
         }
         verbs.push(info("toy.v1/hang-silent", Mode::Spawned, Limits::long(SILENCE_MS)));
+        verbs.push(info("toy.v1/wait-silent", Mode::Spawned, Limits::long(SILENCE_MS)));
         verbs.push(info("toy.v1/sleep-child-silent", Mode::Spawned, Limits::long(SILENCE_MS)));
+        verbs.push(info("toy.v1/host-sleep-silent", Mode::Spawned, Limits::long(SILENCE_MS)));
         verbs.push(info("toy.v1/sleep", Mode::Spawned, Limits::short(10_000)));
         verbs
     }
@@ -77,6 +93,17 @@ impl NativeService for Actor {
                 "many" => many(&call).await,
                 "relay-panic" => call.child("other.v1/panic", body, 0).await,
                 "sleep-child" => call.child("toy.v1/sleep", body, 0).await,
+                "leave" => leave(&call, body),
+                "report-child" => {
+                    let code = call.child("toy.v1/hang", body, 0).await.unwrap_err().code;
+                    Ok(shared(format!("\"the inner call: {code}\"").into_bytes()))
+                }
+                "large" => Ok(shared(vec![b' '; BODY_BYTES_MAX + 1])),
+                "ask" => call.child("toy_host.v1/ask", body, 0).await,
+                "host-sleep" => {
+                    call.sleep(Duration::from_millis(SILENCE_MS * 4)).await;
+                    Ok(body)
+                }
                 "sleep" => {
                     tokio::time::sleep(Duration::from_millis(SILENCE_MS * 4)).await;
                     Ok(body)
@@ -85,6 +112,18 @@ impl NativeService for Actor {
             }
         })
     }
+}
+
+/// Answers while two calls that were made out of this one go on; one is driven, one only held.
+fn leave(call: &NativeCall, body: SharedBytes) -> Answer {
+    let mut driven = call.child_stream("toy.v1/wait-long", body.clone(), 0)?;
+    let held = call.child_stream("toy.v1/hang-long", body.clone(), 0)?;
+    tokio::spawn(async move { driven.next().await.map(|_| ()) });
+    tokio::spawn(async move {
+        let _held = held;
+        std::future::pending::<()>().await
+    });
+    Ok(body)
 }
 
 /// Calls itself as often as the body says.

@@ -1,0 +1,145 @@
+//! Reads what an instance contributes one by one: what this kernel cannot read is refused by name, the rest is there.
+//!
+//! It must not know whether what was read may be contributed.
+
+use crate::manifest::ContributionKind;
+use dispatch_contracts::filter::{FilterSpec, Point};
+use dispatch_contracts::kernel::{Contributions, Started, VerbInfo};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Characters of a refused name, and of the reason.
+const SHOWN_CHARS_MAX: usize = 200;
+
+/// A contribution that is not there, because this kernel cannot read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) kind: ContributionKind,
+    pub(super) name: String,
+    reason: String,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the {} `{}` is left out: {}", self.kind.noun(), self.name, self.reason)
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Unread {
+    tools: Vec<Value>,
+    providers: Vec<Value>,
+    engines: Vec<Value>,
+    ops: Vec<Value>,
+    filters: Vec<Value>,
+    commands: Vec<Value>,
+}
+
+/// What `start` answered.
+pub(super) fn started(bytes: &[u8]) -> Result<(Started, Vec<Refused>), serde_json::Error> {
+    #[derive(Deserialize)]
+    struct UnreadStart {
+        #[serde(default)]
+        verbs: Vec<VerbInfo>,
+        #[serde(default)]
+        contributes: Unread,
+    }
+    let UnreadStart { verbs, contributes } = serde_json::from_slice(bytes)?;
+    let (contributes, refused) = contributes.read();
+    Ok((Started { verbs, contributes }, refused))
+}
+
+/// The parameters of `kernel.v1/update`.
+pub(super) fn update(bytes: &[u8]) -> Result<(Contributions, Vec<Refused>), serde_json::Error> {
+    #[derive(Deserialize)]
+    struct UnreadUpdate {
+        contributes: Unread,
+    }
+    let UnreadUpdate { contributes } = serde_json::from_slice(bytes)?;
+    Ok(contributes.read())
+}
+
+impl Unread {
+    fn read(self) -> (Contributions, Vec<Refused>) {
+        let mut refused = Vec::new();
+        let mut contributes = Contributions {
+            tools: each(ContributionKind::Tool, self.tools, &mut refused),
+            providers: each(ContributionKind::Provider, self.providers, &mut refused),
+            engines: each(ContributionKind::Engine, self.engines, &mut refused),
+            ops: each(ContributionKind::Op, self.ops, &mut refused),
+            filters: each(ContributionKind::Filter, self.filters, &mut refused),
+            commands: each(ContributionKind::Command, self.commands, &mut refused),
+        };
+        let never_asked = |filter: &mut FilterSpec| filter.point == Point::Unknown;
+        for FilterSpec { name, .. } in contributes.filters.extract_if(.., never_asked) {
+            let reason = "this kernel does not have the point that it filters".to_owned();
+            refused.push(Refused { kind: ContributionKind::Filter, name, reason });
+        }
+        (contributes, refused)
+    }
+}
+
+fn each<T: DeserializeOwned>(
+    kind: ContributionKind,
+    values: Vec<Value>,
+    refused: &mut Vec<Refused>,
+) -> Vec<T> {
+    let mut read = Vec::with_capacity(values.len());
+    for value in values {
+        let name = value.get("name").or_else(|| value.get("id")).and_then(Value::as_str).unwrap_or("?");
+        let name: String = name.chars().take(SHOWN_CHARS_MAX).collect();
+        match serde_json::from_value(value) {
+            Ok(contribution) => read.push(contribution),
+            Err(source) => {
+                let reason = source.to_string().chars().take(SHOWN_CHARS_MAX).collect();
+                refused.push(Refused { kind, name, reason });
+            }
+        }
+    }
+    read
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_cannot_be_read_is_refused_by_name_and_the_rest_is_there() {
+        let tool = |name: &str, effect| json!({ "name": name, "description": "", "input_schema": {}, "effect": effect });
+        let answer = json!({
+            "verbs": [{ "name": "tool.v1/run", "mode": "dreamt", "limits": {} }],
+            "contributes": {
+                "tools": [tool("net", json!("network")), tool("odd", json!({ "of": "a kind" })), tool("good", json!("read"))],
+                "filters": [{ "name": "early", "point": "turn.dawn" }, { "name": "late", "point": "tool.result", "reads": "half" }],
+                "ops": [{ "id": "things.list" }],
+                "dreams": [{ "name": "nobody reads these" }],
+            },
+        });
+        let (started, refused) = super::started(answer.to_string().as_bytes()).expect("it is read");
+        let Contributions { tools, filters, ops, .. } = &started.contributes;
+        let effects: Vec<_> = tools.iter().map(|tool| (tool.name.as_str(), tool.effect)).collect();
+        use dispatch_contracts::tool::Effect;
+        assert_eq!(effects, [("net", Effect::Exec), ("good", Effect::Read)]);
+        assert_eq!(filters.iter().map(|filter| filter.name.as_str()).collect::<Vec<_>>(), ["late"]);
+        assert_eq!((ops.len(), started.verbs.len()), (0, 1));
+        let refused: Vec<_> = refused.iter().map(|one| (one.kind, one.name.as_str())).collect();
+        let expected = [
+            (ContributionKind::Tool, "odd"),
+            (ContributionKind::Op, "things.list"),
+            (ContributionKind::Filter, "early"),
+        ];
+        assert_eq!(refused, expected);
+    }
+
+    #[test]
+    fn an_update_is_read_the_same_way_and_says_what_it_is_without() {
+        let body = json!({ "contributes": { "tools": [{ "name": "half" }], "providers": [{ "name": "p", "ready": true }] } });
+        let (contributes, refused) = update(body.to_string().as_bytes()).expect("it is read");
+        assert_eq!(contributes.providers.len(), 1);
+        let said = refused[0].to_string();
+        assert_eq!(said, "the tool `half` is left out: missing field `description`");
+    }
+}
