@@ -305,7 +305,7 @@ impl ConversationStore {
         };
         let (reply, answer) = oneshot::channel();
         let over = || faults::not_open(&id, &turn_id);
-        writer.send(Request::Append { params, reply }).await.map_err(|_| over())?;
+        writer.send(Request::Append { params: Box::new(params), reply }).await.map_err(|_| over())?;
         answer.await.map_err(|_| over())?
     }
 
