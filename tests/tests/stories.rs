@@ -12,6 +12,8 @@ mod conversations;
 mod crowded;
 #[path = "stories/endpoints.rs"]
 mod endpoints;
+#[path = "stories/ending_together.rs"]
+mod ending_together;
 #[path = "stories/explain.rs"]
 mod explain;
 #[path = "stories/faults.rs"]

@@ -20,6 +20,7 @@ mod here;
 mod history;
 mod hosts;
 mod keys;
+mod large_frames;
 mod list;
 mod open_turns;
 mod ops;
@@ -81,7 +82,7 @@ struct Settings {}
 impl Extension for ConversationStore {
     fn open(host: Host, config: Config) -> Result<Self, Fault> {
         let Settings {} = config.parse()?;
-        let hosts = Arc::new(Hosts::new(Box::new(Proc::at(Path::new("/proc")))));
+        let hosts = Arc::new(Hosts::new(host.clone(), Box::new(Proc::at(Path::new("/proc")))));
         Ok(Self {
             host,
             convs: Arc::default(),
@@ -136,7 +137,7 @@ impl Extension for ConversationStore {
             }
         }
         self.following.get().inspect(|task| task.abort());
-        self.hosts.leave(&self.host, &self.convs).await;
+        self.hosts.leave(&self.convs).await;
         Ok(())
     }
 }
@@ -264,14 +265,8 @@ impl ConversationStore {
         keys::check_id(&params.host_id)?;
         check_items(params.events.len() + params.messages.len())?;
         let budget_ms = opening_ms(&call);
-        let begun = begin::begin(
-            self.host.clone(),
-            Arc::clone(&self.convs),
-            Arc::clone(&self.hosts),
-            params,
-            budget_ms,
-        );
-        on_its_own(&self.host, begun).await
+        let (convs, hosts) = (Arc::clone(&self.convs), Arc::clone(&self.hosts));
+        on_its_own(&self.host, begin::begin(self.host.clone(), convs, hosts, params, budget_ms)).await
     }
 
     async fn adopt(
@@ -287,14 +282,8 @@ impl ConversationStore {
             return Err(Fault::new(fault::INVALID, message));
         }
         let budget_ms = opening_ms(&call);
-        let adopted = adopt::adopt(
-            self.host.clone(),
-            Arc::clone(&self.convs),
-            Arc::clone(&self.hosts),
-            params,
-            budget_ms,
-        );
-        on_its_own(&self.host, adopted).await
+        let (convs, hosts) = (Arc::clone(&self.convs), Arc::clone(&self.hosts));
+        on_its_own(&self.host, adopt::adopt(self.host.clone(), convs, hosts, params, budget_ms)).await
     }
 
     async fn append(
@@ -316,7 +305,7 @@ impl ConversationStore {
         };
         let (reply, answer) = oneshot::channel();
         let over = || faults::not_open(&id, &turn_id);
-        writer.send(Request::Append { params, reply }).await.map_err(|_| over())?;
+        writer.send(Request::Append { params: Box::new(params), reply }).await.map_err(|_| over())?;
         answer.await.map_err(|_| over())?
     }
 

@@ -21,6 +21,7 @@ mod serving;
 mod settings;
 mod starting;
 mod stopping;
+mod sweeping;
 mod turn_table;
 mod unwritten;
 mod watching;

@@ -10,5 +10,6 @@ mod ops;
 mod queueing;
 mod starting;
 mod stopping;
+mod sweeping;
 mod watching;
 mod world;

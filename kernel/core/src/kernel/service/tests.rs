@@ -93,7 +93,6 @@ fn planned(id: &str, contributes: &str) -> PlannedInstance {
         placement: crate::manifest::Placement::InProcess,
         config: Value::Null,
         settings: None,
-        settings: Default::default(),
         grants: Vec::new(),
         required: false,
         workers: 1,
