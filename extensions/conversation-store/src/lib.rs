@@ -46,8 +46,7 @@ use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::contracts::event::TURN_ENDED;
 use dispatch_sdk::contracts::instance;
 use dispatch_sdk::contracts::verb::Empty;
-use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, fault};
-use serde::Deserialize;
+use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, NoSettings, Verbs, fault};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::oneshot;
@@ -72,16 +71,11 @@ struct ConversationStore {
     following: OnceLock<AbortHandle>,
 }
 
-dispatch_sdk::export!(ConversationStore);
-
-/// There is nothing to configure.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {}
+dispatch_sdk::export!(ConversationStore, settings);
 
 impl Extension for ConversationStore {
     fn open(host: Host, config: Config) -> Result<Self, Fault> {
-        let Settings {} = config.parse()?;
+        let NoSettings {} = config.parse()?;
         let hosts = Arc::new(Hosts::new(host.clone(), Box::new(Proc::at(Path::new("/proc")))));
         Ok(Self {
             host,

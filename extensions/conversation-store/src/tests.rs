@@ -27,3 +27,5 @@ mod spilling;
 mod turns;
 mod watching;
 mod world;
+
+dispatch_testkit::settings_test!(dispatch_sdk::NoSettings);

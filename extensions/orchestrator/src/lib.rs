@@ -39,7 +39,7 @@ use turn_table::TurnTable;
 use unwritten::Unwritten;
 use watching::Watches;
 
-export!(Orchestrator);
+export!(Orchestrator, settings);
 
 /// The instance.
 struct Orchestrator {

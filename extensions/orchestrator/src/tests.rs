@@ -13,3 +13,5 @@ mod stopping;
 mod sweeping;
 mod watching;
 mod world;
+
+dispatch_testkit::settings_test!(super::settings::Settings);
