@@ -46,3 +46,5 @@ mod swap;
 mod terminal;
 #[path = "stories/tools.rs"]
 mod tools;
+#[path = "stories/two_hosts.rs"]
+mod two_hosts;

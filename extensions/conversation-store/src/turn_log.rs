@@ -13,7 +13,7 @@ pub(crate) const SEQ_RESERVE: u64 = 4096;
 /// Unwritten bytes at which a flush no longer waits.
 pub(crate) const FLUSH_BYTES: usize = 16 * 1024;
 /// Most unwritten bytes of one turn; beyond them the store is not keeping up and `live` refuses.
-pub(crate) const UNWRITTEN_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(crate) const UNWRITTEN_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Most rows of one turn that wait to be written: one commit takes them all, beside those of an append.
 pub(crate) const UNWRITTEN_ROWS_MAX: usize = 768;

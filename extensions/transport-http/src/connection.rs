@@ -48,6 +48,11 @@ pub(crate) async fn accept(server: Arc<Server>, listener: Listener) {
         };
         let (io, door) = match taken {
             Ok(taken) => taken,
+            // It is about that one connection; the next one may wait already.
+            Err(e) if !is_lasting(&e) => {
+                debug!(error = %e, "a connection was gone before it was taken");
+                continue;
+            }
             Err(e) => {
                 warn!(error = %e, "cannot take a connection; trying again");
                 tokio::select! {
@@ -68,6 +73,14 @@ pub(crate) async fn accept(server: Arc<Server>, listener: Listener) {
             }
         }
     }
+}
+
+/// Whether the next connection would meet the same: there are too few descriptors, or there is too little memory.
+fn is_lasting(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let lasting =
+        [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::BADF, Errno::INVAL, Errno::NOTSOCK];
+    error.raw_os_error().is_some_and(|code| lasting.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 async fn take(server: &Server, listener: &Listener) -> std::io::Result<(Box<dyn Io>, Door)> {
@@ -181,4 +194,18 @@ async fn linger(mut wire: Wire) {
     };
     // A client that goes on for longer is cut.
     let _ = tokio::time::timeout(LINGER, rest).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_lasting;
+    use rustix::io::Errno;
+
+    #[test]
+    fn only_what_the_next_connection_would_meet_too_is_waited_for() {
+        let lasts = |errno: Errno| is_lasting(&errno.into());
+        assert!(lasts(Errno::MFILE) && lasts(Errno::NOMEM));
+        assert!(!lasts(Errno::CONNABORTED) && !lasts(Errno::PROTO) && !lasts(Errno::NOTCONN));
+        assert!(!is_lasting(&std::io::Error::other("a peer without credentials")));
+    }
 }

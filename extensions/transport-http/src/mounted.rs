@@ -6,6 +6,7 @@
 use crate::outgoing::{Cut, Outgoing};
 use crate::problem::Problem;
 use crate::server::Server;
+use crate::sse::UNBUFFERED;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch_sdk::contracts::http::{BODY_FRAME_BYTES_MAX, Request, RequestParams, ResponseFrame, Route};
@@ -85,6 +86,9 @@ pub(crate) async fn ask(
         Response::new(Outgoing::mounted(MountedBody { stream: Some(stream), stopped, is_events }));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
+    if is_events {
+        response.headers_mut().entry(UNBUFFERED.0).or_insert(UNBUFFERED.1);
+    }
     Ok(response)
 }
 

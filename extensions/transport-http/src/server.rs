@@ -31,7 +31,7 @@ pub(crate) struct Server {
     config: Mutex<Value>,
     serving: AtomicBool,
     ready: AtomicBool,
-    draining: AtomicBool,
+    draining: CancellationToken,
 }
 
 impl Server {
@@ -48,7 +48,7 @@ impl Server {
             config: Mutex::new(config.parse()?),
             serving: AtomicBool::new(false),
             ready: AtomicBool::new(false),
-            draining: AtomicBool::new(false),
+            draining: CancellationToken::new(),
             host,
         })
     }
@@ -98,11 +98,16 @@ impl Server {
     }
 
     pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.draining.cancel();
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        self.draining.is_cancelled()
+    }
+
+    /// Cancelled when the drain begins.
+    pub(crate) fn draining(&self) -> CancellationToken {
+        self.draining.clone()
     }
 
     /// Whether work may come in.

@@ -12,17 +12,17 @@ use crate::gauge::Inside;
 use crate::outgoing::Outgoing;
 use crate::problem::Problem;
 use crate::server::Server;
-use dispatch_sdk::fault::OVERLOADED;
+use dispatch_sdk::fault::{CANCELLED, OVERLOADED, UNAVAILABLE};
 use dispatch_sdk::{Fault, Host, Item, RawItem, RawStream};
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Longest time that a fault can still become the response's status; then the head goes out.
 const STREAM_ACCEPT_WAIT: Duration = Duration::from_millis(250);
@@ -34,6 +34,12 @@ const FULL_RETRY_AFTER_MS: u64 = 1_000;
 const HELLO: &[u8] = b"retry: 1000\n\n";
 const HEARTBEAT: &[u8] = b": still here\n\n";
 const GOODBYE: &[u8] = b": the host ends; resume by the last id\n\n";
+
+/// What a call ends with when its callee stops.
+const ENDED: [&str; 2] = [CANCELLED, UNAVAILABLE];
+/// Tells a proxy such as nginx to pass on each event as it comes. Source: nginx, `proxy_buffering`.
+pub(crate) const UNBUFFERED: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 
 /// Answers a stream's head as soon as the op shows that it runs.
 pub(crate) async fn open(
@@ -62,10 +68,13 @@ pub(crate) async fn open(
         heartbeat_every,
         heartbeat: Box::pin(tokio::time::sleep(heartbeat_every)),
         stopped: Box::pin(server.stop.clone().cancelled_owned()),
+        draining: server.draining(),
         _inside: inside,
     };
     let mut response = Response::new(Outgoing::events(events));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(UNBUFFERED.0, UNBUFFERED.1);
     Ok(response)
 }
 
@@ -78,6 +87,7 @@ pub(crate) struct Events {
     heartbeat_every: Duration,
     heartbeat: Pin<Box<Sleep>>,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
+    draining: CancellationToken,
     _inside: Inside,
 }
 
@@ -122,6 +132,11 @@ impl Events {
             Ok(Item::End(reply)) => {
                 let reply = if reply.is_empty() { b"{}" } else { reply.as_slice() };
                 put_event(batch, "end", reply);
+                self.frames = None;
+            }
+            // Whoever served the stream has ended, as it should: the client resumes at the next host.
+            Err(fault) if self.draining.is_cancelled() && ENDED.contains(&fault.code.as_str()) => {
+                batch.extend_from_slice(GOODBYE);
                 self.frames = None;
             }
             Err(fault) => {

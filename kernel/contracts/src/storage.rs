@@ -24,8 +24,8 @@ pub const SCAN_LIMIT_MAX: usize = 1000;
 pub const SCAN_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Most puts, deletes and preconditions together in one commit.
 pub const COMMIT_ITEMS_MAX: usize = 4096;
-/// Most bytes of keys and values together in one commit.
-pub const COMMIT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most bytes of keys and values together in one commit; what a body may have beyond it is for their JSON.
+pub const COMMIT_BYTES_MAX: usize = 14 * 1024 * 1024;
 /// Most entries that one `delete_range` deletes.
 pub const DELETE_RANGE_LIMIT_MAX: usize = 4096;
 /// Most bytes of values that one `delete_range` deletes; it ends early with `more`.

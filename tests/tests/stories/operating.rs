@@ -117,6 +117,11 @@ fn a_hangup_takes_over_a_changed_configuration_and_a_broken_one_changes_nothing(
     log.until("the configuration does not hold; nothing was changed");
     configure(&host, "[transport-http]\nhosts = 7\n");
     served.signal("HUP");
+    let line = log.until("`hosts` does not fit: expected list of texts");
+    assert!(line.contains("nothing was changed"), "{line}");
+    // Of its type, and yet no origin: that only its owner can tell.
+    configure(&host, "[transport-http]\norigins = [\"https://box.example/path\"]\n");
+    served.signal("HUP");
     log.until("refused its new configuration");
     assert_eq!(status_under(&served, "box.example"), 200);
     assert_eq!(status_under(&served, "other.example"), 421);

@@ -276,7 +276,8 @@ async fn a_watch_that_breaks_off_is_told_with_the_way_on() {
 #[tokio::test]
 async fn an_event_of_an_unknown_shape_is_noted_and_the_rest_is_shown() {
     let cli = cli().await;
-    let retry = json!({ "step_id": "s", "attempt": 1, "delay_ms": 5, "class": "from_a_later_version", "message": "m" });
+    let retry =
+        json!({ "step_id": "s", "attempt": 1, "delay_ms": "soon", "class": "connect", "message": "m" });
     shows(&cli, vec![event("retry_scheduled", retry), text("all the same"), ended("completed", "stop")]);
     let written = run(&cli, &["hi"], NO_TTY).await;
     assert_eq!((written.out.as_str(), written.exit_code), ("all the same\n", 0));

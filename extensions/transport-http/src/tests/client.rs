@@ -165,6 +165,7 @@ impl Stream {
         let head = client.read_head().await;
         assert_eq!(head.status, 200, "{head:?}");
         assert_eq!(head.header("content-type"), Some("text/event-stream"));
+        assert_eq!(head.header("x-accel-buffering"), Some("no"), "a proxy would hold the events back");
         assert_eq!(head.header("cache-control"), Some("no-store"));
         Self { client, text: String::new(), ended: false }
     }

@@ -135,6 +135,38 @@ async fn a_drain_refuses_new_work_and_waits_for_what_runs_but_not_for_streams() 
 }
 
 #[tokio::test]
+async fn a_stream_whose_op_ends_in_a_drain_ends_with_a_word_and_no_problem() {
+    for (drains, expected) in [(true, true), (false, false)] {
+        let ended = Arc::new(Notify::new());
+        let host = host();
+        run(&host, {
+            let ended = Arc::clone(&ended);
+            move |_, out| {
+                let ended = Arc::clone(&ended);
+                async move {
+                    out.emit(json!({ "seq": 1 })).await?;
+                    ended.notified().await;
+                    Err(Fault::new("cancelled", "whoever answered was stopped"))
+                }
+            }
+        });
+        let world = serve(host, json!({})).await;
+        let mut watching = world.client().await;
+        watching.write(world.head("GET /v1/things/1/events", "").as_bytes()).await;
+        let mut stream = Stream::of(watching).await;
+        assert!(matches!(stream.next().await, Event::Data { .. }));
+        if drains {
+            drain(&world, 0).await;
+        }
+        ended.notify_one();
+        let last = stream.raw().await;
+        let is_goodbye = last == Event::Comment("the host ends; resume by the last id".to_owned());
+        assert_eq!(is_goodbye, expected, "{last:?}");
+        assert_eq!(stream.raw().await, Event::End);
+    }
+}
+
+#[tokio::test]
 async fn a_stop_ends_streams_with_a_word_and_is_held_up_by_nobody() {
     let gate = Arc::new(Notify::new());
     let world = serve(waiting(&gate), json!({})).await;
