@@ -144,9 +144,15 @@ fn give_to_nobody(dir: &Path) {
     }
 }
 
+/// Status and content of each call, in the order of the calls: results come as they are done.
 fn results(events: &[Value]) -> Vec<(&str, &str)> {
-    let results = events.iter().filter(|event| event["type"] == "tool_result").map(|event| &event["data"]);
-    results.filter_map(|data| Some((data["status"].as_str()?, data["content"].as_str()?))).collect()
+    let of = |kind: &'static str| {
+        events.iter().filter(move |event| event["type"] == kind).map(|event| &event["data"])
+    };
+    let calls: Vec<&Value> = of("tool_call").map(|data| &data["tool_call_id"]).collect();
+    let mut results: Vec<&Value> = of("tool_result").collect();
+    results.sort_by_key(|data| calls.iter().position(|id| **id == data["tool_call_id"]));
+    results.iter().filter_map(|data| Some((data["status"].as_str()?, data["content"].as_str()?))).collect()
 }
 
 /// Every tool that takes a path, on this one.
