@@ -4,7 +4,7 @@
 
 use crate::argv::{BackupOrder, Invocation};
 use crate::boot;
-use crate::compose::compose_to_run;
+use crate::compose::{Composed, compose_to_boot};
 use crate::exit::{FAILED, Refusal};
 use crate::ext::out;
 use crate::policy::{self, Unsaid};
@@ -20,12 +20,16 @@ use std::path::Path;
 const BUSY: u8 = 75;
 
 pub(crate) fn run(invocation: &Invocation, order: &BackupOrder) -> Result<u8, Refusal> {
-    let done = boot::block_on(boot_and_ask(invocation, order))?;
+    let composed = compose_to_boot(invocation)?;
+    let done = boot::block_on(boot_and_ask(invocation, composed, order))?;
     out(&done)
 }
 
-async fn boot_and_ask(invocation: &Invocation, order: &BackupOrder) -> Result<String, Refusal> {
-    let composed = compose_to_run(invocation)?;
+async fn boot_and_ask(
+    invocation: &Invocation,
+    composed: Composed,
+    order: &BackupOrder,
+) -> Result<String, Refusal> {
     composed.tell_notes();
     let policy = policy::of(composed.plan.policy, &invocation.options.allow, Unsaid::IsDenied)?;
     let kernel = boot::boot(composed, policy).await?;

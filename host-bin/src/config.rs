@@ -3,7 +3,7 @@
 
 use crate::argv::{Environment, Invocation};
 use crate::exit::Refusal;
-use crate::key_kind::is_secret;
+use crate::key_kind::{holds_login, is_secret};
 use crate::project::{Project, Settings};
 use crate::project_files::forbidden;
 use crate::{ownership, secrets};
@@ -216,14 +216,16 @@ impl Layers {
 pub(crate) fn secret_variables(environment: &Environment) -> BTreeSet<String> {
     let keys = |name: &str| name.split_once("__").map(|(_, key)| key.to_lowercase());
     let secret = |name: &str| keys(name).is_some_and(|key| is_secret(&key.split("__").collect::<Vec<_>>()));
-    let named = environment.with_prefix(PREFIX).filter(|(name, _)| secret(name));
+    let named = environment.with_prefix(PREFIX).filter(|(name, value)| secret(name) || holds_login(value));
     named.map(|(name, _)| format!("{PREFIX}{name}")).collect()
 }
 
 /// Those of `--set` whose value is a credential.
 pub(crate) fn secret_words(set: &[String]) -> BTreeSet<String> {
     let keys = |path: &str| path.split('.').skip(1).map(str::to_owned).collect::<Vec<_>>();
-    let secret = |word: &&String| word.split_once('=').is_some_and(|(path, _)| is_secret(&keys(path)));
+    let secret = |word: &&String| {
+        word.split_once('=').is_some_and(|(path, value)| is_secret(&keys(path)) || holds_login(value))
+    };
     set.iter().filter(secret).cloned().collect()
 }
 
@@ -294,6 +296,22 @@ fn value_of(text: &str) -> Value {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_login_in_an_address_is_a_secret_whatever_its_key_is_called() {
+        let set =
+            ["a.proxy=http://me:pass@proxy.example:1", "a.base_url=http://proxy.example/v1", "a.api_key=k"];
+        let words = secret_words(&set.map(str::to_owned));
+        assert_eq!(words.into_iter().collect::<Vec<_>>(), [set[2], set[0]]);
+        let environment = Environment::of(&[
+            ("DISPATCH_SET__A__PROXY", "http://me:pass@proxy.example:1"),
+            ("DISPATCH_SET__A__MODEL", "m"),
+        ]);
+        assert_eq!(
+            secret_variables(&environment).into_iter().collect::<Vec<_>>(),
+            ["DISPATCH_SET__A__PROXY"]
+        );
+    }
 
     #[test]
     fn values_are_toml_where_they_look_like_it_and_text_elsewhere() {

@@ -117,6 +117,11 @@ fn show<'a>(keys: &mut Vec<&'a str>, value: &'a Value) -> Value {
     }
 }
 
+/// Whether the text is an address with a user or a password in it.
+pub(crate) fn holds_login(text: &str) -> bool {
+    without_login(text) != text
+}
+
 /// An address without the name and the password before its `@`.
 fn without_login(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };

@@ -31,6 +31,12 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
+    /// The same address under another configuration: what is known of it stays known.
+    pub(crate) fn carried_over(&self) -> Self {
+        let heard = AtomicBool::new(self.heard.load(Ordering::Relaxed));
+        Self { client: OnceLock::new(), heard, ways: self.ways.carried_over() }
+    }
+
     /// The client; requests are built with it and sent with [`Self::send`].
     ///
     /// It asks the address it was given, through the proxy that stands before it, and nobody else: no redirect, no second try.

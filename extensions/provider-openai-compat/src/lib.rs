@@ -35,6 +35,9 @@ struct OpenAiCompat {
     live: RwLock<Arc<Live>>,
 }
 
+/// Keys that say which endpoint it is, and how it is reached.
+const ADDRESS_KEYS: [&str; 2] = ["base_url", "proxy"];
+
 /// The endpoint as it is configured now; what runs goes on with the one it began with.
 struct Live {
     config: Config,
@@ -106,8 +109,11 @@ impl OpenAiCompat {
     /// Takes over every key; requests that run end as they began.
     async fn reload(self: Arc<Self>, call: Call, params: ReloadParams) -> Result<ReloadReply, Fault> {
         let before = self.live();
-        let live = Live::open(before.config.with(params.config))?;
+        let mut live = Live::open(before.config.with(params.config))?;
         let applied = changed_keys(&before.config.parse()?, &live.config.parse()?);
+        if !applied.iter().any(|key| ADDRESS_KEYS.contains(&key.as_str())) {
+            live.endpoint = before.endpoint.carried_over();
+        }
         // The kernel is told of the default model, and whether the provider is ready.
         call.host().call(Update, &UpdateParams { contributes: live.contributes() }).await?;
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);

@@ -74,6 +74,12 @@ pub(crate) struct Ways {
 }
 
 impl Ways {
+    /// The same findings, for the same endpoint under another configuration.
+    pub(crate) fn carried_over(&self) -> Self {
+        let models = self.models.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { models: Mutex::new(models) }
+    }
+
     pub(crate) fn of(&self, model: &str) -> Way {
         let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         models.get(model).copied().unwrap_or_default()

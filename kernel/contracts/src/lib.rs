@@ -1,6 +1,7 @@
 //! The contracts: verb names, their parameter and reply types, codes and limits; one file per contract.
 //!
-//! It must not know IO, tokio, the kernel or any extension, and holds no logic.
+//! It must not know IO, tokio, the kernel or any extension, and holds no logic but what all
+//! sides of a contract must do alike: its bounds, and how text from outside is shown (`plain`).
 //! A verb's wire name is `<contract>.v<major>/<verb>`; many-valued contracts name their target after `#`.
 //! Readers ignore unknown fields and default missing ones, so every optional field carries `default`.
 

@@ -1,11 +1,12 @@
 //! Endpoints that were never reached, that cannot be, and that are gone after they were.
 
-use super::{open, params, read_fault, stream};
+use super::{INSTANCE, OpenAiCompat, open, params, read_fault, stream};
 use dispatch_sdk::Fault;
+use dispatch_sdk::contracts::instance::{Reload, ReloadParams};
 use dispatch_sdk::contracts::message::Message;
 use dispatch_sdk::contracts::provider::FaultClass;
-use dispatch_testkit::Opened;
 use dispatch_testkit::fake_llm::{Action, FakeLlm, Rule, Script};
+use dispatch_testkit::{FakeHost, Opened};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
@@ -53,6 +54,24 @@ async fn an_endpoint_that_answered_once_may_answer_again() {
         drop(fake);
         assert_eq!(fault(&opened).await.1, FaultClass::Connect);
     }
+}
+
+#[tokio::test]
+async fn what_is_known_of_an_endpoint_outlasts_a_change_of_the_model() {
+    let mut script = Script::rules(vec![Rule::always(vec![Action::text("a")])]);
+    script.keep_alive = false;
+    let fake = FakeLlm::start(script);
+    let host = FakeHost::new();
+    host.on("kernel.v1/update", |_| Ok(json!({})));
+    let config = |model: &str| json!({ "base_url": fake.base_url(), "model": model });
+    let opened = host.open::<OpenAiCompat>(INSTANCE, config("m")).await.expect("a good configuration");
+    let _ = stream(&opened, &params(&[Message::user("hi")])).await;
+    opened.call(Reload, &ReloadParams { config: config("n") }).await.expect("it holds");
+    let elsewhere = json!({ "base_url": format!("http://{}/v1", closed_address()), "model": "n" });
+    drop(fake);
+    assert_eq!(fault(&opened).await.1, FaultClass::Connect, "it answered once");
+    opened.call(Reload, &ReloadParams { config: elsewhere }).await.expect("it holds");
+    assert_eq!(fault(&opened).await.1, FaultClass::Unreachable, "of another one nothing is known");
 }
 
 #[tokio::test]
