@@ -48,7 +48,7 @@ fn a_wrong_key_names_the_setting_and_its_code_is_not_that_of_a_wrong_model() {
     script.api_key = Some("right".to_owned());
     let host = Host::new(script);
     let ran = tried(host.command(&["--set", "provider-openai-compat.api_key=wrong", "hello"]));
-    says(&ran, 77, &["401", "set `api_key` of `provider-openai-compat`"]);
+    says(&ran, 77, &["401", "`api_key` of `provider-openai-compat`"]);
     assert_eq!(host.llm.requests().len(), 1, "a refused key is not tried again");
 
     let host = Host::new(Script::default());
