@@ -117,7 +117,8 @@ fn a_home_that_cannot_be_written_is_named() {
     let file = none.write("file", "no directory");
     let mut command = none.bare(&["run", "--provider", "demo", "hello"]);
     command.env("DISPATCH_HOME", &file);
-    says(&tried(command), 78, &["cannot make the directory", file.to_str().expect("UTF-8")]);
+    let file = file.to_str().expect("UTF-8");
+    says(&tried(command), 78, &["cannot make the directory", file, "set DISPATCH_HOME to one"]);
 }
 
 #[test]
