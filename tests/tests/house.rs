@@ -17,6 +17,7 @@ mod house {
     mod libraries;
     mod licences;
     mod mutants;
+    mod settings;
     mod unsafe_code;
     mod words;
 }

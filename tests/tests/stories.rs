@@ -10,6 +10,8 @@ mod composing;
 mod conversations;
 #[path = "stories/crowded.rs"]
 mod crowded;
+#[path = "stories/ending_together.rs"]
+mod ending_together;
 #[path = "stories/endpoints.rs"]
 mod endpoints;
 #[path = "stories/explain.rs"]

@@ -206,6 +206,22 @@ fn a_file_that_is_cut_short_is_named_and_the_rest_of_the_directory_is_used() {
 }
 
 #[test]
+fn an_exit_that_an_extension_calls_names_its_instance_and_three_of_them_keep_it_out() {
+    let home = tempfile::tempdir().expect("a directory");
+    for _ in 0..3 {
+        let output = dispatch(home.path(), BUILD, &["toy", "exit"]);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{stderr}");
+        assert!(stderr.contains("dispatch: ended by toy-callee exit +0x"), "{stderr}");
+    }
+    let output = dispatch(home.path(), BUILD, &["toy", "echo"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("it crashed the host 3 times within five minutes"), "{stderr}");
+    // A host that ends in order says nothing of the kind.
+    assert!(!stderr.contains("ended by"), "{stderr}");
+}
+
+#[test]
 fn a_crash_in_native_code_names_its_instance_and_three_of_them_keep_it_out() {
     let home = tempfile::tempdir().expect("a directory");
     for _ in 0..3 {

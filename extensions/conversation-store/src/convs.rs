@@ -2,6 +2,7 @@
 
 use crate::conv::{Conv, Turn};
 use crate::counts::{Counted, Counts};
+use crate::large_frames::LargeFrames;
 use crate::watcher::Watcher;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) struct Convs {
     open: Mutex<HashMap<String, Arc<Conv>>>,
     pub(crate) counts: Counts,
+    pub(crate) large_frames: LargeFrames,
 }
 
 impl Convs {
@@ -78,7 +80,7 @@ fn entry(open: &mut HashMap<String, Arc<Conv>>, id: &str) -> Arc<Conv> {
 /// A registered watcher.
 #[derive(Debug)]
 pub(crate) struct Watching {
-    convs: Arc<Convs>,
+    pub(crate) convs: Arc<Convs>,
     pub(crate) conv: Arc<Conv>,
     pub(crate) watcher: Arc<Watcher>,
     _counted: Counted,

@@ -106,6 +106,14 @@ pub(crate) fn begun_before(id: &str, turn_id: &str) -> Fault {
     Fault::new(fault::CONFLICT, message)
 }
 
+/// The host to bury is none that anybody waits for.
+pub(crate) fn nothing_open(host_id: &str) -> Fault {
+    let message = format!(
+        "cannot bury host `{host_id}`: it holds no turn open; name the `host_id` of a conversation's `open_turn`"
+    );
+    Fault::new(fault::NOT_FOUND, message)
+}
+
 /// The host to bury is none that is dead.
 pub(crate) fn lives(host_id: &str) -> Fault {
     let message = format!("cannot bury host `{host_id}`: it lives; stop its process first");

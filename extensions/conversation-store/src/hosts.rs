@@ -21,6 +21,8 @@ use tracing::warn;
 
 /// Most hosts elsewhere whose rows are kept in mind; beyond them all are looked at anew.
 const SEEN_MAX: usize = 10_000;
+/// Rounds without an open turn after which nothing is renewed any more: longer than a begin may be under way.
+const IDLE_ROUNDS_MAX: u32 = 4;
 /// Most of the time between two looks that counts: while a machine sleeps nobody renews anything.
 const LOOKED_MS_MAX: u64 = 10_000;
 /// How far clocks of two machines may be apart before a row that ran out is taken for one that holds.
@@ -47,6 +49,7 @@ pub(crate) struct HostRow {
 
 /// What this process knows of hosts.
 pub(crate) struct Hosts {
+    host: Host,
     prober: Box<dyn Prober>,
     own: Option<Place>,
     state: Mutex<State>,
@@ -69,9 +72,9 @@ struct Seen {
 }
 
 impl Hosts {
-    pub(crate) fn new(prober: Box<dyn Prober>) -> Self {
+    pub(crate) fn new(host: Host, prober: Box<dyn Prober>) -> Self {
         let own = prober.own();
-        Self { prober, own, state: Mutex::default() }
+        Self { host, prober, own, state: Mutex::default() }
     }
 
     /// Commits what opens a turn, and with it our row if that is due: where the one is, the other is.
@@ -88,7 +91,7 @@ impl Hosts {
         due.into_iter().for_each(|put| opening.put_other(put));
         let committed = opening.commit(host, &convs.counts).await?;
         if is_due {
-            self.written(host, convs, host_id, now);
+            self.written(convs, host_id, now);
         }
         Ok(committed)
     }
@@ -96,7 +99,11 @@ impl Hosts {
     fn due(&self, host_id: &str, now: u64) -> Option<Put> {
         let state = self.lock();
         let fresh = |(id, at): &(String, u64)| id == host_id && now.saturating_sub(*at) < HOST_RENEW_MS;
-        if state.written.as_ref().is_some_and(fresh) { None } else { Some(self.row(host_id, now)) }
+        if state.renewing && state.written.as_ref().is_some_and(fresh) {
+            None
+        } else {
+            Some(self.row(host_id, now))
+        }
     }
 
     fn row(&self, host_id: &str, now: u64) -> Put {
@@ -113,28 +120,31 @@ impl Hosts {
     }
 
     /// A commit with our row went through: from now on it is renewed while turns are open.
-    fn written(self: &Arc<Self>, host: &Host, convs: &Arc<Convs>, host_id: &str, now: u64) {
+    fn written(self: &Arc<Self>, convs: &Arc<Convs>, host_id: &str, now: u64) {
         let mut state = self.lock();
         state.written = Some((host_id.to_owned(), now));
         if !std::mem::replace(&mut state.renewing, true) {
-            tokio::spawn(Arc::clone(self).renew(host.clone(), Arc::clone(convs)));
+            tokio::spawn(Arc::clone(self).renew(Arc::clone(convs)));
         }
     }
 
-    async fn renew(self: Arc<Self>, host: Host, convs: Arc<Convs>) {
+    async fn renew(self: Arc<Self>, convs: Arc<Convs>) {
+        let mut n_idle = 0;
         loop {
-            host.sleep(Duration::from_millis(HOST_RENEW_MS)).await;
+            self.host.sleep(Duration::from_millis(HOST_RENEW_MS)).await;
             let host_id = {
                 let mut state = self.lock();
-                if !convs.runs_any() {
+                n_idle = if convs.runs_any() { 0 } else { n_idle + 1 };
+                if n_idle >= IDLE_ROUNDS_MAX {
                     state.renewing = false;
                     return;
                 }
-                state.written.as_ref().map_or_else(String::new, |(id, _)| id.clone())
+                state.written.as_ref().filter(|_| n_idle == 0).map(|(id, _)| id.clone())
             };
-            let now = host.now_ms();
+            let Some(host_id) = host_id else { continue };
+            let now = self.host.now_ms();
             let commit = CommitParams { put: vec![self.row(&host_id, now)], ..CommitParams::default() };
-            match host.call(Commit, &commit).await {
+            match self.host.call(Commit, &commit).await {
                 Ok(_) => self.lock().written = Some((host_id, now)),
                 Err(fault) => warn!(%fault, "the row of this host cannot be renewed; trying again"),
             }
@@ -142,13 +152,13 @@ impl Hosts {
     }
 
     /// Takes our row out, when nothing is open here.
-    pub(crate) async fn leave(&self, host: &Host, convs: &Convs) {
+    pub(crate) async fn leave(&self, convs: &Convs) {
         if convs.runs_any() {
             return;
         }
         let Some((host_id, _)) = self.lock().written.take() else { return };
         let commit = CommitParams { delete: vec![keys::host(&host_id)], ..CommitParams::default() };
-        if let Err(fault) = host.call(Commit, &commit).await {
+        if let Err(fault) = self.host.call(Commit, &commit).await {
             warn!(%fault, "the row of this host stays behind");
         }
     }
@@ -206,7 +216,12 @@ impl Hosts {
         match life {
             Life::Dead => return Ok(HostLifeReply { life }),
             Life::Alive => return Err(faults::lives(host_id)),
-            Life::Unknown => {}
+            Life::Unknown => {
+                let (start, end) = keys::open_of(host_id);
+                if !store::any(host, start, end).await? {
+                    return Err(faults::nothing_open(host_id));
+                }
+            }
         }
         let row = HostRow { buried: true, ..row };
         let value = to_raw_value(&row).expect("a struct of strings and numbers always encodes");

@@ -20,6 +20,7 @@ mod here;
 mod history;
 mod hosts;
 mod keys;
+mod large_frames;
 mod list;
 mod open_turns;
 mod ops;
@@ -45,8 +46,7 @@ use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::contracts::event::TURN_ENDED;
 use dispatch_sdk::contracts::instance;
 use dispatch_sdk::contracts::verb::Empty;
-use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, fault};
-use serde::Deserialize;
+use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, NoSettings, Verbs, fault};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::oneshot;
@@ -71,17 +71,12 @@ struct ConversationStore {
     following: OnceLock<AbortHandle>,
 }
 
-dispatch_sdk::export!(ConversationStore);
-
-/// There is nothing to configure.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {}
+dispatch_sdk::export!(ConversationStore, settings);
 
 impl Extension for ConversationStore {
     fn open(host: Host, config: Config) -> Result<Self, Fault> {
-        let Settings {} = config.parse()?;
-        let hosts = Arc::new(Hosts::new(Box::new(Proc::at(Path::new("/proc")))));
+        let NoSettings {} = config.parse()?;
+        let hosts = Arc::new(Hosts::new(host.clone(), Box::new(Proc::at(Path::new("/proc")))));
         Ok(Self {
             host,
             convs: Arc::default(),
@@ -136,7 +131,7 @@ impl Extension for ConversationStore {
             }
         }
         self.following.get().inspect(|task| task.abort());
-        self.hosts.leave(&self.host, &self.convs).await;
+        self.hosts.leave(&self.convs).await;
         Ok(())
     }
 }
@@ -264,14 +259,8 @@ impl ConversationStore {
         keys::check_id(&params.host_id)?;
         check_items(params.events.len() + params.messages.len())?;
         let budget_ms = opening_ms(&call);
-        let begun = begin::begin(
-            self.host.clone(),
-            Arc::clone(&self.convs),
-            Arc::clone(&self.hosts),
-            params,
-            budget_ms,
-        );
-        on_its_own(&self.host, begun).await
+        let (convs, hosts) = (Arc::clone(&self.convs), Arc::clone(&self.hosts));
+        on_its_own(&self.host, begin::begin(self.host.clone(), convs, hosts, params, budget_ms)).await
     }
 
     async fn adopt(
@@ -287,14 +276,8 @@ impl ConversationStore {
             return Err(Fault::new(fault::INVALID, message));
         }
         let budget_ms = opening_ms(&call);
-        let adopted = adopt::adopt(
-            self.host.clone(),
-            Arc::clone(&self.convs),
-            Arc::clone(&self.hosts),
-            params,
-            budget_ms,
-        );
-        on_its_own(&self.host, adopted).await
+        let (convs, hosts) = (Arc::clone(&self.convs), Arc::clone(&self.hosts));
+        on_its_own(&self.host, adopt::adopt(self.host.clone(), convs, hosts, params, budget_ms)).await
     }
 
     async fn append(
@@ -316,7 +299,7 @@ impl ConversationStore {
         };
         let (reply, answer) = oneshot::channel();
         let over = || faults::not_open(&id, &turn_id);
-        writer.send(Request::Append { params, reply }).await.map_err(|_| over())?;
+        writer.send(Request::Append { params: Box::new(params), reply }).await.map_err(|_| over())?;
         answer.await.map_err(|_| over())?
     }
 

@@ -1,6 +1,8 @@
 //! The ops that this extension contributes; their schemas are those of the contract's types.
 
-use dispatch_sdk::contracts::conversations::{Archive, Create, Events, Get, History, List, Rename};
+use dispatch_sdk::contracts::conversations::{
+    Archive, Bury, Create, Events, Get, Grants, History, List, Rename, Revoke,
+};
 use dispatch_sdk::contracts::fault::{CONFLICT, INVALID, IO, NOT_FOUND, OVERLOADED, TOO_LARGE, UNAVAILABLE};
 use dispatch_sdk::contracts::op::{Intent, OpExample, OpSpec, SurfaceHints};
 use dispatch_sdk::contracts::storage::{CORRUPT, NO_SPACE};
@@ -14,7 +16,7 @@ const WRITE_CODES: [&str; 4] = [CONFLICT, OVERLOADED, NO_SPACE, TOO_LARGE];
 const ID: &str = "0197a5c0-0000-7000-8000-000000000001";
 
 pub(crate) fn all() -> Vec<OpSpec> {
-    vec![create(), list(), get(), rename(), archive(), messages(), events()]
+    vec![create(), list(), get(), rename(), archive(), messages(), events(), grants(), revoke(), bury()]
 }
 
 fn create() -> OpSpec {
@@ -137,6 +139,56 @@ fn events() -> OpSpec {
         ],
         surface: surface("events.list", "GET", "/{conversation_id}/log"),
         ..OpSpec::of::<Events>("events.list", "Shows a page of a conversation's log.", Intent::Read)
+    }
+}
+
+fn grants() -> OpSpec {
+    OpSpec {
+        error_codes: codes(&[&READ_CODES, &[NOT_FOUND]]),
+        examples: vec![OpExample::new("Of one conversation.", json!({ "conversation_id": ID }))],
+        surface: surface("grants.list", "GET", "/{conversation_id}/grants"),
+        ..OpSpec::of::<Grants>(
+            "grants.list",
+            "Shows the tools that may run in a conversation without being asked for.",
+            Intent::Read,
+        )
+    }
+}
+
+fn revoke() -> OpSpec {
+    OpSpec {
+        idempotent: true,
+        error_codes: codes(&[&READ_CODES, &WRITE_CODES, &[NOT_FOUND]]),
+        examples: vec![OpExample::new(
+            "The tool is asked for again.",
+            json!({ "conversation_id": ID, "tool": "shell" }),
+        )],
+        surface: surface("grants.revoke", "POST", "/{conversation_id}/grants/revoke"),
+        ..OpSpec::of::<Revoke>(
+            "grants.revoke",
+            "Takes back that a tool may run in a conversation without being asked for.",
+            Intent::Write,
+        )
+    }
+}
+
+fn bury() -> OpSpec {
+    OpSpec {
+        idempotent: true,
+        error_codes: codes(&[&READ_CODES, &WRITE_CODES, &[NOT_FOUND]]),
+        examples: vec![OpExample::new(
+            "A host whose machine is gone, as `open_turn` names it.",
+            json!({ "host_id": ID }),
+        )],
+        surface: SurfaceHints {
+            http_path: "/v1/hosts/{host_id}/bury".to_owned(),
+            ..surface("hosts.bury", "POST", "")
+        },
+        ..OpSpec::of::<Bury>(
+            "hosts.bury",
+            "Says that a host is dead of which nobody can tell; its open turns then run on, or get their end.",
+            Intent::Write,
+        )
     }
 }
 

@@ -12,8 +12,8 @@ use crate::turn_rows;
 use crate::writer::CONFLICT_RETRIES_MAX;
 use dispatch_sdk::contracts::conversations::{SealParams, TurnRow};
 use dispatch_sdk::contracts::event::{
-    Delta, EventBody, STEP_COMPLETED, TEXT_DELTA, TOOL_CALL, TOOL_RESULT, TURN_ENDED, ToolResulted,
-    TurnEnded, TurnStatus, USAGE,
+    Delta, EventBody, REASONING_DELTA, STEP_COMPLETED, TEXT_DELTA, TOOL_CALL, TOOL_OUTPUT, TOOL_RESULT,
+    TURN_ENDED, ToolResulted, TurnEnded, TurnStatus, USAGE,
 };
 use dispatch_sdk::contracts::message::{Message, Part, Role, ToolStatus};
 use dispatch_sdk::contracts::provider::Usage;
@@ -40,7 +40,7 @@ pub(crate) async fn seal(host: &Host, counts: &Counts, params: &SealParams) -> R
             return Ok(false);
         };
         let ledger = read_turn(host, id, turn.cursor).await?;
-        let ended_at = ledger.last_at.unwrap_or(turn.started_at);
+        let ended_at = ledger.last.as_ref().map_or(turn.started_at, |row| row.at);
         let duration_ms = ended_at.saturating_sub(turn.started_at);
         let row = turn_rows::of_open(host, id, &known.head, turn).await?;
         match try_seal(host, counts, id, &known, row, ledger.end(duration_ms)).await {
@@ -58,7 +58,7 @@ async fn read_turn(host: &Host, id: &str, cursor: u64) -> Result<Ledger, Fault> 
     while let Some(entries) = pages.next(host).await? {
         for entry in &entries {
             if let Some(row) = read_row(host, entry).await? {
-                ledger.see(&row);
+                ledger.see(row);
             }
         }
     }
@@ -83,9 +83,17 @@ async fn try_seal(
     head.seq_reserved = head.seq_last;
     head.open_turn = None;
     let mut batch = Batch::new(id, Some(known), &head);
-    // Text that nobody wrote down may have been shown under any number up to the last reserved one. The row after the
-    // last one that is there covers them, whatever it is: so every client takes that text back.
+    // Text that nobody wrote down may have been shown under any number up to the last reserved one, and a client takes
+    // back what a row covers. A block that may have been shown with more of it covers them itself; else the next row.
     let mut seq_first = known.head.seq_last + 1;
+    if let Some(mut row) = end.open_block
+        && row.seq < first - 1
+    {
+        batch.delete_row(row.seq);
+        row.seq = first - 1;
+        batch.put_row(&row);
+        seq_first = first;
+    }
     for (seq, event) in (first..).zip(&end.events) {
         batch.put_row(&Row { seq_first, ..Row::of(event, &turn.turn_id, seq, at) });
         seq_first = seq + 1;
@@ -107,7 +115,7 @@ pub(crate) struct Ledger {
     usage: Usage,
     context_tokens: u64,
     steps: u32,
-    last_at: Option<u64>,
+    last: Option<Row>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -136,10 +144,12 @@ pub(crate) struct End {
     pub(crate) messages: Vec<Box<RawValue>>,
     /// Steps that were completed.
     pub(crate) steps: u32,
+    /// The last row, if more of it may have been shown.
+    pub(crate) open_block: Option<Row>,
 }
 
 impl Ledger {
-    pub(crate) fn see(&mut self, row: &Row) {
+    pub(crate) fn see(&mut self, row: Row) {
         match row.kind.as_str() {
             TEXT_DELTA => self.see_text(&row.data),
             TOOL_CALL => {
@@ -167,7 +177,7 @@ impl Ledger {
             }
             _ => {}
         }
-        self.last_at = Some(row.at);
+        self.last = Some(row);
     }
 
     fn see_text(&mut self, data: &RawValue) {
@@ -225,7 +235,8 @@ impl Ledger {
             duration_ms,
         };
         events.push(EventBody { kind: TURN_ENDED.to_owned(), data: raw(&ended) });
-        End { events, messages, steps: self.steps }
+        let joins = |row: &Row| matches!(row.kind.as_str(), TEXT_DELTA | REASONING_DELTA | TOOL_OUTPUT);
+        End { events, messages, steps: self.steps, open_block: self.last.filter(joins) }
     }
 }
 

@@ -7,10 +7,13 @@ use crate::conv::Attached;
 use crate::convs::{Convs, Watching};
 use crate::faults;
 use crate::keys;
+use crate::large_frames::{FRAME_BYTES_MIN, Key};
 use crate::read::read_row;
+use crate::spill;
 use crate::store::{self, Pages};
 use crate::watcher::{Frame, Next};
 use dispatch_sdk::contracts::conversations::WatchParams;
+use dispatch_sdk::contracts::storage::Entry;
 use dispatch_sdk::{Call, Fault, fault};
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,16 +157,35 @@ impl Reader<'_> {
             self.n_failures = 0;
             for entry in entries {
                 self.call.room().await?;
-                if let Some(row) = read_row(&self.call.host(), &entry).await? {
-                    let seq = row.seq;
-                    let frame = Frame::new(&row.into_event(&id, self.cursor));
+                if let Some(frame) = self.frame(&entry).await? {
                     self.call.emit_raw(frame.json.clone()).await?;
-                    self.cursor = seq;
+                    self.cursor = frame.seq;
                 } else if let Some(seq) = keys::number_of(&entry.key) {
                     self.cursor = seq;
                 }
             }
         }
+    }
+
+    /// The frame of a row; `None` when it cannot be read.
+    async fn frame(&self, entry: &Entry) -> Result<Option<Arc<Frame>>, Fault> {
+        let large_frames = &self.watching.convs.large_frames;
+        let large = spill::bytes_of(entry) >= FRAME_BYTES_MIN;
+        let key = keys::number_of(&entry.key).filter(|_| large).map(|seq| Key {
+            id: self.id.clone(),
+            seq,
+            version: entry.version,
+        });
+        if let Some(frame) = key.as_ref().and_then(|key| large_frames.get(key, self.cursor)) {
+            return Ok(Some(frame));
+        }
+        let Some(row) = read_row(&self.call.host(), entry).await? else { return Ok(None) };
+        let seq_first = row.seq_first;
+        let frame = Frame::new(&row.into_event(&self.id, self.cursor));
+        if let Some(key) = key.filter(|_| seq_first > self.cursor) {
+            large_frames.keep(key, seq_first, &frame);
+        }
+        Ok(Some(frame))
     }
 
     /// Waits after a failed read; ends the watch when too many failed in a row.

@@ -30,7 +30,7 @@ pub(crate) const APPENDS_WAITING_MAX: usize = 64;
 /// What the writer is asked for. A reply that never comes means that the turn is over.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Append { params: AppendParams, reply: oneshot::Sender<Result<AppendReply, Fault>> },
+    Append { params: Box<AppendParams>, reply: oneshot::Sender<Result<AppendReply, Fault>> },
     Flush { reply: oneshot::Sender<Result<(), Fault>> },
 }
 

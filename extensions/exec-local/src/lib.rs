@@ -30,6 +30,7 @@ use dispatch_sdk::contracts::instance;
 use dispatch_sdk::fault::{INVALID, IO, OVERLOADED};
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs};
 use rustix::fs::OFlags;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -49,7 +50,7 @@ const OUTPUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// The limits that `exec-shim` knows.
 const LIMITS: [&str; 6] = ["as", "core", "cpu", "fsize", "nofile", "nproc"];
 
-dispatch_sdk::export!(ExecLocal);
+dispatch_sdk::export!(ExecLocal, settings);
 
 /// One computer: this one.
 struct ExecLocal {
@@ -62,7 +63,7 @@ struct ExecLocal {
     bars: Bars,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
     /// What stands before a program's own words; absent = the host's `exec-shim`, empty = nothing: then a process

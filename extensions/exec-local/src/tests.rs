@@ -105,3 +105,5 @@ fn alive(mark: &str) -> Option<String> {
             && words(pid).split(|byte| *byte == 0).any(|word| word == mark.as_bytes())
     })
 }
+
+dispatch_testkit::settings_test!(super::Settings);

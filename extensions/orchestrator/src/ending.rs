@@ -5,13 +5,16 @@ use crate::starting::event;
 use crate::turn_table::{StopWish, Turn};
 use dispatch_sdk::contracts::conversations::{Append, AppendParams};
 use dispatch_sdk::contracts::event::{ERROR, EventBody, TURN_ENDED, TurnEnded, TurnError, TurnStatus};
-use dispatch_sdk::contracts::fault::{BROKEN, CONFLICT, NOT_FOUND};
+use dispatch_sdk::contracts::fault::{BROKEN, CONFLICT, DEADLINE, NOT_FOUND, OVERLOADED, UNAVAILABLE};
 use dispatch_sdk::contracts::provider::Usage;
+use dispatch_sdk::contracts::storage::NO_SPACE;
 use dispatch_sdk::{Fault, Host};
 use std::time::Duration;
 
 /// How often the end is offered to the store before whoever waits for it is told; with the waits below about two minutes.
 pub(crate) const END_ATTEMPTS_MAX: u32 = 12;
+/// The same after a commit that the kernel has offered for two minutes already.
+const END_AGAIN_ATTEMPTS_MAX: u32 = 3;
 /// Before the second offer; doubled for each further one.
 const END_WAIT_MS: u64 = 100;
 /// Longest wait between two offers.
@@ -38,10 +41,19 @@ pub(crate) async fn make_sure(host: &Host, turn: &Turn, outcome: Outcome) -> End
     }
     written.closed = true;
     let duration_ms = host.now_ms().saturating_sub(turn.started_at);
+    let attempts_max = match &written.fault {
+        Some(fault) if was_offered_long(fault) => END_AGAIN_ATTEMPTS_MAX,
+        Some(_) | None => END_ATTEMPTS_MAX,
+    };
     let (ended, error) = end_of(outcome, *turn.stop_wish.borrow(), written.fault.take(), duration_ms);
     let append = append_of(turn, &ended, error.as_ref());
-    let unwritten = write(host, &append, END_ATTEMPTS_MAX).await.err().map(|fault| (append, fault));
+    let unwritten = write(host, &append, attempts_max).await.err().map(|fault| (append, fault));
     End { ended, failure: error.map(|error| class_of(&error).to_owned()), n_steps, unwritten }
+}
+
+/// Whether the kernel offers a commit again and again after this fault, so that whoever waits has waited long.
+fn was_offered_long(fault: &Fault) -> bool {
+    [OVERLOADED, DEADLINE, UNAVAILABLE, NO_SPACE].contains(&fault.code.as_str())
 }
 
 /// What a failed turn is counted as: the provider's class if it has one, else the fault's code.

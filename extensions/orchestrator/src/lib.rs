@@ -21,6 +21,7 @@ mod serving;
 mod settings;
 mod starting;
 mod stopping;
+mod sweeping;
 mod turn_table;
 mod unwritten;
 mod watching;
@@ -38,7 +39,7 @@ use turn_table::TurnTable;
 use unwritten::Unwritten;
 use watching::Watches;
 
-export!(Orchestrator);
+export!(Orchestrator, settings);
 
 /// The instance.
 struct Orchestrator {

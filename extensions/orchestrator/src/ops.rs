@@ -2,8 +2,9 @@
 
 use dispatch_sdk::contracts::conversations::{STALE, TURN_IN_FLIGHT};
 use dispatch_sdk::contracts::event::Event;
-use dispatch_sdk::contracts::fault::{INVALID, NOT_FOUND, OVERLOADED, TOO_LARGE, UNAVAILABLE};
+use dispatch_sdk::contracts::fault::{DEADLINE, INVALID, NOT_FOUND, OVERLOADED, TOO_LARGE, UNAVAILABLE};
 use dispatch_sdk::contracts::op::{Intent, OpExample, OpSpec, SurfaceHints};
+use dispatch_sdk::contracts::storage::NO_SPACE;
 use dispatch_sdk::contracts::turns::{Explain, Models, NO_PROVIDER, Start, Stop, Watch};
 use serde_json::json;
 
@@ -23,6 +24,8 @@ fn start() -> OpSpec {
             NO_PROVIDER,
             OVERLOADED,
             UNAVAILABLE,
+            DEADLINE,
+            NO_SPACE,
         ]),
         examples: vec![
             OpExample::new(
@@ -52,7 +55,7 @@ fn start() -> OpSpec {
 fn stop() -> OpSpec {
     OpSpec {
         idempotent: true,
-        error_codes: codes(&[INVALID]),
+        error_codes: codes(&[INVALID, UNAVAILABLE, DEADLINE, NO_SPACE]),
         examples: vec![OpExample::new(
             "Whatever turn of the conversation is running.",
             json!({ "conversation_id": "0197a5c0-0000-7000-8000-000000000001" }),
@@ -71,7 +74,7 @@ fn watch() -> OpSpec {
         idempotent: true,
         stream: true,
         frame_schema: schemars::schema_for!(Event).to_value(),
-        error_codes: codes(&[INVALID, NOT_FOUND, STALE]),
+        error_codes: codes(&[INVALID, NOT_FOUND, STALE, UNAVAILABLE, NO_SPACE]),
         examples: vec![OpExample::new(
             "What came after number 17.",
             json!({ "conversation_id": "0197a5c0-0000-7000-8000-000000000001", "after": 17 }),

@@ -3,6 +3,7 @@
 use crate::request::check_name;
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::fault::INVALID;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Highest values that a build may set.
@@ -10,12 +11,14 @@ const RUNNING_LIMIT: usize = 1024;
 const QUEUED_LIMIT: usize = 100_000;
 
 /// What a build may set.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
     /// Most turns that run at a time; each takes three or four of the host's long calls.
+    #[schemars(range(min = 1, max = RUNNING_LIMIT))]
     pub(crate) turns_running_max: usize,
     /// Most turns that are accepted and wait; beyond it a start is `overloaded`.
+    #[schemars(range(max = QUEUED_LIMIT))]
     turns_queued_max: usize,
     /// Provider of a conversation that has none yet; empty = the only one that is ready.
     pub(crate) default_provider: String,

@@ -7,7 +7,6 @@ use crate::{Orchestrator, opening, request};
 use dispatch_sdk::contracts::conversations::{BeginParams, Conversation, Get, GetParams, OpenTurn};
 use dispatch_sdk::contracts::event::{EventBody, INPUT, TURN_STARTED, TurnStarted};
 use dispatch_sdk::contracts::fault::IO;
-use dispatch_sdk::contracts::kernel::{HostAlive, HostAliveParams};
 use dispatch_sdk::contracts::message::Message;
 use dispatch_sdk::contracts::turns::{StartParams, StartReply};
 use dispatch_sdk::contracts::{Empty, kernel};
@@ -111,8 +110,7 @@ impl Orchestrator {
             // Ours without a task: its end could not be written when it came, for instance on a full disk.
             return self.turns.get(&open.turn_id).is_some() || self.turns.is_closed();
         }
-        let asked = HostAliveParams { host_id: open.host_id.clone() };
-        host.call(HostAlive, &asked).await.map_or(true, |reply| reply.alive)
+        self.host_lives(host, &open.host_id).await
     }
 }
 

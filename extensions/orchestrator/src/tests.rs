@@ -10,5 +10,8 @@ mod ops;
 mod queueing;
 mod starting;
 mod stopping;
+mod sweeping;
 mod watching;
 mod world;
+
+dispatch_testkit::settings_test!(super::settings::Settings);

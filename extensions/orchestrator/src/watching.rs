@@ -22,6 +22,9 @@ struct Peek<'a> {
     turn_id: Option<Cow<'a, str>>,
 }
 
+/// Most bytes of a shown frame that is kept to read its number later, if ever; of a larger one it is read at once.
+const LAST_BYTES_MAX: usize = 4 * 1024;
+
 impl Orchestrator {
     pub(crate) async fn watch(self: Arc<Self>, call: Call, params: WatchParams) -> Result<WatchReply, Fault> {
         request::check_conversation_id(&params.conversation_id)?;
@@ -42,13 +45,16 @@ impl Orchestrator {
         let _watching = self.watches.enter();
         let mut drained = self.watches.drained();
         let mut last: Option<SharedBytes> = None;
+        let mut after = params.after;
         // Once the host has drained: the number after which nothing more is to be shown.
         let mut last_of_all: Option<u64> = None;
         loop {
-            let shown = cursor_at(last.as_ref(), params.after)?;
+            let shown = cursor_at(last.as_ref(), after)?;
             if last_of_all.is_some_and(|last| last <= shown) {
                 return Ok(WatchReply { cursor: shown });
             }
+            // Nothing is taken, and nothing held, while the reader is slow.
+            call.room().await?;
             let item = tokio::select! {
                 biased;
                 item = stream.next() => item?,
@@ -67,7 +73,12 @@ impl Orchestrator {
                     return Ok(WatchReply { cursor: event.seq });
                 }
             }
-            last = Some(frame);
+            if frame.len() > LAST_BYTES_MAX {
+                after = cursor_at(Some(&frame), after)?;
+                last = None;
+            } else {
+                last = Some(frame);
+            }
         }
     }
 }

@@ -187,7 +187,13 @@ async fn attempts_time_and_class_have_bounds() {
     ] {
         assert_eq!(decide(&policy, &DecideParams { class, ..failure(1) }).await, None);
     }
-    for class in [FaultClass::Connect, FaultClass::Truncated, FaultClass::Stalled, FaultClass::Garbled] {
+    for class in [
+        FaultClass::Connect,
+        FaultClass::Truncated,
+        FaultClass::Stalled,
+        FaultClass::Garbled,
+        FaultClass::Unknown,
+    ] {
         assert_eq!(decide(&policy, &DecideParams { class, ..failure(1) }).await, Some(10));
     }
     let once = exact(json!({ "attempts_max": 1 })).await;

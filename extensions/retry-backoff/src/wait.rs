@@ -45,7 +45,8 @@ impl GiveUp {
 /// The wait before the next request, never shorter than what the endpoint asked for. `turn_id` moves it a little, so that
 /// turns which failed together do not come back together; the same turn always gets the same wait.
 pub(crate) fn wait_ms(settings: &Settings, failed: &DecideParams, turn_id: &str) -> Result<u64, GiveUp> {
-    if !failed.class.retryable() {
+    // A class of a later version is asked about only when its provider says that time heals it.
+    if !failed.class.retryable() && failed.class != FaultClass::Unknown {
         return Err(GiveUp::Class);
     }
     if failed.attempt >= settings.attempts_max {

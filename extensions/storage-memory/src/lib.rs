@@ -20,12 +20,13 @@ use dispatch_sdk::contracts::{Empty, instance};
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs, Watches, fault};
 use entries::Entries;
 use room::{MEMORY_BYTES_MAX, Room};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-dispatch_sdk::export!(StorageMemory);
+dispatch_sdk::export!(StorageMemory, settings);
 
 struct StorageMemory {
     host: Host,
@@ -33,9 +34,10 @@ struct StorageMemory {
     watches: Arc<Watches>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
+    /// Most bytes of keys, values and blobs together; beyond it a commit is `no_space`.
     bytes_max: u64,
 }
 

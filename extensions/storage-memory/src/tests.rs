@@ -137,3 +137,5 @@ async fn a_blob_that_does_not_fit_is_refused_and_its_upload_goes_on_once_there_i
     let fault = store.as_caller("other").call(BlobGet, &params).await.unwrap_err();
     assert_eq!(fault.code, NOT_FOUND, "a blob is seen by who brought it");
 }
+
+dispatch_testkit::settings_test!(super::Settings);

@@ -33,7 +33,7 @@ use settings::Settings;
 use std::sync::{Arc, OnceLock};
 use store::Store;
 
-dispatch_sdk::export!(StorageSqlite);
+dispatch_sdk::export!(StorageSqlite, settings);
 
 struct StorageSqlite {
     host: Host,

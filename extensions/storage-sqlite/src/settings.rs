@@ -1,13 +1,14 @@
 //! What the build may say about the store.
 
 use dispatch_sdk::{Config, Fault, fault};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 const FILE_NAME: &str = "dispatch.db";
 
 /// When a commit is on the disk.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Synchronous {
     /// Before its reply: it survives a power cut.
@@ -24,10 +25,13 @@ pub(crate) struct Settings {
     pub(crate) synchronous: Synchronous,
 }
 
-#[derive(Default, Deserialize)]
+/// What a build may write; a wrong key is refused.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Keys {
+pub(crate) struct Keys {
+    /// The store's file, from the data directory on; absent = `dispatch.db` there.
     path: Option<PathBuf>,
+    /// When a commit is on the disk: before its reply (it survives a power cut), or some time later.
     synchronous: Synchronous,
 }
 

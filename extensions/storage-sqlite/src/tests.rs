@@ -88,3 +88,5 @@ fn integrity(path: &Path) -> String {
     let connection = rusqlite::Connection::open(path).unwrap();
     connection.query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap()
 }
+
+dispatch_testkit::settings_test!(super::settings::Keys);

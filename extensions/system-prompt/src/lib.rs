@@ -13,16 +13,17 @@ use dispatch_sdk::contracts::prompt::{System, SystemParams, SystemReply};
 use dispatch_sdk::fault::INVALID;
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
-dispatch_sdk::export!(SystemPrompt);
+dispatch_sdk::export!(SystemPrompt, settings);
 
 struct SystemPrompt {
     template: String,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
     /// Replaces the default prompt; `{cwd}`, `{date}` and `{agents}` are filled in.

@@ -244,3 +244,5 @@ async fn a_wrong_key_is_refused_by_name() {
     let refused = FakeHost::new().open::<SystemPrompt>("system-prompt", json!({ "templat": "x" })).await;
     assert!(refused.err().expect("it is refused").message.contains("unknown field `templat`"));
 }
+
+dispatch_testkit::settings_test!(super::Settings);

@@ -14,24 +14,18 @@ use base64::engine::general_purpose::STANDARD;
 use dispatch_sdk::contracts::exec::{IfExists, Read, ReadParams, WRITE_BYTES_MAX, Write, WriteParams};
 use dispatch_sdk::contracts::tool::{Run, RunParams, RunReply};
 use dispatch_sdk::fault::{BROKEN, CONFLICT, DENIED, INVALID, IO, NOT_FOUND, TOO_LARGE};
-use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs};
-use serde::Deserialize;
+use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, NoSettings, Verbs};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-dispatch_sdk::export!(EditFile);
+dispatch_sdk::export!(EditFile, settings);
 
 struct EditFile;
 
-/// There is nothing to configure.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {}
-
 impl Extension for EditFile {
     fn open(_host: Host, config: Config) -> Result<Self, Fault> {
-        config.parse::<Settings>().map(|_| Self)
+        config.parse::<NoSettings>().map(|_| Self)
     }
 
     fn verbs(verbs: &mut Verbs<Self>) {

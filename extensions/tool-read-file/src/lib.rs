@@ -18,8 +18,7 @@ use dispatch_sdk::contracts::exec::{
 };
 use dispatch_sdk::contracts::tool::{Run, RunParams, RunReply};
 use dispatch_sdk::fault::{BROKEN, DENIED, INVALID, IO, NOT_FOUND};
-use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs};
-use serde::Deserialize;
+use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, NoSettings, Verbs};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -28,18 +27,13 @@ const CHUNK_BYTES: u64 = 256 * 1024;
 /// How far into a file lines are sought.
 const SCAN_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
-dispatch_sdk::export!(ReadFile);
+dispatch_sdk::export!(ReadFile, settings);
 
 struct ReadFile;
 
-/// There is nothing to configure.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {}
-
 impl Extension for ReadFile {
     fn open(_host: Host, config: Config) -> Result<Self, Fault> {
-        config.parse::<Settings>().map(|_| Self)
+        config.parse::<NoSettings>().map(|_| Self)
     }
 
     fn verbs(verbs: &mut Verbs<Self>) {

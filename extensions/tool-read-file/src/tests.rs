@@ -261,3 +261,5 @@ async fn it_contributes_one_reading_tool_and_has_nothing_to_configure() {
     let refused = FakeHost::new().open::<ReadFile>("tool-read-file", json!({ "root": "/" })).await;
     assert!(refused.err().expect("it is refused").message.contains("unknown field `root`"));
 }
+
+dispatch_testkit::settings_test!(dispatch_sdk::NoSettings);

@@ -20,23 +20,17 @@ use crate::stop::{SEARCH_MS_MAX, Stop};
 use dispatch_sdk::contracts::exec::{Roots, RootsParams, RootsReply};
 use dispatch_sdk::contracts::tool::{Run, RunParams, RunReply};
 use dispatch_sdk::fault::{BROKEN, NOT_FOUND};
-use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs};
-use serde::Deserialize;
+use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, NoSettings, Verbs};
 use serde_json::Value;
 use std::sync::Arc;
 
-dispatch_sdk::export!(Search);
+dispatch_sdk::export!(Search, settings);
 
 struct Search;
 
-/// There is nothing to configure.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {}
-
 impl Extension for Search {
     fn open(_host: Host, config: Config) -> Result<Self, Fault> {
-        config.parse::<Settings>().map(|_| Self)
+        config.parse::<NoSettings>().map(|_| Self)
     }
 
     fn verbs(verbs: &mut Verbs<Self>) {

@@ -403,3 +403,5 @@ async fn it_contributes_two_local_reading_tools_and_has_nothing_to_configure() {
     let refused = FakeHost::new().open::<Search>("tool-search", json!({ "root": "/" })).await;
     assert!(refused.err().expect("it is refused").message.contains("unknown field `root`"));
 }
+
+dispatch_testkit::settings_test!(dispatch_sdk::NoSettings);

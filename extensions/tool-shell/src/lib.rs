@@ -12,8 +12,9 @@ use crate::transcript::{RESULT_CHARS_MAX, Transcript};
 use dispatch_sdk::contracts::exec::{Spawn, SpawnParams, SpawnReply};
 use dispatch_sdk::contracts::tool::{Run, RunParams, RunReply, ToolFrame};
 use dispatch_sdk::fault::{DENIED, INVALID, IO, NOT_FOUND};
-use dispatch_sdk::{Call, CallStream, Config, Contributions, Extension, Fault, Host, Item, Verbs};
-use serde::Deserialize;
+use dispatch_sdk::{
+    Call, CallStream, Config, Contributions, Extension, Fault, Host, Item, NoSettings, Verbs,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,18 +23,13 @@ use std::time::Duration;
 /// After a cancel, what `exec.v1` gets to answer; the rest of the call's grace of 500 ms is for the way back.
 const CANCEL_WAIT: Duration = Duration::from_millis(450);
 
-dispatch_sdk::export!(Shell);
+dispatch_sdk::export!(Shell, settings);
 
 struct Shell;
 
-/// There is nothing to configure.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {}
-
 impl Extension for Shell {
     fn open(_host: Host, config: Config) -> Result<Self, Fault> {
-        config.parse::<Settings>().map(|_| Self)
+        config.parse::<NoSettings>().map(|_| Self)
     }
 
     fn verbs(verbs: &mut Verbs<Self>) {

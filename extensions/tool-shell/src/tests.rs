@@ -237,3 +237,5 @@ async fn it_contributes_one_tool_that_runs_alone_and_has_nothing_to_configure() 
     let refused = FakeHost::new().open::<Shell>("tool-shell", json!({ "sandbox": true })).await;
     assert!(refused.err().expect("it is refused").message.contains("unknown field `sandbox`"));
 }
+
+dispatch_testkit::settings_test!(dispatch_sdk::NoSettings);

@@ -11,23 +11,17 @@ use base64::engine::general_purpose::STANDARD;
 use dispatch_sdk::contracts::exec::{IfExists, Write, WriteParams};
 use dispatch_sdk::contracts::tool::{Run, RunParams, RunReply};
 use dispatch_sdk::fault::{CONFLICT, DENIED, INVALID, IO, NOT_FOUND, TOO_LARGE};
-use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs};
-use serde::Deserialize;
+use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, NoSettings, Verbs};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-dispatch_sdk::export!(WriteFile);
+dispatch_sdk::export!(WriteFile, settings);
 
 struct WriteFile;
 
-/// There is nothing to configure.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {}
-
 impl Extension for WriteFile {
     fn open(_host: Host, config: Config) -> Result<Self, Fault> {
-        config.parse::<Settings>().map(|_| Self)
+        config.parse::<NoSettings>().map(|_| Self)
     }
 
     fn verbs(verbs: &mut Verbs<Self>) {

@@ -94,3 +94,5 @@ async fn it_contributes_one_tool_that_runs_alone_and_has_nothing_to_configure() 
     let refused = FakeHost::new().open::<WriteFile>("tool-write-file", json!({ "root": "/" })).await;
     assert!(refused.err().expect("it is refused").message.contains("unknown field `root`"));
 }
+
+dispatch_testkit::settings_test!(dispatch_sdk::NoSettings);

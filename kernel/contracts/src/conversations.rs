@@ -601,6 +601,8 @@ pub struct EventsReply {
 }
 
 /// `conversations.v1/watch`: every event after a cursor, then live ones, without gap or duplicate. Never ends by itself.
+///
+/// An event that is larger than a frame (4 MiB) comes with `{"elided_bytes": n}` as its data; `events` has it whole.
 pub struct Watch;
 
 impl Verb for Watch {

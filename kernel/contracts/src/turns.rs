@@ -27,6 +27,8 @@ pub const EXPLAIN_VALUE_BYTES_MAX: usize = 1024;
 pub const EXPLAIN_ROWS_MAX: usize = 50_000;
 
 /// `turns.v1/start`: the input is durable before the reply; the turn then runs without its client.
+///
+/// After a fault nothing runs, now or later: what was opened for a caller that had gone is ended untouched.
 pub struct Start;
 
 impl Verb for Start {
@@ -49,7 +51,7 @@ pub struct StartParams {
     /// What the user says, not blank.
     #[schemars(length(max = INPUT_BYTES_MAX), regex(pattern = r"\S"))]
     pub input: String,
-    /// Provider; absent = the conversation's last, else the only one that is ready.
+    /// Provider; absent = the conversation's last, else the build's default, else the only one that is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub provider: Option<String>,
@@ -77,6 +79,9 @@ pub struct StartReply {
 }
 
 /// `turns.v1/stop`: ends the open turn of a conversation. Answers when it has ended.
+///
+/// A turn that waits for its run or whose host is dead is ended too. Codes: `unavailable`, another host process runs it
+/// (detail `{turn_id, host_id}`), or its end cannot be written (`no_space` on a full disk); `deadline`.
 pub struct Stop;
 
 impl Verb for Stop {
@@ -104,11 +109,14 @@ pub struct StopParams {
 /// Whether there was something to stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StopReply {
-    /// A turn ran here and has ended.
+    /// A turn was open and has ended; false: none was.
     pub stopped: bool,
 }
 
 /// `turns.v1/watch`: the conversation's events after a cursor.
+///
+/// With `until_turn`: `no_space` or `unavailable` when the turn is over and its end could not be written (detail
+/// `{turn_id, kept_seq, code}`).
 pub struct Watch;
 
 impl Verb for Watch {

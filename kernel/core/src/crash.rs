@@ -3,6 +3,7 @@
 //! The handler must not allocate, lock or format: it compares addresses and writes prepared bytes to a file opened
 //! beforehand. The culprit is whose mapped library holds the instruction pointer, else most of the first words on the
 //! stack that lie in one; never the address that was accessed, which a bad pointer chooses.
+//! An `exit` that is called in a library ends the host as well, and is told and counted as a crash is.
 #![expect(
     unsafe_code,
     reason = "signal handlers, their context and the words of a stack have no safe interface"
@@ -28,6 +29,9 @@ const STACK_BYTES_MAX: usize = 64 * 1024;
 const STACK_HITS_MAX: usize = 9;
 /// Most mapped libraries that are told apart.
 const RANGES_MAX: usize = 256;
+/// Most callers of an `exit` that are asked which library they lie in.
+#[cfg(target_env = "gnu")]
+const FRAMES_MAX: u16 = 64;
 /// Longest instance id, as manifests allow.
 const ID_BYTES_MAX: usize = 63;
 
@@ -122,6 +126,11 @@ impl CrashReports {
 
 impl Drop for CrashReports {
     fn drop(&mut self) {
+        let fd = REPORT_FD.swap(-1, Ordering::SeqCst);
+        if fd >= 0 {
+            // SAFETY: the descriptor came from `into_raw_fd` in `open`, and nobody else closes it.
+            unsafe { libc::close(fd) };
+        }
         // Nothing crashed: an empty report says nothing.
         if fs::metadata(&self.own).is_ok_and(|meta| meta.len() == 0) {
             let _ = fs::remove_file(&self.own);
@@ -214,14 +223,43 @@ fn install() -> io::Result<()> {
             return Err(io::Error::last_os_error());
         }
     }
+    #[cfg(target_env = "gnu")]
+    {
+        static AT_EXIT: std::sync::Once = std::sync::Once::new();
+        AT_EXIT.call_once(|| {
+            // SAFETY: the handler stays mapped as long as the process lives.
+            if unsafe { libc::atexit(on_exit) } != 0 {
+                tracing::warn!("an `exit` that an extension calls will not be told: no room for a handler");
+            }
+        });
+    }
     Ok(())
+}
+
+/// Runs on the thread that called `exit`; the host's own calls of it have no library among their callers.
+#[cfg(target_env = "gnu")]
+extern "C" fn on_exit() {
+    if REPORT_FD.load(Ordering::SeqCst) < 0 {
+        return;
+    }
+    let mut frames = [std::ptr::null_mut::<libc::c_void>(); FRAMES_MAX as usize];
+    // SAFETY: writes at most as many addresses as there is room for, and answers how many.
+    let n_frames = unsafe { libc::backtrace(frames.as_mut_ptr(), libc::c_int::from(FRAMES_MAX)) };
+    let callers = frames.iter().take(usize::try_from(n_frames).unwrap_or(0));
+    let culprit = callers.map(|at| *at as usize).find_map(|at| find(at).map(|range| (range, at)));
+    if culprit.is_some() {
+        write_report(b"dispatch: ended by ", b" exit", culprit);
+    }
 }
 
 extern "C" fn on_crash(signal: libc::c_int, _info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel hands a valid context to a handler with SA_SIGINFO; only registers are read from it.
     let (ip, sp) = unsafe { registers(context) };
     let culprit = find(ip).map(|range| (range, ip)).or_else(|| on_stack(sp));
-    write_report(signal, culprit);
+    let mut what = [0; 20];
+    what[..8].copy_from_slice(b" signal ");
+    what[8..].copy_from_slice(&decimal(signal.unsigned_abs()));
+    write_report(b"dispatch: crashed in ", &what, culprit);
     // SAFETY: raise is async-signal-safe; with SA_RESETHAND this ends the process by the same signal.
     unsafe { libc::raise(signal) };
 }
@@ -287,8 +325,9 @@ fn most_frequent(hits: &[(usize, usize)]) -> Option<(usize, usize)> {
     best
 }
 
-/// `<instance> <signal> +0x<offset>\n`, or `unknown …`.
-fn write_report(signal: libc::c_int, culprit: Option<(usize, usize)>) {
+/// `<instance><what> +0x<offset>\n`, or `unknown<what>\n`; to standard error with `says` before it. `what` ends at a zero
+/// byte.
+fn write_report(says: &[u8], what: &[u8], culprit: Option<(usize, usize)>) {
     let mut line = [0_u8; 160];
     let mut len = 0;
     let mut put = |bytes: &[u8]| {
@@ -304,14 +343,13 @@ fn write_report(signal: libc::c_int, culprit: Option<(usize, usize)>) {
             for word in &RANGES[range].id {
                 put(&word.load(Ordering::Relaxed).to_ne_bytes());
             }
-            put(b" signal ");
-            put(&decimal(signal.unsigned_abs()));
+            put(what);
             put(b" +0x");
             put(&hex(address - RANGES[range].base.load(Ordering::Relaxed)));
         }
         None => {
-            put(b"unknown signal ");
-            put(&decimal(signal.unsigned_abs()));
+            put(b"unknown");
+            put(what);
         }
     }
     put(b"\n");
@@ -319,7 +357,7 @@ fn write_report(signal: libc::c_int, culprit: Option<(usize, usize)>) {
     // SAFETY: write is async-signal-safe; `line[..len]` was filled above. A report that cannot be written is lost.
     unsafe {
         libc::write(fd, line.as_ptr().cast(), len);
-        libc::write(2, b"dispatch: crashed in ".as_ptr().cast(), 21);
+        libc::write(2, says.as_ptr().cast(), says.len());
         libc::write(2, line.as_ptr().cast(), len);
     }
 }

@@ -26,7 +26,7 @@ use dispatch_contracts::command::CommandSpec;
 use dispatch_contracts::kernel::{
     Contributions, Dirs, HealthReply, InstanceHealth, InstanceInfo, InstanceState, InventoryReply,
 };
-use reading::Refused;
+use reading::{Read, Refused};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::Path;
@@ -105,16 +105,13 @@ struct Shared {
     /// In order of activation.
     records: Mutex<Vec<Record>>,
     /// Instances that are being started, with what they contributed by `kernel.v1/update` meanwhile.
-    starting: Mutex<HashMap<String, Option<Updated>>>,
+    starting: Mutex<HashMap<String, Option<Read>>>,
     /// Turns that run now.
     turns: Mutex<HashMap<String, service::RunningTurn>>,
     trust: Arc<dyn Trust>,
     /// The kernel's own endpoint, and the ops it brings; set right after it was made.
     own: std::sync::OnceLock<Own>,
 }
-
-/// What an update contributes, and what of it cannot be read.
-type Updated = (Contributions, Vec<Refused>);
 
 /// The kernel as one party among others.
 struct Own {
@@ -278,7 +275,7 @@ impl Shared {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn starting(&self) -> MutexGuard<'_, HashMap<String, Option<Updated>>> {
+    fn starting(&self) -> MutexGuard<'_, HashMap<String, Option<Read>>> {
         self.starting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -291,8 +288,8 @@ impl Shared {
             records.push(record);
             // Under the lock of the records, so that an update finds the one or the other.
             let updated = self.starting().remove(&id).flatten().filter(|_| active);
-            if let Some(read) = updated
-                && let Err(reason) = service::contribute(&mut records, &id, read, self.kernel_ops())
+            if let Some(contributes) = updated
+                && let Err(reason) = service::contribute(&mut records, &id, contributes, self.kernel_ops())
             {
                 tracing::warn!(instance = %id, reason, "what it contributed while it was being started is refused");
             }

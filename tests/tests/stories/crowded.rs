@@ -17,7 +17,7 @@ const DELTAS: usize = 20_000;
 const GROWTH_KIB_MAX: u64 = 96 * SLOW_READERS as u64;
 
 /// A thousand connections are a thousand files, here too.
-fn allow_files() {
+pub(crate) fn allow_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("up to the hard limit");

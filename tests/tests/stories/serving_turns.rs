@@ -103,10 +103,27 @@ fn a_host_that_is_told_to_end_lets_a_running_turn_finish_and_takes_no_new_one() 
     served.signal("TERM");
     // The drain is on when the host says that it is not ready.
     while served.ask("GET", "/readyz", None).status == 200 {}
-    let other = served.ask("POST", "/v1/conversations", Some(&json!({})));
+    let turns = format!("/v1/conversations/{conversation}/turns");
+    let other = served.ask("POST", &turns, Some(&json!({ "input": "more" })));
     assert_eq!((other.status, other.header("retry-after").is_some()), (503, true), "{}", other.text);
     let events = served.events(&conversation, cursor, "turn_ended");
     assert_eq!(text_of(events.iter().map(|(_, event)| event)), "begun and done");
     assert_eq!(events.last().expect("an end").1["data"]["status"], "completed");
+    assert_eq!(served.wait(), Some(0));
+}
+
+#[test]
+fn a_turn_can_be_stopped_while_the_host_drains() {
+    let host = Host::new(slow_and_quick());
+    let served = Served::start(&host, &[]);
+    let conversation = served.conversation();
+    let turn = started(&served, &conversation, "slow");
+    let cursor = turn["cursor"].as_u64().expect("a cursor");
+    served.events(&conversation, cursor, "text_delta");
+    served.signal("TERM");
+    while served.ask("GET", "/readyz", None).status == 200 {}
+    let stop = served.ask("POST", &format!("/v1/conversations/{conversation}/stop"), Some(&json!({})));
+    assert_eq!((stop.status, stop.json()), (200, json!({ "stopped": true })));
+    // It was all that the drain waited for.
     assert_eq!(served.wait(), Some(0));
 }

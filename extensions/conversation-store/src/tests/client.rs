@@ -41,11 +41,6 @@ impl Screen {
         self.cursor = event.seq;
     }
 
-    /// The words, in order.
-    pub(super) fn text(&self) -> String {
-        self.shown.values().map(String::as_str).collect()
-    }
-
     /// What is shown under the numbers of a row.
     pub(super) fn under(&self, first: u64, last: u64) -> String {
         self.shown.range(first..=last).map(|(_, words)| words.as_str()).collect()

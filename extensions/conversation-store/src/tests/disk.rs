@@ -35,11 +35,11 @@ pub(super) struct Disk {
     committing: Mutex<()>,
     fails: Mutex<VecDeque<Fail>>,
     reads_fail: AtomicBool,
-    /// What every commit is answered, if it is set.
-    answer: Mutex<Option<Answer>>,
     n_scans: AtomicU64,
     /// Whole ones by name, and those under way by upload.
     blobs: Mutex<HashMap<String, String>>,
+    /// What every commit is answered, if it is set.
+    answer: Mutex<Option<Answer>>,
     /// Commits wait while a test holds it.
     pub(super) gate: tokio::sync::RwLock<()>,
 }

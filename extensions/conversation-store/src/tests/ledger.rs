@@ -9,7 +9,7 @@ fn end(rows: &[(&str, Value)]) -> End {
     let mut ledger = Ledger::default();
     for (seq, (kind, data)) in (1..).zip(rows) {
         let (turn_id, kind) = ("t".to_owned(), (*kind).to_owned());
-        ledger.see(&Row { seq, seq_first: seq, turn_id, at: 0, kind, data: to_raw_value(data).unwrap() });
+        ledger.see(Row { seq, seq_first: seq, turn_id, at: 0, kind, data: to_raw_value(data).unwrap() });
     }
     ledger.end(7)
 }
@@ -50,6 +50,7 @@ fn a_call_without_a_result_gets_an_unknown_one() {
     assert_eq!(found[0]["parts"][0]["tool_call_id"], "b");
     assert_eq!(found[0]["parts"][0]["status"], "outcome_unknown");
     assert_eq!(found[0]["parts"][0]["is_error"], true);
+    assert!(end.open_block.is_none());
 }
 
 #[test]
@@ -66,6 +67,7 @@ fn the_text_of_an_unfinished_step_goes_into_the_history_whole() {
     assert_eq!(kinds(&end), ["turn_ended"]);
     let expected = json!({ "role": "assistant", "parts": [{ "type": "text", "text": "half of it" }] });
     assert_eq!(messages(&end), [expected]);
+    assert_eq!(end.open_block.unwrap().seq, 6);
 }
 
 #[test]

@@ -43,6 +43,9 @@ fn routes_and_codes_are_what_clients_are_told() {
         "conversations.archive POST /v1/conversations/{conversation_id}/archive 0",
         "messages.list GET /v1/conversations/{conversation_id}/messages 0",
         "events.list GET /v1/conversations/{conversation_id}/log 0",
+        "grants.list GET /v1/conversations/{conversation_id}/grants 0",
+        "grants.revoke POST /v1/conversations/{conversation_id}/grants/revoke 0",
+        "hosts.bury POST /v1/hosts/{host_id}/bury 0",
     ];
     assert_eq!(routes, expected);
     for op in ops::all() {
@@ -91,6 +94,7 @@ fn the_schemas_hold_the_bounds_of_the_contract() {
 async fn replies_are_valid_against_the_schemas_of_their_ops() {
     let rig = Rig::new().await;
     rig.begin("t").await.unwrap();
+    rig.disk.put("open/of-old/c-2", "{}");
     rig.live("t", vec![super::rig::text("a"), super::rig::text("b")]).await.unwrap();
     rig.end("t").await;
     let of_one = ["conversations.get", "messages.list", "events.list", "conversations.archive"];
@@ -98,6 +102,9 @@ async fn replies_are_valid_against_the_schemas_of_their_ops() {
         .map(|id| (id, json!({ "conversation_id": super::rig::CONV })))
         .into_iter()
         .chain([("conversations.create", json!({})), ("conversations.list", json!({}))])
+        .chain([("grants.list", json!({ "conversation_id": super::rig::CONV }))])
+        .chain([("grants.revoke", json!({ "conversation_id": super::rig::CONV, "tool": "x" }))])
+        .chain([("hosts.bury", json!({ "host_id": "of-old" }))])
         .chain([("conversations.rename", json!({ "conversation_id": super::rig::CONV, "title": "x" }))]);
     for (id, input) in inputs {
         let op = ops::all().into_iter().find(|op| op.id == id).unwrap();

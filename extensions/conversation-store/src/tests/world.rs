@@ -342,7 +342,7 @@ impl World {
             }
             let screen = &self.clients[idx].screen;
             for (first, last, words) in &rows {
-                assert_eq!(screen.under(*first, *last), *words, "{first} to {last} of {}", screen.text());
+                assert_eq!(screen.under(*first, *last), *words, "{first} to {last} of {screen:?}; {rows:?}");
             }
             let beside = screen.beside(&rows);
             let lost = |word: &str| self.model.lost.iter().any(|lost| lost.trim_end_matches(';') == word);

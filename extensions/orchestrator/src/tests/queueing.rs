@@ -1,10 +1,10 @@
-//! Turns that wait for their run, the end of a host with waiting turns, and turns that a dead host left open.
+//! Turns that wait for their run, and the end of a host with waiting turns.
 
 use super::world::World;
+use dispatch_sdk::Item;
 use dispatch_sdk::contracts::Empty;
-use dispatch_sdk::contracts::instance::{Drain, DrainParams, DrainReply, Metrics, Serve, ServeParams};
+use dispatch_sdk::contracts::instance::{Drain, DrainParams, DrainReply, Metrics};
 use dispatch_sdk::contracts::turns::{Stop, StopParams, StopReply, Watch, WatchParams};
-use dispatch_sdk::{Fault, Item};
 use dispatch_testkit::FakeHost;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -118,47 +118,11 @@ async fn a_drain_ends_at_its_deadline_and_says_what_still_runs() {
     assert_eq!(reply.expect("it answers"), DrainReply { unfinished: 1 });
 }
 
-fn left_open(id: &str, turn_id: &str, host_id: &str) -> Value {
+pub(super) fn left_open(id: &str, turn_id: &str, host_id: &str) -> Value {
     json!({
         "id": id, "title": "t", "created_at": 5, "active_at": 6, "seq_last": 2, "cwd": "/tmp", "provider": "one",
         "model": "m", "open_turn": { "turn_id": turn_id, "host_id": host_id },
     })
-}
-
-#[tokio::test]
-async fn of_a_dead_hosts_turns_those_that_waited_run_and_those_that_ran_are_sealed() {
-    let world = World::new().await;
-    world.host.on("kernel.v1/host", |_| Ok(json!({ "host_id": "host-here" })));
-    world.host.on("kernel.v1/host_alive", |params| Ok(json!({ "alive": params["host_id"] == "alive" })));
-    world.host.on("conversations.v1/open_turns", |_| {
-        let conversations = [
-            left_open("waited", "t-waited", "dead"),
-            left_open("ran", "t-ran", "dead"),
-            left_open("elsewhere", "t-elsewhere", "alive"),
-            left_open("raced", "t-raced", "dead"),
-        ];
-        Ok(json!({ "conversations": conversations }))
-    });
-    world.on("conversations.v1/adopt", |state, params| match params["turn_id"].as_str() {
-        Some("t-raced") => Err(Fault::new("conflict", "another host took it")),
-        Some("t-waited") => {
-            state.open = Some(json!({ "turn_id": "t-waited", "host_id": params["host_id"] }));
-            Ok(json!({ "adopted": true, "created_at": 5 }))
-        }
-        _ => Ok(json!({ "adopted": false, "created_at": 5 })),
-    });
-    world.ext().call_named(Serve, "orchestrator", &ServeParams::default()).await.expect("it serves");
-    world.until(|state| state.n_seals == 1 && state.ends().len() == 1).await;
-    let seals = world.host.calls_of("conversations.v1/seal");
-    assert_eq!(seals, [json!({ "conversation_id": "ran", "turn_id": "t-ran", "dead_host_id": "dead" })]);
-    world.change(|state| {
-        let ran = &state.run_params[0];
-        assert_eq!(
-            (&ran["turn_id"], &ran["model"], &ran["cwd"]),
-            (&json!("t-waited"), &json!("m"), &json!("/tmp"))
-        );
-        assert_eq!(state.run_params.len(), 1);
-    });
 }
 
 #[tokio::test]

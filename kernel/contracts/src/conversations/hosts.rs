@@ -19,7 +19,7 @@ pub const OPEN_TURNS_LIMIT_MAX: usize = 200;
 pub const HOSTS_MAX: usize = 1000;
 
 /// Whether a host process lives.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Life {
     /// It does, as far as anybody can tell.
@@ -52,7 +52,7 @@ pub struct HostLifeParams {
 }
 
 /// Whether it lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HostLifeReply {
     /// `unknown` for a host that never wrote a row, such as one of before there were rows.
     #[serde(default)]
@@ -94,7 +94,7 @@ pub struct OpenHost {
 /// `conversations.v1/bury`: a person says that a host is dead of which the store cannot tell.
 ///
 /// For hosts of before there were rows, and machines that never come back. What it had open is then looked after like
-/// the turns of any dead host. Codes: `conflict`, it lives.
+/// the turns of any dead host. Codes: `conflict`, it lives; `not_found`, it holds no turn open.
 pub struct Bury;
 
 impl Verb for Bury {

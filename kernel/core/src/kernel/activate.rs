@@ -95,9 +95,7 @@ async fn try_activate(
         Err(Trouble::Failed(reason)) => Err(reason),
     };
     let checked = started.and_then(|(started, left_out)| {
-        for refused in &left_out {
-            tracing::warn!(instance = %record.planned.id, %refused, "a contribution cannot be read");
-        }
+        reading::warn_of(&record.planned.id, &left_out);
         let others = shared.records();
         let ops = check(record, &started, &left_out, &others, shared.kernel_ops())?;
         Ok((started, left_out, ops))

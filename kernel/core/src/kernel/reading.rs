@@ -26,6 +26,20 @@ impl std::fmt::Display for Refused {
     }
 }
 
+/// What an instance contributes, as far as it can be read.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) contributes: Contributions,
+    pub(super) left_out: Vec<Refused>,
+}
+
+/// Tells the log what of `id` is left out.
+pub(super) fn warn_of(id: &str, left_out: &[Refused]) {
+    for refused in left_out {
+        tracing::warn!(instance = %id, %refused, "a contribution cannot be read");
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Unread {
@@ -52,13 +66,14 @@ pub(super) fn started(bytes: &[u8]) -> Result<(Started, Vec<Refused>), serde_jso
 }
 
 /// The parameters of `kernel.v1/update`.
-pub(super) fn update(bytes: &[u8]) -> Result<(Contributions, Vec<Refused>), serde_json::Error> {
+pub(super) fn update(bytes: &[u8]) -> Result<Read, serde_json::Error> {
     #[derive(Deserialize)]
     struct UnreadUpdate {
         contributes: Unread,
     }
     let UnreadUpdate { contributes } = serde_json::from_slice(bytes)?;
-    Ok(contributes.read())
+    let (contributes, left_out) = contributes.read();
+    Ok(Read { contributes, left_out })
 }
 
 impl Unread {
@@ -137,9 +152,9 @@ mod tests {
     #[test]
     fn an_update_is_read_the_same_way_and_says_what_it_is_without() {
         let body = json!({ "contributes": { "tools": [{ "name": "half" }], "providers": [{ "name": "p", "ready": true }] } });
-        let (contributes, refused) = update(body.to_string().as_bytes()).expect("it is read");
+        let Read { contributes, left_out } = update(body.to_string().as_bytes()).expect("it is read");
         assert_eq!(contributes.providers.len(), 1);
-        let said = refused[0].to_string();
+        let said = left_out[0].to_string();
         assert_eq!(said, "the tool `half` is left out: missing field `description`");
     }
 }

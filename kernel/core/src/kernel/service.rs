@@ -2,7 +2,8 @@
 
 use super::contributions::check;
 use super::ports::{RouterPorts, ms_since};
-use super::{Own, Record, RecordState, Shared, Updated, ops, reading};
+use super::reading::{self, Read};
+use super::{Own, Record, RecordState, Shared, ops};
 use crate::host_lock::{self, Lock};
 use crate::manifest::ContributionKind;
 use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, OpEntry, shared};
@@ -173,9 +174,7 @@ async fn trusted(shared: &Arc<Shared>, params: TrustedParams) -> Result<TrustedR
 fn update(shared: &Arc<Shared>, call: &NativeCall, body: &[u8]) -> Result<Empty, Fault> {
     let id = call.caller();
     let read = reading::update(body).map_err(|e| unreadable::<Update>(&e))?;
-    for refused in &read.1 {
-        tracing::warn!(instance = %id, %refused, "a contribution cannot be read");
-    }
+    reading::warn_of(id, &read.left_out);
     {
         let mut records = shared.records();
         let active = |record: &Record| record.planned.id == id && matches!(record.state, RecordState::Active);
@@ -200,7 +199,7 @@ fn update(shared: &Arc<Shared>, call: &NativeCall, body: &[u8]) -> Result<Empty,
 pub(super) fn contribute(
     records: &mut [Record],
     id: &str,
-    (contributes, left_out): Updated,
+    Read { contributes, left_out }: Read,
     kernel_ops: &[Arc<OpEntry>],
 ) -> Result<(), String> {
     let Some(index) = records.iter().position(|record| record.planned.id == id) else {

@@ -143,11 +143,13 @@ impl Callee {
 
     /// One look for an answer that nobody has taken yet; it is kept. Nothing that exists is thrown away unseen.
     pub(super) fn has_answered(&mut self, call: &CallState) -> bool {
-        if self.answer.is_none()
-            && self.future.is_some()
-            && let Poll::Ready(answer) = self.poll(call, &mut Context::from_waker(Waker::noop()))
-        {
-            self.answer = Some(answer);
+        if self.answer.is_none() && self.future.is_some() {
+            // Whoever looks at many calls in a row would be told `pending` of the later ones by tokio's budget.
+            let look = tokio::task::unconstrained(std::future::poll_fn(|cx| self.poll(call, cx)));
+            let looked = std::pin::pin!(look).poll(&mut Context::from_waker(Waker::noop()));
+            if let Poll::Ready(answer) = looked {
+                self.answer = Some(answer);
+            }
         }
         self.answer.is_some()
     }

@@ -166,7 +166,10 @@ impl Callee {
         std::future::pending().await
     }
 
-    async fn abort(self: Arc<Self>, _call: Call, _params: Value) -> Result<Value, Fault> {
+    async fn abort(self: Arc<Self>, _call: Call, params: Value) -> Result<Value, Fault> {
+        if params["exit"] == true {
+            std::process::exit(3);
+        }
         std::process::abort()
     }
 

@@ -34,6 +34,7 @@ pub(crate) async fn play(caller: &Caller, call: &Call, scenario: &str) -> Result
         "inline-emit" => host.stream(InlineEmit, &json!({})).finish().await,
         "block" => block(&host).await,
         "abort" => host.call(Abort, &json!({})).await,
+        "exit" => host.call(Abort, &json!({ "exit": true })).await,
         "unlisted" => host.call(Unlisted, &json!({})).await,
         "absent" => host.call(Absent, &json!({})).await,
         "unknown" => {

@@ -92,6 +92,7 @@ fn planned(id: &str, contributes: &str) -> PlannedInstance {
         library: PathBuf::new(),
         placement: crate::manifest::Placement::InProcess,
         config: Value::Null,
+        settings: None,
         grants: Vec::new(),
         required: false,
         workers: 1,
@@ -99,26 +100,6 @@ fn planned(id: &str, contributes: &str) -> PlannedInstance {
         optional_dependencies: Vec::new(),
         contributes: manifest.contributes.clone(),
         manifest,
-        settings: None,
-    }
-}
-
-/// Writes down who each commit is for.
-struct Clerk {
-    router: Arc<crate::router::Router>,
-    heard: Arc<Mutex<Vec<Value>>>,
-}
-
-impl NativeService for Clerk {
-    fn verbs(&self) -> Vec<VerbInfo> {
-        vec![info::<turn::Commit>()]
-    }
-
-    fn call(&self, call: NativeCall, _body: SharedBytes) -> BoxFuture<'static, Result<SharedBytes, Fault>> {
-        let open = self.router.calls.get(call.id()).expect("it is open");
-        let meta = serde_json::from_slice(&open.meta).expect("JSON");
-        self.heard.lock().expect("no panic").push(meta);
-        Box::pin(async { encode(&Empty {}) })
     }
 }
 
@@ -140,7 +121,7 @@ async fn an_update_made_while_an_instance_starts_is_taken_and_counts_when_it_is_
         endpoint: Arc::clone(&party),
         state: RecordState::Active,
         sha256: String::new(),
-        contributes: dispatch_contracts::kernel::Contributions::default(),
+        contributes: Default::default(),
         left_out: Vec::new(),
         ops: Vec::new(),
     };
@@ -153,6 +134,26 @@ async fn an_update_made_while_an_instance_starts_is_taken_and_counts_when_it_is_
     assert_eq!(contributed(), "mine_3");
     let refused = call(&kernel, &party, Update::NAME, engines("theirs")).await.expect_err("undeclared");
     assert_eq!(refused.code, INVALID);
+    kernel.stop().await;
+}
+
+/// Writes down who each commit is for.
+struct Clerk {
+    router: Arc<crate::router::Router>,
+    heard: Arc<Mutex<Vec<Value>>>,
+}
+
+impl NativeService for Clerk {
+    fn verbs(&self) -> Vec<VerbInfo> {
+        vec![info::<turn::Commit>()]
+    }
+
+    fn call(&self, call: NativeCall, _body: SharedBytes) -> BoxFuture<'static, Result<SharedBytes, Fault>> {
+        let open = self.router.calls.get(call.id()).expect("it is open");
+        let meta = serde_json::from_slice(&open.meta).expect("JSON");
+        self.heard.lock().expect("no panic").push(meta);
+        Box::pin(async { encode(&Empty {}) })
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -183,6 +183,22 @@ async fn an_answer_that_exists_is_delivered_however_slow_its_reader_is() {
     }
 }
 
+/// More of them than one task of the runtime may poll in a row.
+#[tokio::test]
+async fn the_answers_of_many_slow_readers_are_all_kept() {
+    let world = world(300);
+    let verb = "toy.v1/answer";
+    let wishes = || NativeWishes { budget_ms: 30, meta: Vec::new() };
+    let open =
+        |_| world.router.native_stream(&world.caller, None, verb, shared(b"7".to_vec()), wishes()).unwrap();
+    let streams: Vec<_> = (0..300).map(open).collect();
+    world.router.watch_for_abandoned();
+    world.settle().await;
+    for mut stream in streams {
+        assert!(matches!(stream.next().await, Ok(StreamItem::End(_))));
+    }
+}
+
 /// An inline verb's future is polled by nobody meanwhile, so its answer comes with the last look.
 #[tokio::test]
 async fn a_call_is_looked_at_once_more_before_it_is_dropped() {
