@@ -187,14 +187,32 @@ fn sought(places: &[PathBuf]) -> String {
     )
 }
 
-/// Build paths, `--ext-dir`, `<exe dir>/extensions`, `<exe dir>`, the data directory.
+/// Build paths, `--ext-dir`, `<exe dir>/extensions`, `<exe dir>`, `<exe dir>/../lib/dispatch`, the data directory.
 fn places(invocation: &Invocation, build: &BuildList, dirs: &Dirs) -> Vec<PathBuf> {
     let named = build.entries.iter().filter_map(|entry| entry.path.as_ref().map(|path| path.value.clone()));
-    let exe_dir = Path::new(&dirs.exe).parent().map(Path::to_owned);
-    let beside = exe_dir.iter().flat_map(|dir| [dir.join("extensions"), dir.clone()]);
     named
         .chain(invocation.options.ext_dirs.iter().cloned())
-        .chain(beside)
+        .chain(beside(Path::new(&dirs.exe)))
         .chain([Path::new(&dirs.data).join("extensions")])
         .collect()
+}
+
+/// Where an executable brings its libraries along: beside itself, or in the `lib` of the prefix it is installed in.
+fn beside(exe: &Path) -> impl Iterator<Item = PathBuf> {
+    let dir = exe.parent();
+    let prefix = dir.and_then(Path::parent);
+    let beside = dir.into_iter().flat_map(|dir| [dir.join("extensions"), dir.to_owned()]);
+    beside.chain(prefix.map(|prefix| prefix.join("lib/dispatch")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_installed_binary_looks_in_the_lib_of_its_prefix() {
+        let places: Vec<PathBuf> = beside(Path::new("/opt/d/bin/dispatch")).collect();
+        assert_eq!(places, ["/opt/d/bin/extensions", "/opt/d/bin", "/opt/d/lib/dispatch"].map(PathBuf::from));
+        assert_eq!(beside(Path::new("")).count(), 0, "where nobody can tell what runs");
+    }
 }

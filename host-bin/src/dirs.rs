@@ -11,8 +11,12 @@ use std::path::{Path, PathBuf};
 pub(crate) fn make(environment: &Environment) -> Result<Dirs, Refusal> {
     let [config, data, state, cache, run] = choose(environment)?;
     let made = |dir: PathBuf| -> Result<String, Refusal> {
-        let cannot =
-            |what: String| Refusal::config(format!("cannot make the directory {}: {what}", dir.display()));
+        let cannot = |what: String| {
+            Refusal::config(format!(
+                "cannot make the directory {}: {what}; set DISPATCH_HOME to one that can be written",
+                dir.display()
+            ))
+        };
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| cannot(e.to_string()))?;
         dir.to_str().map(str::to_owned).ok_or_else(|| cannot("its path is not UTF-8".to_owned()))
     };

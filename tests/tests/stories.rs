@@ -18,8 +18,12 @@ mod endpoints;
 mod explain;
 #[path = "stories/faults.rs"]
 mod faults;
+#[path = "stories/first_minutes.rs"]
+mod first_minutes;
 #[path = "stories/host.rs"]
 mod host;
+#[path = "stories/installed.rs"]
+mod installed;
 #[path = "stories/local_access.rs"]
 mod local_access;
 #[path = "stories/operating.rs"]

@@ -1,4 +1,4 @@
-//! The binary behind `cargo demo` and `cargo house`.
+//! The binary behind `cargo demo`, `cargo house` and `cargo dist`.
 //!
 //! It must not know what it builds beyond the names of cargo's own commands and of the `dispatch` binary.
 
@@ -10,6 +10,8 @@ mod bench;
 mod build;
 #[path = "dev/demo.rs"]
 mod demo;
+#[path = "dev/dist.rs"]
+mod dist;
 #[path = "dev/house_run.rs"]
 mod house_run;
 #[path = "dev/mutants.rs"]
@@ -26,6 +28,8 @@ usage: cargo demo                 build the workspace and show one turn, offline
        cargo house -p house       … those of one package
        cargo house mutants [NAME…]  plant each bug of `tests/mutants` and see its test fail (takes minutes)
        cargo house bench [NAME…] [--json FILE]  build in release and measure; a goal that is missed fails nothing
+       cargo dist [--prefix DIR] [--tarball FILE] [--from DIR]  build in release and lay it out below DIR, or in a
+                                  tarball; `--from` takes what was built there
        dev abi-fixtures           build the ABI fixtures alone, after the workspace (`cargo house` does both)";
 
 fn main() -> ExitCode {
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
         Some("abi-fixtures") if args.len() == 0 => {
             build::target_dir().and_then(|dir| abi_fixtures::build(&dir)).map(|()| ExitCode::SUCCESS)
         }
+        Some("dist") => dist::run(&args.collect::<Vec<String>>()),
         Some("house") => {
             let args: Vec<String> = args.collect();
             match args.split_first() {
