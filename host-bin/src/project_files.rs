@@ -139,16 +139,40 @@ pub(crate) fn forbidden(path: &Path, value: &ConfigValue) -> Result<(), Refusal>
         Kind::Environment => "names variables of your environment",
         Kind::Credential => "is a credential",
         Kind::Endpoint => "is an address",
+        Kind::Other if reaches_beyond(&value.keys) => "says what is run, reached or kept on this machine",
         Kind::Other => return Ok(()),
     };
     Err(Refusal::config(format!(
-        "{}:{}: `{}.{}` {what}, and a project must not set it: it could send your keys elsewhere; take it out, or put it \
-         into your own `{FILE}`",
+        "{}:{}: `{}.{}` {what}, and a project must not set it: it could send your keys elsewhere or open what you keep \
+         shut; take it out, or put it into your own `{FILE}`",
         path.display(),
         value.place.line(),
         value.instance,
         value.keys.join(".")
     )))
+}
+
+/// Words of a key that says which programs run, which files are reached, and where and how things are kept.
+const REACH: [&str; 13] = [
+    "allow",
+    "also",
+    "dir",
+    "dirs",
+    "file",
+    "files",
+    "limits",
+    "path",
+    "paths",
+    "roots",
+    "sensitive",
+    "shim",
+    "synchronous",
+];
+
+fn reaches_beyond(keys: &[String]) -> bool {
+    keys.iter()
+        .flat_map(|key| key.split(['_', '-', '.']))
+        .any(|word| REACH.contains(&word.to_lowercase().as_str()))
 }
 
 fn names_a_variable(value: &Value) -> bool {
@@ -205,6 +229,13 @@ mod tests {
             ("[toy]\nx = { env = \"AWS\" }\n", "names variables of your environment"),
             ("[toy]\nx = [{ env = \"AWS\" }]\n", "names a variable of your environment"),
             ("[toy]\nenv_also = [\"AWS\"]\n", "names variables of your environment"),
+            ("[toy]\nshim = [\"./evil\"]\n", "`toy.shim` says what is run"),
+            (
+                "[toy]\nsensitive_allow = [\"~/.ssh\"]\n",
+                "`toy.sensitive_allow` says what is run, reached or kept",
+            ),
+            ("[toy]\npath = \"./evil.db\"\n", "`toy.path` says"),
+            ("[toy]\nsynchronous = \"normal\"\n", "`toy.synchronous` says"),
         ] {
             let (_temp, root) = project(settings);
             let message = ProjectFiles::of(&root).unwrap_err().message;

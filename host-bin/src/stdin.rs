@@ -147,7 +147,7 @@ impl<F: AsFd> Input<F> {
 mod tests {
     use super::*;
 
-    const HERE: AtomicBool = AtomicBool::new(false);
+    static HERE: AtomicBool = AtomicBool::new(false);
 
     fn input(text: &str) -> Input<std::io::PipeReader> {
         let (reader, mut writer) = std::io::pipe().unwrap();

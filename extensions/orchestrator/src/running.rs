@@ -5,7 +5,7 @@ use crate::gates::Gates;
 use crate::starting::event;
 use crate::turn_table::{Place, StopWish, Turn};
 use crate::{Orchestrator, ending};
-use dispatch_sdk::contracts::conversations::{Live, LiveParams, Messages, MessagesParams};
+use dispatch_sdk::contracts::conversations::{Live, LiveParams, Messages, MessagesParams, MessagesReply};
 use dispatch_sdk::contracts::event::{EventBody, NOTICE, TurnEnded};
 use dispatch_sdk::contracts::fault::{NO_SERVICE, OVERLOADED, PANICKED, UNAVAILABLE};
 use dispatch_sdk::contracts::prompt::{System, SystemParams};
@@ -23,9 +23,13 @@ const BATCH_FRAMES_MAX: usize = 256;
 /// Most bytes of frames after which a batch takes no further one.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
 /// How often a batch is offered while the store says that it is busy.
-const LIVE_ATTEMPTS_MAX: u32 = 6;
+const LIVE_ATTEMPTS_MAX: u32 = 10;
 /// Before the second offer; doubled for each further one.
 const LIVE_WAIT_MS: u64 = 50;
+/// First wait for room to read a history; doubled each time.
+const ROOM_WAIT_MS: u64 = 25;
+/// The last one; all of them together are less than a minute.
+const ROOM_WAIT_MS_MAX: u64 = 25_600;
 /// Most files that one notice names.
 const UNTRUSTED_NAMED_MAX: usize = 8;
 
@@ -139,7 +143,7 @@ async fn run(host: &Host, gates: &Gates, turn: &Turn, plan: RunPlan) -> Outcome 
 
 async fn prepare(host: &Host, turn: &Turn, plan: RunPlan) -> Result<RunParams, Fault> {
     let conversation_id = turn.conversation_id.clone();
-    let history = host.call(Messages, &MessagesParams { conversation_id: conversation_id.clone() }).await?;
+    let history = messages(host, &conversation_id).await?;
     if history.skipped > 0 {
         let message =
             format!("{} messages of the history could not be read and were left out", history.skipped);
@@ -180,6 +184,21 @@ async fn prepare(host: &Host, turn: &Turn, plan: RunPlan) -> Result<RunParams, F
         messages: history.messages,
         steps_max: 0,
     })
+}
+
+/// The history; asked for again while there is no room for the question: what was accepted is not lost to a limit of ours.
+async fn messages(host: &Host, conversation_id: &str) -> Result<MessagesReply, Fault> {
+    let params = MessagesParams { conversation_id: conversation_id.to_owned() };
+    let mut wait_ms = ROOM_WAIT_MS;
+    loop {
+        match host.call(Messages, &params).await {
+            Err(fault) if fault.is(OVERLOADED) && wait_ms <= ROOM_WAIT_MS_MAX => {
+                host.sleep(Duration::from_millis(wait_ms)).await;
+                wait_ms *= 2;
+            }
+            answered => return answered,
+        }
+    }
 }
 
 /// Hands every frame on before it is counted, so that a commit finds all that came before it.

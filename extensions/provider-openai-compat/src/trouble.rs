@@ -102,6 +102,12 @@ impl Trouble {
         Self { hint: hint.to_owned(), ..Self::new(class, message) }
     }
 
+    /// An answer that is larger than is taken here: asking again would be paid for again, and end the same.
+    pub(crate) fn beyond_our_limit(why: String) -> Self {
+        let hint = "ask for less at once; the same request would bring the same again".to_owned();
+        Self { hint, ..Self::new(FaultClass::BadRequest, why) }
+    }
+
     /// The fault as the contract has it, without any secret.
     pub(crate) fn into_fault(self, secrets: &Secrets) -> Fault {
         let Self { class, message, hint, retry_after_ms, http_status } = self;
@@ -123,7 +129,7 @@ impl Trouble {
 impl From<TooLong> for Trouble {
     fn from(_: TooLong) -> Self {
         let why = format!("the stream holds a line or an event of more than {LINE_BYTES_MAX} bytes");
-        Self::new(FaultClass::Garbled, why)
+        Self::beyond_our_limit(why)
     }
 }
 

@@ -92,6 +92,23 @@ fn after_a_kill_a_turn_that_ran_is_interrupted_and_one_that_waited_runs_once() {
 }
 
 #[test]
+fn an_answer_of_megabytes_is_kept_whole_and_read_again() {
+    let piece = "0123456789abcdef".repeat(512);
+    let n_pieces = 2 * 1024 * 1024 / piece.len();
+    let host = Host::new(Script::rules(vec![Rule::always(vec![Action::text(&piece); n_pieces])]));
+    let served = Served::start(&host, &[]);
+    let conversation = served.conversation();
+    let whole = served.turn(&conversation, &json!({ "input": "speak" }));
+    assert_eq!(whole.last().expect("an end")["data"]["status"], "completed");
+    assert_eq!(text_of(&whole).len(), piece.len() * n_pieces);
+    let again = served.turn(&conversation, &json!({ "input": "and again" }));
+    assert_eq!(again.last().expect("an end")["data"]["status"], "completed");
+    let requests = host.llm.requests();
+    let sent = requests[1].messages().iter().map(|message| message.to_string().len()).max();
+    assert!(sent > Some(piece.len() * n_pieces), "the model is sent all of it: {sent:?}");
+}
+
+#[test]
 fn a_host_that_is_told_to_end_lets_a_running_turn_finish_and_takes_no_new_one() {
     let answer = vec![Action::text("begun "), Action::WaitMs(1_500), Action::text("and done")];
     let host = Host::new(Script::rules(vec![Rule::always(answer)]));

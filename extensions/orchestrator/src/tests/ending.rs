@@ -7,6 +7,8 @@ use dispatch_sdk::contracts::conversations::APPEND_ITEMS_MAX;
 use dispatch_sdk::contracts::turns::{Stop, StopParams, Watch, WatchParams};
 use dispatch_testkit::FakeHost;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 fn no_space() -> Fault {
@@ -51,6 +53,24 @@ async fn a_history_that_cannot_be_read_ends_the_turn() {
         assert_eq!(state.log[2]["data"], json!({ "code": "corrupt", "message": "page 3 is damaged" }));
         assert_eq!(state.run_params, Vec::<Value>::new());
     });
+}
+
+#[tokio::test]
+async fn a_turn_that_was_accepted_waits_for_room_to_read_its_history() {
+    let world = World::new().await;
+    let n_asked = Arc::new(AtomicUsize::new(0));
+    world.host.on("conversations.v1/messages", {
+        let n_asked = Arc::clone(&n_asked);
+        move |_| match n_asked.fetch_add(1, Ordering::Relaxed) {
+            0..3 => Err(Fault::new("overloaded", "256 calls are in flight already")),
+            _ => Ok(json!({ "messages": [{ "role": "user" }] })),
+        }
+    });
+    world.turns(|turn, _| async move { turn.end("completed", "stop").await });
+    world.start(json!({ "input": "hi" })).await.expect("it starts");
+    world.until_ended().await;
+    world.change(|state| assert_eq!(state.ends(), [json!(["completed", "stop"])]));
+    assert_eq!(n_asked.load(Ordering::Relaxed), 4);
 }
 
 #[tokio::test]

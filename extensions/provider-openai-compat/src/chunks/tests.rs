@@ -233,10 +233,10 @@ fn calls_and_their_arguments_are_bounded() {
         calls(json!([{ "index": index, "function": { "name": "t", "arguments": args } }]))
     };
     let many: Vec<Value> = (0..=CALLS_MAX).map(|index| named(index, "{}")).collect();
-    assert_eq!(read_chunks(&many).expect_err("too many").class, FaultClass::Garbled);
+    assert_eq!(read_chunks(&many).expect_err("too many").class, FaultClass::BadRequest);
     let long = "x".repeat(ARGS_BYTES_MAX / 4);
     let much: Vec<Value> = (0..5).map(|_| named(0, &long)).collect();
-    assert_eq!(read_chunks(&much).expect_err("too much").class, FaultClass::Garbled);
+    assert_eq!(read_chunks(&much).expect_err("too much").class, FaultClass::BadRequest);
 }
 
 #[test]

@@ -87,7 +87,7 @@ impl ToolCalls {
             if self.args_bytes > ARGS_BYTES_MAX {
                 let why =
                     format!("the answer's tool calls have more than {ARGS_BYTES_MAX} bytes of arguments");
-                return Err(Trouble::new(FaultClass::Garbled, why));
+                return Err(Trouble::beyond_our_limit(why));
             }
             match self.place(&fragment, n_before) {
                 Place::New => self.open(fragment)?,
@@ -137,7 +137,7 @@ impl ToolCalls {
     fn open(&mut self, fragment: Fragment<'_>) -> Result<(), Trouble> {
         if self.calls.len() == CALLS_MAX {
             let why = format!("the answer asks for more than {CALLS_MAX} tool calls");
-            return Err(Trouble::new(FaultClass::Garbled, why));
+            return Err(Trouble::beyond_our_limit(why));
         }
         self.calls.push(Call {
             index: fragment.index,

@@ -113,14 +113,19 @@ async fn silence_is_stalled_and_the_socket_is_closed() {
 
 #[tokio::test]
 async fn what_nobody_can_read_is_garbled() {
-    let answers = [
-        vec![Action::Event(json!("{\"choices\": [")), Action::text("a")],
-        vec![Action::LongLine(100_000_000)],
-        vec![Action::text("a"), Action::LongLine(100_000_000)],
-    ];
-    for answer in answers {
-        let (_, detail) = fault_of(answer, json!({})).await;
-        assert_eq!(detail.class, FaultClass::Garbled);
+    let answer = vec![Action::Event(json!("{\"choices\": [")), Action::text("a")];
+    let (_, detail) = fault_of(answer, json!({})).await;
+    assert_eq!(detail.class, FaultClass::Garbled);
+}
+
+#[tokio::test]
+async fn what_is_larger_than_we_take_is_not_asked_for_again() {
+    for answer in
+        [vec![Action::LongLine(100_000_000)], vec![Action::text("a"), Action::LongLine(100_000_000)]]
+    {
+        let (fault, detail) = fault_of(answer, json!({})).await;
+        assert_eq!(detail.class, FaultClass::BadRequest);
+        assert!(!detail.class.retryable() && fault.message.contains("ask for less"), "{}", fault.message);
     }
 }
 

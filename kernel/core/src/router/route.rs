@@ -178,6 +178,9 @@ fn deadline(
     Ok([own, inherited].into_iter().flatten().min())
 }
 
+/// Most bytes of one reason why an input breaks its schema.
+const REASON_BYTES_MAX: usize = 512;
+
 fn check_op_input(id: &str, op: &super::OpEntry, body: &SharedBytes) -> Result<(), Fault> {
     let bytes: &[u8] = if body.is_empty() { b"{}" } else { body };
     let input: serde_json::Value = serde_json::from_slice(bytes)
@@ -187,7 +190,11 @@ fn check_op_input(id: &str, op: &super::OpEntry, body: &SharedBytes) -> Result<(
     })?;
     let mut reasons = schema.iter_errors(&input).take(5).map(|e| {
         let place = e.instance_path().to_string();
-        if place.is_empty() { e.to_string() } else { format!("{e} at `{place}`") }
+        // What was sent may be long, and is the sender's own.
+        let whole = e.to_string();
+        let what = if whole.len() > REASON_BYTES_MAX { e.masked().to_string() } else { whole };
+        let what = &what[..what.floor_char_boundary(REASON_BYTES_MAX)];
+        if place.is_empty() { what.to_owned() } else { format!("{what} at `{place}`") }
     });
     let Some(first) = reasons.next() else { return Ok(()) };
     let reasons: Vec<String> = std::iter::once(first).chain(reasons).collect();

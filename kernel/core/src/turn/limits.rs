@@ -1,13 +1,13 @@
 //! Every bound of a turn, with its reason.
 //!
-//! One storage value is at most 1 MiB of JSON; the bounds on messages, results and details keep below it together.
+//! What one message, result or detail may have keeps below a frame of a call stream (4 MiB) and a call's body (16 MiB).
 
 /// A pending delta is shown when the last one is this old, in ms.
 pub const TEXT_FLUSH_MS: u64 = 5;
 /// A pending delta is shown when it has this many bytes.
 pub const TEXT_FLUSH_BYTES: usize = 4096;
 /// Most bytes of text and reasoning of one step; more fails the turn.
-pub const STEP_TEXT_BYTES_MAX: usize = 512 * 1024;
+pub const STEP_TEXT_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Most tool calls of one step; the rest is left out, so that the model asks again for what it still wants.
 pub const TOOL_CALLS_PER_STEP_MAX: usize = 128;
 /// Most tools that run at once.
@@ -21,7 +21,7 @@ pub const TOOL_OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most bytes of text in one `tool_output`; a longer piece goes in several. Far below the bound of a call stream's frame.
 pub const TOOL_OUTPUT_FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Most bytes of one committed message; more fails the turn.
-pub const MESSAGE_BYTES_MAX: usize = 900 * 1024;
+pub const MESSAGE_BYTES_MAX: usize = 3840 * 1024;
 /// Most bytes of the history that one request sends; more fails the turn. Below the bound of a call's body, with room for
 /// the tools and the system prompt.
 pub const HISTORY_BYTES_MAX: usize = 12 * 1024 * 1024;
