@@ -17,7 +17,7 @@ pub(crate) enum TakenOver {
     Runs,
     /// It had begun, or could not be ended when it came to its end; now it has one.
     Sealed,
-    /// Another host was faster.
+    /// Another host was faster, or another task of this one.
     ByAnother,
 }
 
@@ -40,7 +40,11 @@ impl Orchestrator {
             return self.seal(&seal).await;
         }
         let turn = Turn::new(conversation_id.clone(), turn_id.clone(), self.host.now_ms());
-        let place = self.turns.enter(turn)?;
+        let place = match self.turns.enter(turn) {
+            // A start and a sweep meet here: whoever came first runs it.
+            Err(fault) if fault.is(CONFLICT) => return Ok(TakenOver::ByAnother),
+            place => place?,
+        };
         let adopt = AdoptParams {
             conversation_id,
             turn_id: turn_id.clone(),

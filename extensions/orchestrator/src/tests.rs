@@ -1,5 +1,6 @@
 //! The extension through a fake host: conversation-store and the kernel are doubles with fail points.
 
+mod adopting;
 mod asking;
 mod counting;
 mod ending;

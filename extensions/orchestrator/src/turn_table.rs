@@ -3,7 +3,7 @@
 //! It is not the truth about what is open: that is the conversation's log.
 
 use dispatch_sdk::contracts::event::TurnEnded;
-use dispatch_sdk::contracts::fault::{OVERLOADED, UNAVAILABLE};
+use dispatch_sdk::contracts::fault::{CONFLICT, OVERLOADED, UNAVAILABLE};
 use dispatch_sdk::{Fault, Meta};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
@@ -141,11 +141,15 @@ impl TurnTable {
 
     /// Enters a turn; it stays until the place is dropped.
     ///
-    /// Errors: `unavailable` once the host goes down, `overloaded` when the table is full.
+    /// Errors: `unavailable` once the host goes down, `conflict` when the turn is here already, `overloaded` when the table
+    /// is full.
     pub(crate) fn enter(self: &Arc<Self>, turn: Turn) -> Result<Place, Fault> {
         let mut state = self.lock();
         if state.closed {
             return Err(Fault::new(UNAVAILABLE, "no turn can be started: the host is going down"));
+        }
+        if state.running.contains_key(&turn.turn_id) {
+            return Err(Fault::new(CONFLICT, format!("turn `{}` runs here already", turn.turn_id)));
         }
         if state.running.len() >= self.turns_max {
             let message = format!("{} turns run or wait already; try again later", self.turns_max);
@@ -196,7 +200,11 @@ pub(crate) struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.table.lock().running.remove(&self.turn.turn_id);
+        let mut state = self.table.lock();
+        if state.running.get(&self.turn.turn_id).is_some_and(|turn| Arc::ptr_eq(turn, &self.turn)) {
+            state.running.remove(&self.turn.turn_id);
+        }
+        drop(state);
         self.turn.over.send_replace(true);
     }
 }

@@ -69,7 +69,7 @@ async fn of_a_dead_hosts_turns_those_that_waited_run_and_those_that_ran_are_seal
 }
 
 /// Lets time pass until it holds.
-async fn in_time(world: &World, what: &str, holds: impl Fn() -> bool) {
+pub(super) async fn in_time(world: &World, what: &str, holds: impl Fn() -> bool) {
     for _ in 0..10_000 {
         if holds() {
             return;
