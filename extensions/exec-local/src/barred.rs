@@ -5,7 +5,7 @@
 //! descriptor on a database of this very process would, closed, drop the locks of the first; a look does not.
 //! A hard link is the file itself under a name outside: only a program can make one.
 
-use crate::reach::real_path;
+use crate::reach::{LINKS_MAX, real_path};
 use crate::sensitive::{AT_HOME, OF_THE_MACHINE};
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::exec::RootsReply;
@@ -93,12 +93,11 @@ impl Bars {
 
     /// Where all of it really lies at this moment.
     pub(crate) fn now(&self, way: Way) -> Barred<'_> {
-        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let places: Vec<(PathBuf, Kind)> =
-            self.named.iter().map(|(path, kind)| (real(path), *kind)).collect();
+            self.named.iter().map(|(path, kind)| (lies_at(path), *kind)).collect();
         let id = |path: &PathBuf| Some((id_of(&fs::metadata(path).ok()?), path.clone()));
         let ids = places.iter().filter_map(|(path, _)| id(path)).collect();
-        let cache = self.cache.as_deref().map(real);
+        let cache = self.cache.as_deref().map(lies_at);
         Barred { instance: &self.instance, way, places, ids, cache }
     }
 }
@@ -189,6 +188,23 @@ impl Barred<'_> {
         let outputs = outputs.take(OUTPUT_DIRS_MAX).map(|dir| dir.to_string_lossy().into_owned());
         reply.except_but.extend(outputs);
     }
+}
+
+/// Where an absolute path lies without links, or would once what is missing of it is made.
+pub(crate) fn lies_at(path: &Path) -> PathBuf {
+    let mut at = path.to_owned();
+    for _ in 0..=LINKS_MAX {
+        let there = |above: &Path| Some((above.canonicalize().ok()?, at.strip_prefix(above).ok()?));
+        let Some((real, missing)) = at.ancestors().find_map(there) else { break };
+        let mut parts = missing.components();
+        let Some(first) = parts.next() else { return real };
+        // A link to nothing leads to where it would be made.
+        match fs::read_link(real.join(first)) {
+            Ok(says) => at = real.join(says).join(parts.as_path()),
+            Err(_) => return real.join(missing),
+        }
+    }
+    at
 }
 
 fn id_of(found: &fs::Metadata) -> (u64, u64) {

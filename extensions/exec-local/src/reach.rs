@@ -5,7 +5,7 @@
 //! and a hard link inside a root is the file itself, wherever else it has a name. What is opened was looked at before,
 //! and is that very thing, whatever its name has become.
 
-use crate::barred::{Barred, Refusal};
+use crate::barred::{Barred, Refusal, lies_at};
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::exec::RootsReply;
 use dispatch_sdk::fault::INVALID;
@@ -128,7 +128,9 @@ impl Reach<'_> {
         match self.within.look(path, flags) {
             Ok(seen) => self.barred.check(&seen).map(|()| seen),
             // Whether there is something in a place that is barred is not told.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => self.barred.check_path(path).and(Err(e)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                self.barred.check_path(&lies_at(path)).and(Err(e))
+            }
             Err(e) => Err(e),
         }
     }

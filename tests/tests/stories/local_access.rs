@@ -22,17 +22,22 @@ const CALLS_MAX: usize = 20;
 /// The user that owns nothing.
 const NOBODY: u32 = 65_534;
 
+/// No secret, though it looks like a key: a search that ran finds it.
+const NOTE: &str = "a key-at-large is no secret";
+
 /// A host whose directories hold keys, and a person's home with some.
 struct Target {
     host: Host,
     person: tempfile::TempDir,
+    /// All of it lies here and nothing else: a search above finds no other story's keys, which are no secret to it.
+    _world: tempfile::TempDir,
 }
 
 impl Target {
     fn new(calls: impl FnOnce(&Path, &Path, &Path) -> Vec<Action>) -> Self {
-        let (home, cwd) = (tempfile::tempdir(), tempfile::tempdir());
-        let (home, cwd) = (home.expect("a directory"), cwd.expect("a directory"));
-        let person = tempfile::tempdir().expect("a directory");
+        let world = tempfile::tempdir().expect("a directory");
+        let dir = || tempfile::tempdir_in(world.path()).expect("a directory");
+        let (home, cwd, person) = (dir(), dir(), dir());
         let mut calls = calls(home.path(), cwd.path(), person.path());
         let mut steps = Vec::new();
         while !calls.is_empty() {
@@ -55,7 +60,7 @@ impl Target {
         for secret in [".ssh/id_ed25519", ".aws/credentials", ".netrc", ".mozilla/firefox/logins.json"] {
             put(person.path().join(secret), KEYS[3]);
         }
-        put(person.path().join("notes.txt"), "nothing secret\n");
+        put(person.path().join("notes.txt"), &format!("{NOTE}\n"));
         for own in OWN {
             symlink(host.home().join(own), host.cwd().join(format!("to-{own}"))).expect("ours");
         }
@@ -63,7 +68,7 @@ impl Target {
         symlink(host.home().join("config/new.toml"), host.cwd().join("dangling.toml")).expect("ours");
         symlink(person.path().join(".ssh"), host.cwd().join("to-ssh")).expect("ours");
         symlink("/proc/self", host.cwd().join("to-proc")).expect("ours");
-        Self { host, person }
+        Self { host, person, _world: world }
     }
 
     /// As nobody, where the tests may change who they are.
@@ -240,8 +245,15 @@ fn searches_pass_over_what_is_kept_wherever_they_begin() {
     assert_eq!(results.len(), 6, "{results:?}");
     assert!(results[0].1.starts_with("(no line below"), "{}", results[0].1);
     assert!(results[1].1.starts_with("(no file below"), "{}", results[1].1);
-    assert!(results[2].1.starts_with("(no line below"), "{}", results[2].1);
-    assert!(results[3].1.ends_with("/notes.txt\n") && results[3].1.lines().count() == 1, "{}", results[3].1);
+    // Above them all nothing but links leads to what is kept, and none is followed.
+    let note =
+        target.person.path().canonicalize().expect("it is there").join("notes.txt").display().to_string();
+    let line = format!("{note}:1: {NOTE}\n");
+    assert_eq!((results[2].1, results[4].1), (line.as_str(), line.as_str()));
+    assert_eq!(results[3].1, format!("{note}\n"));
+    let is_link = |path: &&str| Path::new(path).is_symlink();
+    let (links, files): (Vec<&str>, Vec<&str>) = results[5].1.lines().partition(is_link);
+    assert_eq!((links.len(), files), (OWN.len() + 4, vec![note.as_str()]), "{}", results[5].1);
 }
 
 #[test]

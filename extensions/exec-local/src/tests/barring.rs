@@ -122,11 +122,10 @@ impl Place {
                 (format!("{own}-dangling"), &self.cwd),
                 (format!("{own}-dir/new"), &self.cwd),
             ] {
-                // A link to nothing is nothing, wherever it leads.
-                let code = if path.ends_with("-dangling") { "not_found" } else { "denied" };
+                // A link to nothing there tells no more than one to something.
                 let fault = self.read(&path, cwd).await.expect_err(&path);
-                assert_eq!(fault.code, code, "{path}: {fault}");
-                assert_eq!(self.stat(&path, cwd).await.expect_err(&path).code, code, "{path}");
+                assert_eq!(fault.code, "denied", "{path}: {fault}");
+                assert_eq!(self.stat(&path, cwd).await.expect_err(&path).code, "denied", "{path}");
                 assert_eq!(self.write(&path, cwd).await.expect_err(&path).code, "denied", "{path}");
                 self.assert_untouched();
             }
@@ -249,6 +248,29 @@ fn places_of_secrets_are_out_of_reach_whatever_leads_there() {
     );
     let fault = Fault::new("denied", message).with_detail(json!({ "sensitive": true }));
     assert_eq!(home.look(".ssh/id", Way::Read), Err(fault));
+}
+
+#[test]
+fn a_place_of_secrets_that_is_not_there_is_made_by_nobody_through_whatever_link() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let at = |path: &str| dir.path().join(path);
+    fs::create_dir_all(at("data/u")).expect("the directory is ours");
+    symlink("data/u", at("home")).expect("ours too");
+    symlink("../../elsewhere/aws", at("data/u/.aws")).expect("ours too");
+    let bars = Bars::new("exec-local", &Dirs::default(), Some(&at("home")), &[]).expect("all are kept");
+    let roots = Roots::parse(None, "exec-local").expect("there are none");
+    for path in ["home/.ssh", "data/u/.ssh", "home/.ssh/a/b", "home/.aws", "elsewhere/aws", "elsewhere/aws/b"]
+    {
+        let reach = roots.seen_from("/", bars.now(Way::Write), None);
+        for refused in [reach.make_dirs(&at(path)), reach.look(&at(path).join("new"))] {
+            let refused = crate::files::failed("write", &at(path), &refused.expect_err(path));
+            assert_eq!(refused.detail, json!({ "sensitive": true }), "{path}: {refused}");
+        }
+    }
+    assert!(
+        fs::read_dir(at("data/u")).expect("it is there").flatten().all(|found| found.file_name() == ".aws")
+    );
+    assert!(!at("elsewhere/aws").exists());
 }
 
 #[test]
