@@ -9,6 +9,7 @@ use super::{CANCEL_GRACE, Router};
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::DEADLINE;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// How often it is looked for forgotten calls.
@@ -25,8 +26,21 @@ pub(super) struct Parked {
 #[derive(Default)]
 struct State {
     parts: Option<(OpenCall, Callee)>,
+    /// Somebody else than the caller has the parts, for one look: foreign code runs meanwhile.
+    looking: bool,
     /// Set when the parts were taken away for good: what the caller is told when it looks.
     ended: Option<Answer>,
+    /// The caller that waits, to be told when a look is over.
+    waker: Option<Waker>,
+}
+
+/// What a caller finds when it polls.
+pub(super) enum Found {
+    Parts(OpenCall, Callee),
+    /// It is woken when it is worth another poll.
+    Looking,
+    Ended(Answer),
+    Nothing,
 }
 
 impl Parked {
@@ -38,18 +52,59 @@ impl Parked {
         parked
     }
 
-    /// The parts, for one poll.
-    pub(super) fn take(&self) -> Option<(OpenCall, Callee)> {
-        self.lock().parts.take()
+    /// For one poll of the caller.
+    pub(super) fn take(&self, waker: &Waker) -> Found {
+        let mut state = self.lock();
+        if state.looking {
+            state.waker = Some(waker.clone());
+            return Found::Looking;
+        }
+        match (state.parts.take(), state.ended.take()) {
+            (Some((open, callee)), _) => Found::Parts(open, callee),
+            (None, Some(answer)) => Found::Ended(answer),
+            (None, None) => Found::Nothing,
+        }
     }
 
-    pub(super) fn put_back(&self, parts: Option<(OpenCall, Callee)>) {
-        self.lock().parts = parts;
+    /// The caller waits for the callee.
+    pub(super) fn put_back(&self, parts: Option<(OpenCall, Callee)>, waker: &Waker) {
+        let mut state = self.lock();
+        state.parts = parts;
+        match &mut state.waker {
+            Some(last) => last.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
     }
 
-    /// What the call came to, if its parts were taken away.
-    pub(super) fn ended(&self) -> Option<Answer> {
-        self.lock().ended.take()
+    /// The caller has gone. A look that goes on ends the call.
+    pub(super) fn leave(&self) -> Option<(OpenCall, Callee)> {
+        let mut state = self.lock();
+        state.waker = None;
+        state.parts.take()
+    }
+
+    /// For a look by somebody else than the caller; [`Parked::looked`] must follow.
+    fn look(&self) -> Option<(OpenCall, Callee)> {
+        let mut state = self.lock();
+        let parts = state.parts.take();
+        state.looking = parts.is_some();
+        parts
+    }
+
+    /// What the look came to: the parts again, or the end.
+    fn looked(&self, found: Result<(OpenCall, Callee), Answer>) {
+        let waker = {
+            let mut state = self.lock();
+            state.looking = false;
+            match found {
+                Ok(parts) => state.parts = Some(parts),
+                Err(answer) => state.ended = Some(answer),
+            }
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -93,17 +148,19 @@ impl Router {
     pub(super) fn take_away(&self, call: &CallState, fault: Fault) -> bool {
         let Some(parked) = call.parked() else { return false };
         // Nothing there: it is being polled this very moment, and so not forgotten.
-        let Some((open, mut callee)) = parked.take() else { return false };
+        let Some((open, mut callee)) = parked.look() else { return false };
         let _entered = self.runtime.enter();
         let answered = callee.has_answered(call);
         if answered && call.frames.seal() {
             // The last frames are on their way; the answer comes after them.
-            parked.put_back(Some((open, callee)));
+            parked.looked(Ok((open, callee)));
             return false;
         }
         callee.drop_future(call);
-        parked.lock().ended = Some(callee.take_answer().unwrap_or(Err(fault)));
+        let answer = callee.take_answer().unwrap_or(Err(fault));
+        // Closed before its caller knows: whoever has the answer finds nothing open.
         drop(open);
+        parked.looked(Err(answer));
         !answered
     }
 }

@@ -1,7 +1,7 @@
 //! Drives one call to its end: deadline, silence, cancelling in two phases, panics, bookkeeping.
 
 use super::Router;
-use super::abandoned::Parked;
+use super::abandoned::{Found, Parked};
 use super::call::CallState;
 use super::cancel::{CancelReason, grace};
 use super::endpoint::Peer;
@@ -235,6 +235,14 @@ pub(crate) struct RoutedCall {
     answer: Option<Answer>,
 }
 
+/// Told to end, the callee says `cancelled`; what its caller must know is why.
+fn told(answer: Answer, ending: Option<&Fault>) -> Answer {
+    match (answer, ending) {
+        (Err(fault), Some(ending)) if fault.is(CANCELLED) => Err(ending.clone()),
+        (answer, _) => answer,
+    }
+}
+
 /// Why waiting for the callee ended.
 enum Ended {
     Limit(CancelReason, String),
@@ -365,10 +373,15 @@ impl Future for RoutedCall {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let this = &mut *self;
-        this.parts = this.parked.take();
+        this.parts = match this.parked.take(cx.waker()) {
+            Found::Parts(open, callee) => Some((open, callee)),
+            Found::Looking => return Poll::Pending,
+            Found::Ended(answer) => return Poll::Ready(told(answer, this.ending.as_ref())),
+            Found::Nothing => None,
+        };
         let polled = this.poll_parts(cx);
         if polled.is_pending() {
-            this.parked.put_back(this.parts.take());
+            this.parked.put_back(this.parts.take(), cx.waker());
         }
         polled
     }
@@ -379,17 +392,12 @@ impl RoutedCall {
         let this = self;
         loop {
             let Some((open, callee)) = this.parts.as_mut() else {
-                let again = || Err(Fault::new(CANCELLED, "a finished call was awaited again"));
-                return Poll::Ready(this.parked.ended().unwrap_or_else(again));
+                return Poll::Ready(Err(Fault::new(CANCELLED, "a finished call was awaited again")));
             };
             if this.answer.is_none()
                 && let Poll::Ready(answer) = callee.poll(&open.call, cx)
             {
-                // Told to end, the callee says `cancelled`; what its caller must know is why.
-                let answer = match (answer, &this.ending) {
-                    (Err(fault), Some(ending)) if fault.is(CANCELLED) => Err(ending.clone()),
-                    (answer, _) => answer,
-                };
+                let answer = told(answer, this.ending.as_ref());
                 if !open.call.frames.seal() {
                     return this.finish(answer);
                 }
@@ -413,7 +421,7 @@ impl RoutedCall {
 
 impl Drop for RoutedCall {
     fn drop(&mut self) {
-        let Some((open, mut callee)) = self.parked.take() else { return };
+        let Some((open, mut callee)) = self.parked.leave() else { return };
         let runtime = open.router.runtime.clone();
         let _entered = runtime.enter();
         self.wait = None;

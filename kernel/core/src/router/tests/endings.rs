@@ -1,10 +1,16 @@
 //! However a call ends, nothing of it stays.
 
 use super::super::{CancelReason, Endpoint, NativeWishes, Peer, StreamItem, shared};
-use super::world::{opts, world};
+use super::world::{Answer, Handmade, extension, open, opts, world};
 use dispatch_contracts::fault::{CANCELLED, DEADLINE, INVALID, PANICKED};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use dispatch_contracts::kernel::VerbInfo;
+use dispatch_contracts::{Limits, Mode};
+use std::future::Future as _;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 const KINDS: [&str; 3] = ["", "-inline", "-long"];
 
@@ -213,7 +219,61 @@ async fn a_call_is_looked_at_once_more_before_it_is_dropped() {
 async fn a_call_within_its_limits_is_nobodys_to_end() {
     let world = world(1);
     let call = world.start("toy.v1/hang", opts(0, 1, 60_000)).unwrap();
-    world.router.end_abandoned(std::time::Instant::now());
+    world.router.end_abandoned(Instant::now());
     assert_eq!(world.held(), open_one(""));
     drop(call);
+}
+
+/// Knows whether it was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_polled_while_it_is_looked_at_waits_and_gets_its_answer() {
+    let world = world(1);
+    let blocker = Arc::new(extension("blocker", 8));
+    let limits = Limits::short(60_000);
+    blocker.set_verbs(vec![VerbInfo { name: "toy.v1/block".to_owned(), mode: Mode::Spawned, limits }]);
+    let (looks, looked) = mpsc::channel();
+    let (let_go, gate) = mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new((looks, gate)));
+    // Pending at first; whoever polls it again waits for the test inside of it, and then has the answer.
+    let on_call = move |_| {
+        let gate = Arc::clone(&gate);
+        let mut polled = false;
+        std::future::poll_fn(move |_| -> Poll<Answer> {
+            if !std::mem::replace(&mut polled, true) {
+                return Poll::Pending;
+            }
+            let (looks, gate) = &*gate.lock().unwrap();
+            looks.send(()).unwrap();
+            gate.recv().unwrap();
+            Poll::Ready(Ok(shared(b"\"late\"".to_vec())))
+        })
+    };
+    open(&blocker, Handmade { on_call, on_cancel: |_| {}, on_stream: |_, _: &[_]| {} });
+    world.serve("toy.v1", &blocker);
+    let mut call = pin!(world.start("toy.v1/block", opts(0, 0, 0)).unwrap());
+    assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+
+    let router = Arc::clone(&world.router);
+    let far = Instant::now() + Duration::from_secs(3600);
+    let look = std::thread::spawn(move || router.end_abandoned(far));
+    looked.recv_timeout(Duration::from_secs(60)).expect("it is looked at");
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let meanwhile = call.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(meanwhile.is_pending(), "it is told an end before the look is over: {meanwhile:?}");
+    assert!(!woken.0.load(Ordering::SeqCst));
+    let_go.send(()).unwrap();
+    look.join().unwrap();
+    assert!(woken.0.load(Ordering::SeqCst), "whoever waits is told that the look is over");
+    assert_eq!(call.await.unwrap().as_slice(), b"\"late\"");
+    assert_eq!(world.held(), (0, 0, 0, 0));
 }
