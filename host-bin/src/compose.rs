@@ -131,6 +131,7 @@ pub(crate) fn configure(invocation: &Invocation, resolved: Resolved) -> Result<C
     layers.add_all(&plan, invocation, &dirs, &project)?;
     config::apply(&mut plan, &layers);
     keys::check(&plan, &layers)?;
+    let dirs = with_own_places(dirs, &plan);
     Ok(Composed { dirs, catalog, rejected, plan, layers, project, trust, secrets: BTreeSet::new() })
 }
 
@@ -185,6 +186,20 @@ fn sought(places: &[PathBuf]) -> String {
         "extensions were sought in {}; `--ext-dir DIR` adds a directory, `path` in the build a library",
         shown.join(", ")
     )
+}
+
+/// What no tool may reach, or change, beside the host's directories: what instances keep elsewhere, and what runs here.
+fn with_own_places(dirs: Dirs, plan: &Plan) -> Dirs {
+    let kept = plan.instances.iter().flat_map(|instance| instance.kept_paths());
+    let kept = kept.filter(|path| Path::new(path).is_absolute()).map(str::to_owned).collect();
+    let exe = Path::new(&dirs.exe);
+    let around =
+        exe.parent().into_iter().flat_map(|dir| [dir.join("extensions"), dir.join("../lib/dispatch")]);
+    let libraries = plan.instances.iter().map(|instance| instance.library.clone());
+    let code = [exe.to_owned()].into_iter().chain(around).chain(libraries);
+    let code =
+        code.filter(|path| path.is_absolute()).map(|path| path.to_string_lossy().into_owned()).collect();
+    Dirs { kept, code, ..dirs }
 }
 
 /// Build paths, `--ext-dir`, `<exe dir>/extensions`, `<exe dir>`, `<exe dir>/../lib/dispatch`, the data directory.

@@ -29,6 +29,7 @@ pub(crate) fn make(environment: &Environment) -> Result<Dirs, Refusal> {
         cache: made(cache)?,
         run: made(run)?,
         exe,
+        ..Dirs::default()
     })
 }
 

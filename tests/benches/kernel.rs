@@ -58,6 +58,7 @@ pub(crate) fn dirs(home: &Path) -> Result<Dirs, Trouble> {
         cache: dir("cache")?,
         run: dir("run")?,
         exe: house::dispatch_binary().to_str().ok_or("a path that is not UTF-8")?.to_owned(),
+        ..Dirs::default()
     })
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Bars {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Own,
+    /// What the host runs: read by whoever likes, and changed by nobody.
+    Code,
     Sensitive,
     /// The build lets tools in.
     Open,
@@ -61,6 +63,11 @@ impl Bars {
     ) -> Result<Self, Fault> {
         let own = [&dirs.config, &dirs.data, &dirs.state, &dirs.cache, &dirs.run];
         let own = own.into_iter().filter(|dir| !dir.is_empty()).map(|dir| (PathBuf::from(dir), Kind::Own));
+        // Beside a database lie its log and its locks.
+        let beside = |kept: &String| ["", "-wal", "-shm", "-journal"].map(|end| format!("{kept}{end}"));
+        let kept = dirs.kept.iter().flat_map(beside).map(|path| (PathBuf::from(path), Kind::Own));
+        let code = dirs.code.iter().map(|path| (PathBuf::from(path), Kind::Code));
+        let own = own.chain(kept).chain(code);
         let at_home = home.into_iter().flat_map(|home| AT_HOME.iter().map(|place| home.join(place)));
         let sensitive: Vec<PathBuf> = at_home.chain(OF_THE_MACHINE.iter().map(PathBuf::from)).collect();
         let mut opened = Vec::new();
@@ -146,10 +153,21 @@ impl Barred<'_> {
 
     /// The nearest place above decides; where two are the same, the build's word holds.
     fn refuses(&self, real: &Path) -> io::Result<()> {
+        if self.way == Way::Write && self.would_be_code(real) {
+            let message = format!(
+                "`{}` would lie among the host's own libraries; no tool writes there",
+                real.display()
+            );
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                Refusal { message, is_sensitive: false },
+            ));
+        }
         let above = self.places.iter().filter(|(place, _)| real.starts_with(place));
         let (place, kind) = match above.max_by_key(|(place, _)| place.as_os_str().len()) {
             None | Some((_, Kind::Open)) => return Ok(()),
             Some((_, Kind::Own)) if self.is_output(real) => return Ok(()),
+            Some((_, Kind::Code)) if self.way == Way::Read => return Ok(()),
             Some((place, kind)) => (place.display(), *kind),
         };
         let instance = self.instance;
@@ -158,11 +176,19 @@ impl Barred<'_> {
                 let how = format!("the build can open it by `{instance}.sensitive_allow`");
                 (format!("`{place}` is kept out of reach, since secrets lie there; {how}"), true)
             }
+            Kind::Code => (format!("the host runs `{place}`; no tool changes it"), false),
             Kind::Own | Kind::Open => {
                 (format!("the host keeps `{place}` for itself; it is no place of work"), false)
             }
         };
         Err(io::Error::new(io::ErrorKind::PermissionDenied, Refusal { message, is_sensitive }))
+    }
+
+    /// Whether a library of that name would be found beside those that run.
+    fn would_be_code(&self, real: &Path) -> bool {
+        let mut code = self.places.iter().filter(|(_, kind)| *kind == Kind::Code);
+        real.extension().is_some_and(|extension| extension == "so")
+            && code.any(|(place, _)| place.parent() == real.parent())
     }
 
     /// Output that was cut is there to be read, that of any instance.
@@ -180,6 +206,8 @@ impl Barred<'_> {
                 Kind::Own => reply.except.push(place),
                 Kind::Sensitive => reply.sensitive.push(place),
                 Kind::Open => reply.except_but.push(place),
+                // Readers may read it.
+                Kind::Code => {}
             }
         }
         let instances = self.cache.iter().filter_map(|cache| fs::read_dir(cache).ok()).flatten().flatten();

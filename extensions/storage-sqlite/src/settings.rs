@@ -30,6 +30,7 @@ pub(crate) struct Settings {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Keys {
     /// The store's file, from the data directory on; absent = `dispatch.db` there.
+    #[schemars(extend("x-kept" = true))]
     path: Option<PathBuf>,
     /// When a commit is on the disk: before its reply (it survives a power cut), or some time later.
     synchronous: Synchronous,

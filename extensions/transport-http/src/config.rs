@@ -38,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) token: Option<Secret>,
     /// Where the token lies; absent = `<data>/<instance>/token`, which is made when it is missing.
     #[schemars(extend("x-reload" = true))]
+    #[schemars(extend("x-kept" = true))]
     pub(crate) token_file: Option<PathBuf>,
     /// Further names that a `Host` header may have: `box.example` (any port), `box.example:8443`.
     #[schemars(extend("x-reload" = true))]

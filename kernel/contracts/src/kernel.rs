@@ -68,6 +68,12 @@ pub struct Dirs {
     /// The host binary, for `exec-shim`.
     #[serde(default)]
     pub exe: String,
+    /// What the build's instances keep elsewhere, absolute: nobody's place of work either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
+    /// Where the host's own programs lie, files and directories, absolute: nobody's place to write to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub code: Vec<String>,
 }
 
 /// What `start` answers.

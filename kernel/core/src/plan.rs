@@ -75,6 +75,16 @@ impl PlannedInstance {
     pub fn misfits(&self) -> Vec<Misfit> {
         misfits(self.settings.as_deref(), &self.config)
     }
+
+    /// The paths, as configured, at which it keeps what is nobody's place of work.
+    pub fn kept_paths(&self) -> Vec<&str> {
+        let is_set = self.config.as_object().is_some_and(|table| !table.is_empty());
+        let settings =
+            self.settings.as_deref().filter(|_| is_set).and_then(|bytes| Settings::parse(bytes).ok());
+        let keys = settings.map(|settings| settings.keys()).unwrap_or_default();
+        let value = |path: &[String]| path.iter().try_fold(&self.config, |at, key| at.get(key))?.as_str();
+        keys.iter().filter(|key| key.kept).filter_map(|key| value(&key.path)).collect()
+    }
 }
 
 /// What does not fit in a configuration, if its extension tells what would. Nothing set always fits.

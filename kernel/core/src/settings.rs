@@ -2,7 +2,8 @@
 //!
 //! It must not know any key, and it never repeats a value, which may be a secret.
 //! The schema is what `schemars` makes of the settings type, in one piece; beside the standard words it may say
-//! `x-reload: true` of a key that `instance.v1/reload` reaches, and `writeOnly: true` of a secret.
+//! `x-reload: true` of a key that `instance.v1/reload` reaches, `writeOnly: true` of a secret,
+//! and `x-kept: true` of a path at which the instance keeps what is nobody's place of work.
 
 mod keys;
 mod misfit;

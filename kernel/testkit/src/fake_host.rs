@@ -198,6 +198,7 @@ impl FakeHost {
             cache: at("cache"),
             run: at("run"),
             exe: at("dispatch"),
+            ..Dirs::default()
         }
     }
 

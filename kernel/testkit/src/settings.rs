@@ -11,7 +11,8 @@ use std::path::Path;
 ///
 /// `$settings` derives `JsonSchema` and denies unknown fields; every key has a doc comment. Bounds are
 /// `#[schemars(range(min = …, max = …))]`; `#[schemars(extend("x-reload" = true))]` marks a key that `instance.v1/reload`
-/// reaches, `#[schemars(extend("writeOnly" = true))]` a secret.
+/// reaches, `#[schemars(extend("writeOnly" = true))]` a secret, `#[schemars(extend("x-kept" = true))]` a path at which
+/// the instance keeps what no tool may reach.
 #[macro_export]
 macro_rules! settings_test {
     ($settings:ty) => {

@@ -127,6 +127,7 @@ fn options(home: &Path) -> BootOptions {
         cache: dir("cache"),
         run: dir("run"),
         exe: house::dispatch_binary().to_str().expect("UTF-8").to_owned(),
+        ..Dirs::default()
     };
     BootOptions {
         dirs,

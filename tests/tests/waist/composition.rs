@@ -41,6 +41,7 @@ async fn inventory(home: &Path, plan: Plan) -> InventoryReply {
         cache: dir("cache"),
         run: dir("run"),
         exe: house::dispatch_binary().to_str().expect("UTF-8").to_owned(),
+        ..Dirs::default()
     };
     let options = BootOptions {
         dirs,

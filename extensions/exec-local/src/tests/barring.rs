@@ -14,6 +14,7 @@ use dispatch_sdk::contracts::kernel::Dirs;
 use dispatch_testkit::{FakeHost, Opened};
 use serde_json::{Value, json};
 use std::fs;
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -271,6 +272,42 @@ fn a_place_of_secrets_that_is_not_there_is_made_by_nobody_through_whatever_link(
         fs::read_dir(at("data/u")).expect("it is there").flatten().all(|found| found.file_name() == ".aws")
     );
     assert!(!at("elsewhere/aws").exists());
+}
+
+#[test]
+fn what_instances_keep_elsewhere_is_reached_by_nobody_and_what_the_host_runs_is_changed_by_nobody() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let at = |path: &str| dir.path().join(path);
+    fs::create_dir_all(at("bin")).expect("the directory is ours");
+    for file in ["store.db", "store.db-wal", "token", "other", "bin/dispatch", "bin/libext_a.so", "bin/notes"]
+    {
+        fs::write(at(file), "x").expect("ours too");
+    }
+    fs::hard_link(at("store.db"), at("innocent")).expect("ours too");
+    let text = |path: &str| at(path).display().to_string();
+    let dirs = Dirs {
+        kept: vec![text("store.db"), text("token")],
+        code: vec![text("bin/dispatch"), text("bin/libext_a.so")],
+        ..Dirs::default()
+    };
+    let bars = Bars::new("exec-local", &dirs, None, &[]).expect("all are kept");
+    let roots = Roots::parse(None, "exec-local").expect("there are none");
+    let looks = |path: &str, way| roots.seen_from("/", bars.now(way), None).look(&at(path)).map(|_| ());
+    for path in ["store.db", "store.db-wal", "store.db-shm", "token", "innocent"] {
+        assert!(looks(path, Way::Read).is_err() && looks(path, Way::Write).is_err(), "{path}");
+    }
+    for path in ["bin/dispatch", "bin/libext_a.so", "bin/libext_new.so"] {
+        assert!(
+            looks(path, Way::Write).is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied),
+            "{path}"
+        );
+    }
+    for path in ["bin/dispatch", "bin/libext_a.so", "bin/notes", "other"] {
+        looks(path, Way::Read).unwrap_or_else(|e| panic!("{path}: {e}"));
+    }
+    for path in ["bin/notes", "other"] {
+        looks(path, Way::Write).unwrap_or_else(|e| panic!("{path}: {e}"));
+    }
 }
 
 #[test]

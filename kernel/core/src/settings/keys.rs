@@ -38,6 +38,8 @@ pub struct SettingsKey {
     pub reload: bool,
     /// It is shown nowhere.
     pub secret: bool,
+    /// It names a file or directory that its instance keeps for itself.
+    pub kept: bool,
 }
 
 impl SettingsKey {
@@ -111,6 +113,7 @@ fn key(path: Vec<String>, property: &Value, described: &Value, default: Option<&
         meaning: one_line(&text(property).or_else(|| text(described)).unwrap_or_default()),
         reload: flag("x-reload"),
         secret: flag("writeOnly"),
+        kept: flag("x-kept"),
         path,
     }
 }
