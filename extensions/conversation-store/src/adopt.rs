@@ -83,6 +83,8 @@ async fn try_adopt(
     let mut head = before.head.clone();
     let seq_first = head.seq_last + 1;
     head.active_at = at;
+    // Whoever adopts numbers its appends anew.
+    head.appended = None;
     head.seq_last = head.seq_reserved.max(seq_first);
     head.seq_reserved = head.seq_last + SEQ_RESERVE;
     let begun = Begun { seq_last: head.seq_last, messages: head.messages };

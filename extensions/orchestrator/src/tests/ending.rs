@@ -288,4 +288,8 @@ async fn a_commit_that_is_offered_again_is_written_once_and_one_that_failed_goes
             (2 + 1 + APPEND_ITEMS_MAX + 1 + 1, vec![json!(["completed", "stop"])])
         );
     });
+    let appends = world.host.calls_of("conversations.v1/append");
+    let named: Vec<u64> = appends.iter().map(|append| append["append_idx"].as_u64().unwrap()).collect();
+    let (first, last) = (1 << 16, 2 << 16);
+    assert_eq!(named, [0, first, first, first, first + 1, last], "an offer and its repeat have one name");
 }
