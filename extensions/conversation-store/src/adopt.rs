@@ -49,6 +49,7 @@ pub(crate) async fn adopt(
         let in_time = host.with_budget_ms(left_ms);
         let before = store::head_of(&in_time, id).await?;
         if unsure && before.head.is_open_by(turn_id, host_id) {
+            hosts.landed(&convs, host_id);
             return installed(&host, &convs, &params, before).await;
         }
         if !before.head.is_open_by(turn_id, dead_host_id) {

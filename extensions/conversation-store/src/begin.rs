@@ -41,6 +41,7 @@ pub(crate) async fn begin(
         match &before {
             None if !params.create => return Err(faults::missing(id)),
             Some(known) if attempt > 0 && known.head.is_open_by(&params.turn_id, &params.host_id) => {
+                hosts.landed(&convs, &params.host_id);
                 let durable = store::is_durable(&in_time).await?;
                 let open = known.head.open_turn.as_ref();
                 let row = turn_rows::of_open(&in_time, id, &known.head, open.expect("it is open")).await?;
