@@ -49,6 +49,7 @@ pub(crate) async fn adopt(
         let in_time = host.with_budget_ms(left_ms);
         let before = store::head_of(&in_time, id).await?;
         if unsure && before.head.is_open_by(turn_id, host_id) {
+            hosts.landed(&convs, host_id);
             return installed(&host, &convs, &params, before).await;
         }
         if !before.head.is_open_by(turn_id, dead_host_id) {
@@ -83,6 +84,8 @@ async fn try_adopt(
     let mut head = before.head.clone();
     let seq_first = head.seq_last + 1;
     head.active_at = at;
+    // Whoever adopts numbers its appends anew.
+    head.appended = None;
     head.seq_last = head.seq_reserved.max(seq_first);
     head.seq_reserved = head.seq_last + SEQ_RESERVE;
     let begun = Begun { seq_last: head.seq_last, messages: head.messages };

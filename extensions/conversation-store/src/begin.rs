@@ -12,8 +12,6 @@ use crate::turn_log::{SEQ_RESERVE, TurnLog};
 use crate::turn_rows;
 use crate::writer::{APPENDS_WAITING_MAX, CONFLICT_RETRIES_MAX, Writer};
 use dispatch_sdk::contracts::conversations::{BeginParams, BeginReply, TurnRow};
-use dispatch_sdk::contracts::storage;
-use dispatch_sdk::contracts::verb::Empty;
 use dispatch_sdk::{Fault, Host, fault};
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
@@ -43,7 +41,8 @@ pub(crate) async fn begin(
         match &before {
             None if !params.create => return Err(faults::missing(id)),
             Some(known) if attempt > 0 && known.head.is_open_by(&params.turn_id, &params.host_id) => {
-                let durable = in_time.call(storage::Info, &Empty {}).await?.durable;
+                hosts.landed(&convs, &params.host_id);
+                let durable = store::is_durable(&in_time).await?;
                 let open = known.head.open_turn.as_ref();
                 let row = turn_rows::of_open(&in_time, id, &known.head, open.expect("it is open")).await?;
                 return opened(&host, &convs, &params, Opened { known: known.clone(), row, durable });

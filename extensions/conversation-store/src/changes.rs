@@ -60,10 +60,12 @@ pub(crate) async fn follow(host: Host, convs: Arc<Convs>) {
     }
 }
 
-/// Passes on what was written since `newest`; answers the newest activity of all.
+/// Passes on what was written since `newest`; answers the newest activity of all, at most now: whoever wrote by a clock
+/// that is ahead must not hide what others write.
 async fn look(host: &Host, convs: &Convs, newest: u64) -> Result<u64, Fault> {
     let since = newest.saturating_sub(CLOCKS_APART_MS);
     let mut newest = newest;
+    let now = host.now_ms();
     for index in [Index::Listed, Index::Archived] {
         let mut pages = Pages::new(index.start(), index.before(since), PAGE_ENTRIES, false);
         let mut n_entries = 0;
@@ -75,7 +77,7 @@ async fn look(host: &Host, convs: &Convs, newest: u64) -> Result<u64, Fault> {
             }
             for entry in &entries {
                 let Ok(found) = serde_json::from_str::<Conversation>(entry.value.get()) else { continue };
-                newest = newest.max(found.active_at);
+                newest = newest.max(found.active_at.min(now));
                 if let Some(conv) = convs.get(&found.id) {
                     conv.changed_to(entry.version);
                 }

@@ -31,6 +31,17 @@ pub(crate) struct Head {
     pub(crate) archived: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) owner: Option<Owner>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) appended: Option<Appended>,
+}
+
+/// The last append that had a number, written with what it appended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Appended {
+    pub(crate) turn_id: String,
+    pub(crate) append_idx: u64,
+    /// Number of the last row with it.
+    pub(crate) seq_last: u64,
 }
 
 /// The open turn, and where it begins in the log.
@@ -57,6 +68,12 @@ pub(crate) struct Begun {
 impl Head {
     pub(crate) fn is_open_by(&self, turn_id: &str, host_id: &str) -> bool {
         self.open_turn.as_ref().is_some_and(|turn| turn.turn_id == turn_id && turn.host_id == host_id)
+    }
+
+    /// What the last append was answered, if it is this one: it comes again because its answer was lost.
+    pub(crate) fn appended(&self, turn_id: &str, append_idx: Option<u64>) -> Option<u64> {
+        let last = self.appended.as_ref()?;
+        (last.turn_id == turn_id && Some(last.append_idx) == append_idx).then_some(last.seq_last)
     }
 
     /// Whether nothing of the open turn but its input was written: no row and no message more than it began with.

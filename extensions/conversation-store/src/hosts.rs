@@ -10,7 +10,7 @@ use crate::here::{Place, Probe, Prober};
 use crate::keys;
 use crate::store::{self, Batch};
 use dispatch_sdk::contracts::conversations::{HOST_LEASE_MS, HOST_RENEW_MS, HostLifeReply, Life};
-use dispatch_sdk::contracts::storage::{Commit, CommitParams, Put, Require};
+use dispatch_sdk::contracts::storage::{Commit, CommitParams, Get, GetParams, Put, Require};
 use dispatch_sdk::{Fault, Host, fault};
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
@@ -25,8 +25,6 @@ const SEEN_MAX: usize = 10_000;
 const IDLE_ROUNDS_MAX: u32 = 4;
 /// Most of the time between two looks that counts: while a machine sleeps nobody renews anything.
 const LOOKED_MS_MAX: u64 = 10_000;
-/// How far clocks of two machines may be apart before a row that ran out is taken for one that holds.
-const CLOCKS_APART_MS_MAX: u64 = 60_000;
 
 /// The row of a host process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +38,9 @@ pub(crate) struct HostRow {
     pub(crate) pid: u32,
     #[serde(default)]
     pub(crate) started: u64,
-    /// Renewed before this by the clock of its machine, unix ms.
+    /// Renewed before this by the clock of its machine, unix ms: it changes with every renewal, and is compared with no
+    /// other clock.
+    #[serde(default)]
     pub(crate) until: u64,
     /// A person says that it is dead.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -128,6 +128,11 @@ impl Hosts {
         }
     }
 
+    /// A commit that opened a turn went through although it was reported as failed, and our row with it.
+    pub(crate) fn landed(self: &Arc<Self>, convs: &Arc<Convs>, host_id: &str) {
+        self.written(convs, host_id, self.host.now_ms());
+    }
+
     async fn renew(self: Arc<Self>, convs: Arc<Convs>) {
         let mut n_idle = 0;
         loop {
@@ -165,8 +170,15 @@ impl Hosts {
 
     /// Whether a host lives.
     pub(crate) async fn life(&self, host: &Host, host_id: &str) -> Result<Life, Fault> {
-        let found = store::read::<HostRow>(host, &keys::host(host_id)).await?;
-        Ok(found.map_or(Life::Unknown, |(row, version)| self.judge(host_id, &row, version, host.now_ms())))
+        let found = row_of(host, host_id).await?;
+        Ok(self.life_of(host_id, found.as_ref(), host.now_ms()))
+    }
+
+    fn life_of(&self, host_id: &str, found: Option<&Found>, now: u64) -> Life {
+        match found {
+            Some(Found { row: Some(row), version }) => self.judge(host_id, row, *version, now),
+            Some(Found { row: None, .. }) | None => Life::Unknown,
+        }
     }
 
     pub(crate) fn judge(&self, host_id: &str, row: &HostRow, version: u64, now: u64) -> Life {
@@ -183,19 +195,19 @@ impl Hosts {
                 Probe::CannotTell => {}
             }
         }
-        self.judge_elsewhere(host_id, row, version, now)
+        self.judge_elsewhere(host_id, version, now)
     }
 
-    fn judge_elsewhere(&self, host_id: &str, row: &HostRow, version: u64, now: u64) -> Life {
+    fn judge_elsewhere(&self, host_id: &str, version: u64, now: u64) -> Life {
         let mut state = self.lock();
         let first = Seen { version, looked_at: now, unchanged_ms: 0 };
         let Some(seen) = state.seen.get_mut(host_id) else {
             if state.seen.len() >= SEEN_MAX {
                 state.seen.clear();
             }
+            // Whether it changes is known a lease of our own time later.
             state.seen.insert(host_id.to_owned(), first);
-            let ran_out = row.until.saturating_add(CLOCKS_APART_MS_MAX) < now;
-            return if ran_out { Life::Dead } else { Life::Alive };
+            return Life::Alive;
         };
         if seen.version != version {
             *seen = first;
@@ -210,11 +222,9 @@ impl Hosts {
     pub(crate) async fn bury(&self, host: &Host, host_id: &str) -> Result<HostLifeReply, Fault> {
         keys::check_id(host_id)?;
         let key = keys::host(host_id);
-        let found = store::read::<HostRow>(host, &key).await?;
-        let (row, version) = found.map_or((HostRow::default(), None), |(row, version)| (row, Some(version)));
-        let life = version.map_or(Life::Unknown, |version| self.judge(host_id, &row, version, host.now_ms()));
-        match life {
-            Life::Dead => return Ok(HostLifeReply { life }),
+        let found = row_of(host, host_id).await?;
+        match self.life_of(host_id, found.as_ref(), host.now_ms()) {
+            Life::Dead => return Ok(HostLifeReply { life: Life::Dead }),
             Life::Alive => return Err(faults::lives(host_id)),
             Life::Unknown => {
                 let (start, end) = keys::open_of(host_id);
@@ -223,7 +233,8 @@ impl Hosts {
                 }
             }
         }
-        let row = HostRow { buried: true, ..row };
+        let version = found.as_ref().map(|found| found.version);
+        let row = HostRow { buried: true, ..found.and_then(|found| found.row).unwrap_or_default() };
         let value = to_raw_value(&row).expect("a struct of strings and numbers always encodes");
         let commit = CommitParams {
             require: vec![Require { key: key.clone(), version }],
@@ -256,4 +267,21 @@ impl Hosts {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The row of a host as it lies in the store; without `row` it cannot be read.
+struct Found {
+    row: Option<HostRow>,
+    version: u64,
+}
+
+/// Reads the row of a host. One that cannot be read tells nothing, and must not keep the others from being looked at.
+async fn row_of(host: &Host, host_id: &str) -> Result<Option<Found>, Fault> {
+    let params = GetParams { key: keys::host(host_id) };
+    let Some(entry) = host.call(Get, &params).await?.entry else { return Ok(None) };
+    let row = serde_json::from_str(entry.value.get());
+    if let Err(error) = &row {
+        warn!(key = entry.key, %error, "the row of a host cannot be read; nobody can tell whether it lives");
+    }
+    Ok(Some(Found { row: row.ok(), version: entry.version }))
 }

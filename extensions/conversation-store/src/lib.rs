@@ -293,12 +293,29 @@ impl ConversationStore {
                 format!("an append that ends turn `{turn_id}` must have `{TURN_ENDED}` as its last event");
             return Err(Fault::new(fault::INVALID, message));
         }
-        let Some(writer) = self.convs.get(&id).and_then(|conv| conv.writer(&turn_id)) else {
-            store::head_of(&call.host(), &id).await?;
-            return Err(faults::not_open(&id, &turn_id));
-        };
-        let (reply, answer) = oneshot::channel();
+        let append_idx = params.append_idx;
+        match self.hand_over(params).await {
+            Err(fault) if fault.is(fault::CONFLICT) => {
+                let head = store::head_of(&call.host(), &id).await?.head;
+                match head.appended(&turn_id, append_idx) {
+                    // It ended the turn, and nobody heard it.
+                    Some(seq_last) => {
+                        let durable = store::is_durable(&call.host()).await?;
+                        Ok(contract::AppendReply { seq_last, durable })
+                    }
+                    None => Err(fault),
+                }
+            }
+            answered => answered,
+        }
+    }
+
+    /// Lets the writer of the turn append, and waits for its answer.
+    async fn hand_over(&self, params: contract::AppendParams) -> Result<contract::AppendReply, Fault> {
+        let (id, turn_id) = (params.conversation_id.clone(), params.turn_id.clone());
         let over = || faults::not_open(&id, &turn_id);
+        let writer = self.convs.get(&id).and_then(|conv| conv.writer(&turn_id)).ok_or_else(over)?;
+        let (reply, answer) = oneshot::channel();
         writer.send(Request::Append { params: Box::new(params), reply }).await.map_err(|_| over())?;
         answer.await.map_err(|_| over())?
     }

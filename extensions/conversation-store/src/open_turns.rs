@@ -16,6 +16,7 @@ use dispatch_sdk::{Fault, Host, fault};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use tracing::{info, warn};
 
 /// The layout that has the index.
@@ -26,8 +27,10 @@ const PASS_HEADS: usize = 500;
 const PASS_STEPS_MAX: usize = 10;
 /// Most hosts with open turns that are looked at in one call.
 const HOSTS_LOOKED_AT_MAX: usize = 10_000;
-/// Most rows of hosts that are looked at when rows left behind are taken out.
-const ROWS_LOOKED_AT_MAX: usize = 1000;
+/// Most rows of hosts that are looked at each time that rows left behind are taken out.
+pub(crate) const ROWS_LOOKED_AT_MAX: usize = 1000;
+/// Between two such times.
+pub(crate) const TIDY_EVERY_MS: u64 = 30_000;
 
 /// How far a store is on its way to the layout of this version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +45,16 @@ struct Layout {
 #[derive(Debug, Default)]
 pub(crate) struct OpenTurnsIndex {
     complete: AtomicBool,
-    tidied: AtomicBool,
+    tidying: Mutex<Tidying>,
+}
+
+/// How far the rows of hosts were looked through for those that nothing needs any more.
+#[derive(Debug, Clone, Default)]
+struct Tidying {
+    /// Nothing is looked at before this, unix ms.
+    due_at: u64,
+    /// It goes on here; empty = from the first.
+    start: String,
 }
 
 /// What an entry of the index holds beside its key: nothing that is not in the head.
@@ -70,10 +82,23 @@ impl OpenTurnsIndex {
             Life::Alive => 2,
         });
         hosts.truncate(HOSTS_MAX);
-        if !self.tidied.swap(true, Ordering::Relaxed) {
-            tidy(host, lives).await?;
-        }
+        self.tidy(host, lives).await;
         Ok(HostsReply { hosts, indexing })
+    }
+
+    /// Takes out the rows that dead hosts left behind and that nothing needs any more, when that is due.
+    async fn tidy(&self, host: &Host, lives: &Hosts) {
+        let tidying = self.tidying.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if host.now_ms() < tidying.due_at {
+            return;
+        }
+        match tidy(host, lives, tidying.start).await {
+            Ok(start) => {
+                let next = Tidying { due_at: host.now_ms() + TIDY_EVERY_MS, start };
+                *self.tidying.lock().unwrap_or_else(PoisonError::into_inner) = next;
+            }
+            Err(fault) => warn!(%fault, "rows that dead hosts left behind stay; trying again"),
+        }
     }
 
     /// A page of the open turns.
@@ -186,12 +211,13 @@ async fn step(host: &Host) -> Result<bool, Fault> {
     Ok(complete)
 }
 
-/// Takes out the rows that dead hosts left behind and that nothing needs any more; once in a process.
-async fn tidy(host: &Host, lives: &Hosts) -> Result<(), Fault> {
-    let mut pages =
-        Pages::new(keys::HOSTS_START.to_owned(), keys::HOSTS_END.to_owned(), ROWS_LOOKED_AT_MAX, false);
+/// Looks through the next rows of hosts; answers where to go on, empty = from the first.
+async fn tidy(host: &Host, lives: &Hosts, start: String) -> Result<String, Fault> {
+    let start = if start.is_empty() { keys::HOSTS_START.to_owned() } else { start };
+    let mut pages = Pages::new(start, keys::HOSTS_END.to_owned(), ROWS_LOOKED_AT_MAX, false);
     let mut idle = Vec::new();
-    for entry in pages.next(host).await?.unwrap_or_default() {
+    let entries = pages.next(host).await?.unwrap_or_default();
+    for entry in &entries {
         let Some(host_id) = entry.key.strip_prefix(keys::HOSTS_START) else { continue };
         let Ok(row) = serde_json::from_str::<HostRow>(entry.value.get()) else { continue };
         if lives.judge(host_id, &row, entry.version, host.now_ms()) != Life::Dead {
@@ -202,5 +228,7 @@ async fn tidy(host: &Host, lives: &Hosts) -> Result<(), Fault> {
             idle.push((host_id.to_owned(), entry.version));
         }
     }
-    lives.forget(host, idle).await
+    lives.forget(host, idle).await?;
+    let last = entries.last().filter(|_| pages.has_more());
+    Ok(last.map(|last| storage::after_key(&last.key)).unwrap_or_default())
 }

@@ -10,6 +10,7 @@ use crate::row::Row;
 use crate::spill;
 use dispatch_sdk::contracts::conversations::TurnRow;
 use dispatch_sdk::contracts::storage::{self, Commit, CommitParams, Entry, Put, Require, ScanParams};
+use dispatch_sdk::contracts::verb::Empty;
 use dispatch_sdk::{Fault, Host, fault};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -45,6 +46,11 @@ pub(crate) async fn read<T: DeserializeOwned>(host: &Host, key: &str) -> Result<
 /// Reads a head that must be there.
 pub(crate) async fn head_of(host: &Host, id: &str) -> Result<Known, Fault> {
     head(host, id).await?.ok_or_else(|| faults::missing(id))
+}
+
+/// Whether what is committed survives a power cut.
+pub(crate) async fn is_durable(host: &Host) -> Result<bool, Fault> {
+    Ok(host.call(storage::Info, &Empty {}).await?.durable)
 }
 
 /// Pages through the keys of a range.

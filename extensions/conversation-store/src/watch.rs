@@ -143,7 +143,7 @@ impl Reader<'_> {
         let pages_from =
             |cursor: u64| Pages::new(from(cursor), end.clone(), PAGE_ROWS, false).of_bytes(PAGE_BYTES);
         let mut pages = pages_from(self.cursor);
-        loop {
+        'pages: loop {
             self.call.room().await?;
             let entries = match pages.next(&self.call.host()).await {
                 Ok(Some(entries)) => entries,
@@ -154,10 +154,19 @@ impl Reader<'_> {
                     continue;
                 }
             };
-            self.n_failures = 0;
             for entry in entries {
                 self.call.room().await?;
-                if let Some(frame) = self.frame(&entry).await? {
+                let frame = match self.frame(&entry).await {
+                    Ok(frame) => frame,
+                    Err(fault) => {
+                        self.failed(fault).await?;
+                        pages = pages_from(self.cursor);
+                        continue 'pages;
+                    }
+                };
+                // Only now: a page that can be read says nothing of the blobs that it names.
+                self.n_failures = 0;
+                if let Some(frame) = frame {
                     self.call.emit_raw(frame.json.clone()).await?;
                     self.cursor = frame.seq;
                 } else if let Some(seq) = keys::number_of(&entry.key) {

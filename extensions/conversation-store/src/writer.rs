@@ -5,6 +5,7 @@
 use crate::conv::{After, Conv};
 use crate::convs::Convs;
 use crate::faults;
+use crate::head::Appended;
 use crate::row::Row;
 use crate::store::{self, Batch, Known};
 use crate::turn_log::{Cut, Failed, Urgency};
@@ -108,6 +109,10 @@ impl Writer {
         if self.conv.flush_goes_first(&self.turn_id) {
             self.flush().await?;
         }
+        // By now it is known whether it was written: what was unsure is settled by the flush.
+        if let Some(seq_last) = self.known.head.appended(&self.turn_id, params.append_idx) {
+            return Ok(AppendReply { seq_last, durable: store::is_durable(&self.host).await? });
+        }
         self.commit(Some(params)).await
     }
 
@@ -152,6 +157,10 @@ impl Writer {
         head.active_at = at;
         head.seq_last = cut.seq_last.unwrap_or(0).max(head.seq_last);
         head.seq_reserved = cut.seq_reserved;
+        if let Some(append_idx) = append.and_then(|append| append.append_idx) {
+            let (turn_id, seq_last) = (self.turn_id.clone(), head.seq_last);
+            head.appended = Some(Appended { turn_id, append_idx, seq_last });
+        }
         let ended = append.is_some_and(|append| append.end_turn);
         if ended {
             head.open_turn = None;

@@ -37,6 +37,9 @@ impl Orchestrator {
         };
         // Ours without a task was over, or was never acknowledged: it must not run.
         if open.host_id == own_host_id {
+            if self.unwritten.offer(&turn_id).await? {
+                return Ok(TakenOver::Sealed);
+            }
             return self.seal(&seal).await;
         }
         let turn = Turn::new(conversation_id.clone(), turn_id.clone(), self.host.now_ms());

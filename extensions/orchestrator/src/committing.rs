@@ -13,6 +13,9 @@ use dispatch_sdk::{Call, Fault, Host};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// Numbers of appends that one commit has: far more than parts of its bytes can be.
+const PARTS_MAX: u64 = 1 << 16;
+
 impl Orchestrator {
     pub(crate) async fn commit(self: Arc<Self>, call: Call, params: CommitParams) -> Result<Empty, Fault> {
         from_kernel(&call)?;
@@ -51,9 +54,14 @@ impl Orchestrator {
         };
         let host = self.host.with_meta(&turn.meta());
         let told = Told::by(&append.events);
+        // Of another commit that failed after some of its parts: what is said here is no repeat of those.
+        if written.parts_of != params.commit_idx {
+            written.parts_of = params.commit_idx;
+            written.n_parts = 0;
+        }
         // A task, so that neither a cancel nor a dropped handler leaves half known what was written.
         let appended = self.host.runtime()?.spawn(async move {
-            let appended = append_all(&host, append, &mut written.n_parts).await;
+            let appended = append_all(&host, append, params.commit_idx, &mut written.n_parts).await;
             match &appended {
                 Ok(reply) => {
                     turn.kept_seq.store(reply.seq_last, Ordering::Relaxed);
@@ -76,8 +84,10 @@ impl Orchestrator {
 async fn append_all(
     host: &Host,
     mut append: AppendParams,
+    commit_idx: Option<u64>,
     n_parts: &mut usize,
 ) -> Result<AppendReply, Fault> {
+    let first_idx = commit_idx.map(|idx| idx * PARTS_MAX);
     let mut part_idx = 0;
     while append.messages.len() + append.events.len() > APPEND_ITEMS_MAX {
         let messages = front(&mut append.messages, APPEND_ITEMS_MAX);
@@ -87,6 +97,7 @@ async fn append_all(
             turn_id: append.turn_id.clone(),
             events,
             messages,
+            append_idx: first_idx.map(|idx| idx + part_idx as u64),
             ..AppendParams::default()
         };
         if part_idx == *n_parts {
@@ -95,6 +106,7 @@ async fn append_all(
         }
         part_idx += 1;
     }
+    append.append_idx = first_idx.map(|idx| idx + part_idx as u64);
     let reply = host.call(Append, &append).await?;
     *n_parts = 0;
     Ok(reply)

@@ -9,7 +9,8 @@ use crate::running::{Outcome, RunPlan};
 use crate::starting::Opening;
 use crate::turn_table::Turn;
 use dispatch_sdk::contracts::conversations::{
-    Begin, BeginParams, BeginReply, Get, GetParams, OpenTurn, Seal, SealParams, TURN_IN_FLIGHT,
+    Begin, BeginParams, BeginReply, Get, GetParams, HostLife, HostLifeParams, Life, OpenTurn, Seal,
+    SealParams, TURN_IN_FLIGHT,
 };
 use dispatch_sdk::contracts::fault::{
     CANCELLED, CONFLICT, DEADLINE, INVALID, NO_SERVICE, NOT_FOUND, NOT_REQUIRED, OVERLOADED, PANICKED,
@@ -136,7 +137,7 @@ impl Orchestrator {
         };
         let Ok(open) = serde_json::from_value::<OpenTurn>(fault.detail.clone()) else { return Err(fault) };
         if self.runs_somewhere(host, &params.host_id, &open).await {
-            return Err(fault);
+            return Err(self.in_flight(host, &params.host_id, &open, fault).await);
         }
         let asked = GetParams { conversation_id: params.conversation_id.clone() };
         let conversation = host.call(Get, &asked).await?;
@@ -151,6 +152,24 @@ impl Orchestrator {
             }
             TakenOver::ByAnother => Err(fault),
         }
+    }
+}
+
+impl Orchestrator {
+    /// The refusal of a start while a turn is open; of one whose host nobody can judge it says what a person can do.
+    async fn in_flight(&self, host: &Host, own_host_id: &str, open: &OpenTurn, fault: Fault) -> Fault {
+        let OpenTurn { host_id, turn_id, .. } = open;
+        let asked = HostLifeParams { host_id: host_id.clone() };
+        if host_id == own_host_id
+            || !host.call(HostLife, &asked).await.is_ok_and(|reply| reply.life == Life::Unknown)
+        {
+            return fault;
+        }
+        let message = format!(
+            "turn `{turn_id}` is open and of host `{host_id}`, of which nobody can tell whether it lives; wait for the \
+             turn's end, or, if no process of that host runs any more, say so: `dispatch hosts bury {host_id}`"
+        );
+        Fault { message, ..fault }
     }
 }
 

@@ -81,6 +81,10 @@ impl Orchestrator {
             let detail = serde_json::json!({ "turn_id": open.turn_id, "host_id": open.host_id });
             return Err(Fault::new(UNAVAILABLE, message).with_detail(detail));
         }
+        // It is over, and how it ended is known.
+        if self.unwritten.offer(&open.turn_id).await? {
+            return Ok(StopReply { stopped: true });
+        }
         let turn = Turn::new(conversation_id.clone(), open.turn_id.clone(), self.host.now_ms());
         // The store knows a turn that was begun here, and takes its end; of any other it makes one from its rows.
         match call.host().call(Append, &ending::stopped(&turn)).await {

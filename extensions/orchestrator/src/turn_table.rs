@@ -36,7 +36,9 @@ pub(crate) struct Written {
     pub(crate) fault: Option<Fault>,
     /// The `commit_idx` that comes next; a lower one is in the log.
     pub(crate) commit_idx: u64,
-    /// How many parts of the next commit are in the log already.
+    /// The commit whose parts are counted.
+    pub(crate) parts_of: Option<u64>,
+    /// How many parts of it are in the log already.
     pub(crate) n_parts: usize,
 }
 

@@ -1,6 +1,7 @@
 //! Ends of turns that the store did not take: told to whoever waits for them, and offered again until it takes them.
 //!
-//! It must not know what a turn did. A turn stays open in its log meanwhile; a start in its conversation seals it too.
+//! It must not know what a turn did. A turn stays open in its log meanwhile. Whoever finds it open offers its
+//! end before anything else is made of it: a start in its conversation, a stop, a sweep.
 
 use crate::turn_table::Turn;
 use dispatch_sdk::contracts::conversations::{Append, AppendParams};
@@ -21,30 +22,39 @@ const AGAIN_MS: u64 = 30_000;
 
 /// The turns whose end is not in their log, and what whoever waits for it is told.
 pub(crate) struct Unwritten {
-    faults: watch::Sender<HashMap<String, Fault>>,
+    kept: watch::Sender<HashMap<String, Kept>>,
+}
+
+/// The end of a turn that is not in its log.
+#[derive(Clone)]
+struct Kept {
+    /// What whoever waits for it is told.
+    told: Fault,
+    host: Host,
+    append: Arc<AppendParams>,
 }
 
 impl Unwritten {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { faults: watch::Sender::new(HashMap::new()) })
+        Arc::new(Self { kept: watch::Sender::new(HashMap::new()) })
     }
 
     /// Why the end of a turn is not written; `None` = it is, or the turn goes on.
     pub(crate) fn get(&self, turn_id: &str) -> Option<Fault> {
-        self.faults.borrow().get(turn_id).cloned()
+        self.kept.borrow().get(turn_id).map(|kept| kept.told.clone())
     }
 
     /// Turns without their end.
     pub(crate) fn len(&self) -> usize {
-        self.faults.borrow().len()
+        self.kept.borrow().len()
     }
 
     /// Waits until the end of a turn is given up for the time being; for ever if it never is.
     pub(crate) async fn told(&self, turn_id: &str) -> Fault {
-        let mut faults = self.faults.subscribe();
+        let mut kept = self.kept.subscribe();
         // The sender is a field of `self`, so the channel cannot close while this is awaited.
-        let told = faults.wait_for(|faults| faults.contains_key(turn_id)).await;
-        match told.ok().and_then(|faults| faults.get(turn_id).cloned()) {
+        let told = kept.wait_for(|kept| kept.contains_key(turn_id)).await;
+        match told.ok().and_then(|kept| Some(kept.get(turn_id)?.told.clone())) {
             Some(fault) => fault,
             None => std::future::pending().await,
         }
@@ -61,40 +71,57 @@ impl Unwritten {
             message = told.message,
             "a turn has no end in its log"
         );
-        let kept = self.faults.send_if_modified(|faults| {
-            let fits = faults.len() < UNWRITTEN_MAX;
+        let fits = self.kept.send_if_modified(|kept| {
+            let fits = kept.len() < UNWRITTEN_MAX;
             if fits {
-                faults.insert(turn.turn_id.clone(), told);
+                let end = Kept { told, host: host.clone(), append: Arc::new(append) };
+                kept.insert(turn.turn_id.clone(), end);
             }
             fits
         });
-        if kept {
-            tokio::spawn(Arc::clone(self).offer_again(host, append));
+        if fits {
+            tokio::spawn(Arc::clone(self).offer_again(host, turn.turn_id.clone()));
         }
     }
 
-    async fn offer_again(self: Arc<Self>, host: Host, append: AppendParams) {
-        let turn_id = append.turn_id.as_str();
+    async fn offer_again(self: Arc<Self>, host: Host, turn_id: String) {
         loop {
             host.sleep(Duration::from_millis(AGAIN_MS)).await;
-            match host.call(Append, &append).await {
-                Ok(_) => tracing::info!(turn_id, "the end of a turn is written after all"),
-                Err(fault) if fault.is(CONFLICT) || fault.is(NOT_FOUND) => {
-                    tracing::info!(turn_id, code = fault.code, "a turn was given its end by another");
-                }
+            match self.offer(&turn_id).await {
+                Ok(_) => return,
                 Err(fault) => {
                     tracing::debug!(turn_id, code = fault.code, "the end of a turn can still not be written");
-                    continue;
                 }
             }
-            self.forget(turn_id);
-            return;
         }
+    }
+
+    /// Offers the end of a turn now, if one is kept; whether it is written by that. False: there is none, or the store
+    /// takes nothing more of this turn from here.
+    ///
+    /// Errors: why the store does not take it; it is offered again.
+    pub(crate) async fn offer(&self, turn_id: &str) -> Result<bool, Fault> {
+        let Some(Kept { host, append, .. }) = self.kept.borrow().get(turn_id).cloned() else {
+            return Ok(false);
+        };
+        let written = match host.call(Append, &*append).await {
+            Ok(_) => {
+                tracing::info!(turn_id, "the end of a turn is written after all");
+                true
+            }
+            Err(fault) if fault.is(CONFLICT) || fault.is(NOT_FOUND) => {
+                tracing::info!(turn_id, code = fault.code, "a turn was given its end by another");
+                false
+            }
+            Err(fault) => return Err(fault),
+        };
+        self.forget(turn_id);
+        Ok(written)
     }
 
     /// The turn has its end.
     pub(crate) fn forget(&self, turn_id: &str) {
-        self.faults.send_if_modified(|faults| faults.remove(turn_id).is_some());
+        self.kept.send_if_modified(|kept| kept.remove(turn_id).is_some());
     }
 }
 

@@ -459,6 +459,10 @@ pub struct AppendParams {
     /// With `end_turn`: what goes into the turn's row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<TurnSummary>,
+    /// Names this append within its turn. One with the same name as the last that was written is not written again and is
+    /// answered as that was: its answer was lost. Absent = it is always written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub append_idx: Option<u64>,
 }
 
 /// Where it went.

@@ -35,6 +35,8 @@ pub(super) struct Disk {
     committing: Mutex<()>,
     fails: Mutex<VecDeque<Fail>>,
     reads_fail: AtomicBool,
+    /// So many reads of blobs fail.
+    blob_reads_fail: AtomicU64,
     n_scans: AtomicU64,
     /// Whole ones by name, and those under way by upload.
     blobs: Mutex<HashMap<String, String>>,
@@ -63,6 +65,10 @@ impl Disk {
 
     pub(super) fn fail_reads(&self, fail: bool) {
         self.reads_fail.store(fail, Ordering::Relaxed);
+    }
+
+    pub(super) fn fail_blob_reads(&self, n: u64) {
+        self.blob_reads_fail.store(n, Ordering::Relaxed);
     }
 
     fn check_read(&self) -> Result<(), Fault> {
@@ -234,6 +240,10 @@ impl DiskStore {
         call: Call,
         params: storage::BlobGetParams,
     ) -> Result<storage::BlobGetReply, Fault> {
+        let fails = &self.disk.blob_reads_fail;
+        if fails.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
+            return Err(Fault::new(fault::IO, "cannot read the blob"));
+        }
         let found = self.disk.blobs.lock().unwrap().get(&params.hash).cloned();
         let data = found.ok_or_else(|| Fault::new(fault::NOT_FOUND, "no such blob"))?;
         let bytes = data.len() as u64;

@@ -4,6 +4,7 @@ use super::disk::{Disk, Fail};
 use super::rig::{CONV, Rig, until};
 use crate::here::{Place, Probe, Prober, Proc};
 use crate::hosts::{HostRow, Hosts};
+use crate::open_turns::{ROWS_LOOKED_AT_MAX, TIDY_EVERY_MS};
 use dispatch_sdk::contracts::conversations::{self as contract, HOST_LEASE_MS, HOST_RENEW_MS, Life};
 use dispatch_sdk::contracts::verb::Empty;
 use dispatch_sdk::{Config, Extension, Fault, Host, Verbs, fault};
@@ -81,8 +82,94 @@ async fn a_host_elsewhere_is_dead_when_its_row_did_not_change_for_a_lease_of_our
     // The machine slept, and so did the one that renews.
     rig.host.advance_ms(1000 * HOST_LEASE_MS);
     assert_eq!(life(&rig, "far").await, Life::Alive);
-    put(&rig.disk, "long-gone", &row_elsewhere(now));
-    assert_eq!(life(&rig, "long-gone").await, Life::Dead, "it ran out long before anybody looked");
+}
+
+/// A host that lived was once taken for dead by the first who looked, because its clock was behind.
+#[tokio::test]
+async fn no_host_elsewhere_is_dead_at_the_first_look_whatever_its_clock_says() {
+    let rig = Rig::with_manual_clock().await;
+    put(&rig.disk, "behind", &row_elsewhere(0));
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        seen.push(life(&rig, "behind").await);
+        rig.host.advance_ms(HOST_LEASE_MS / 3);
+    }
+    let (alive, dead) = (Life::Alive, Life::Dead);
+    assert_eq!(seen, [alive, alive, alive, dead], "it is known a lease of our own time later");
+}
+
+/// Lets time pass until the row of a host is renewed.
+async fn is_renewed(rig: &Rig, host_id: &str) {
+    let until_of = || -> u64 {
+        let row: Value = serde_json::from_str(&rig.disk.value(&format!("host/{host_id}")).unwrap()).unwrap();
+        row["until"].as_u64().unwrap()
+    };
+    let first = until_of();
+    until("a renewal", || {
+        rig.host.advance_ms(HOST_RENEW_MS / 10);
+        until_of() > first
+    })
+    .await;
+}
+
+/// Nobody renewed the row of a host whose first turn was opened by a commit of which nobody knew.
+#[tokio::test]
+async fn a_row_is_renewed_also_when_nobody_knew_that_it_was_written() {
+    let rig = Rig::with_manual_clock().await;
+    rig.disk.fail_next(Fail::Written);
+    rig.begin("t").await.unwrap();
+    is_renewed(&rig, "host-1").await;
+    let other = Rig::over(&rig.disk, FakeHost::with_manual_clock()).await;
+    rig.disk.fail_next(Fail::Written);
+    assert!(other.adopt("t", "host-2").await.unwrap());
+    is_renewed(&other, "host-2").await;
+}
+
+async fn hosts(rig: &Rig) -> Vec<(String, Life)> {
+    let reply = rig.store.call(contract::Hosts, &Empty {}).await.unwrap();
+    reply.hosts.into_iter().map(|open| (open.host_id, open.life)).collect()
+}
+
+/// One such row once kept every turn of every dead host from being adopted.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_says_nothing_and_hides_no_other_host() {
+    let rig = Rig::new().await;
+    for host_id in ["bad", "gone", "short"] {
+        rig.disk.put(&format!("open/{host_id}/c-{host_id}"), "{}");
+    }
+    rig.disk.put("host/bad", "[1]");
+    rig.disk.put("host/short", r#"{ "boot_id": "another" }"#);
+    put(&rig.disk, "gone", &row_of_nobody());
+    let of = |id: &str, life| (id.to_owned(), life);
+    let found = [of("gone", Life::Dead), of("bad", Life::Unknown), of("short", Life::Alive)];
+    assert_eq!(hosts(&rig).await, found);
+    assert_eq!(life(&rig, "bad").await, Life::Unknown);
+    assert_eq!(bury(&rig, "bad").await.unwrap(), Life::Dead, "a person can say it");
+    assert_eq!(life(&rig, "bad").await, Life::Dead);
+}
+
+#[tokio::test]
+async fn rows_left_behind_are_taken_out_again_and_again_also_after_a_fault_and_however_many_there_are() {
+    let rig = Rig::with_manual_clock().await;
+    assert_eq!(hosts(&rig).await, []);
+    put(&rig.disk, "a-gone", &row_of_nobody());
+    assert_eq!(hosts(&rig).await, []);
+    assert_eq!(rig.disk.keys("host/"), ["host/a-gone"], "it is not time yet");
+    rig.host.advance_ms(TIDY_EVERY_MS);
+    rig.disk.fail_next(Fail::Lost);
+    assert_eq!(hosts(&rig).await, [], "whoever asks is answered");
+    assert_eq!(rig.disk.keys("host/"), ["host/a-gone"]);
+    assert_eq!(hosts(&rig).await, []);
+    assert_eq!(rig.disk.keys("host/"), Vec::<String>::new(), "what failed is done again");
+    for n in 0..ROWS_LOOKED_AT_MAX {
+        put(&rig.disk, &format!("m-{n:04}"), &row_elsewhere(u64::MAX));
+    }
+    put(&rig.disk, "z-gone", &row_of_nobody());
+    for _ in 0..2 {
+        rig.host.advance_ms(TIDY_EVERY_MS);
+        hosts(&rig).await;
+    }
+    assert_eq!(rig.disk.keys("host/z-gone"), Vec::<String>::new(), "it lies behind many that live");
 }
 
 #[tokio::test]
@@ -132,15 +219,11 @@ async fn hosts_are_listed_while_they_hold_turns_open_and_forgotten_when_they_are
     put(&rig.disk, "far", &row_elsewhere(u64::MAX));
     rig.begin("t").await.unwrap();
     rig.begin_elsewhere("other").await;
-    let hosts = async || -> Vec<(String, Life)> {
-        let reply = rig.store.call(contract::Hosts, &Empty {}).await.unwrap();
-        reply.hosts.into_iter().map(|open| (open.host_id, open.life)).collect()
-    };
     let alive = |id: &str| (id.to_owned(), Life::Alive);
-    assert_eq!(hosts().await, [alive("host-1"), alive("host-2")]);
+    assert_eq!(hosts(&rig).await, [alive("host-1"), alive("host-2")]);
     assert_eq!(rig.disk.keys("host/"), ["host/far", "host/host-1", "host/host-2"]);
     rig.end("t").await;
-    assert_eq!(hosts().await, [alive("host-2")]);
+    assert_eq!(hosts(&rig).await, [alive("host-2")]);
     assert_eq!(rig.disk.keys("open/"), ["open/host-2/other"]);
 }
 

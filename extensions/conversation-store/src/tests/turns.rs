@@ -204,6 +204,36 @@ async fn a_commit_of_which_nobody_knows_leaves_no_gap_and_no_duplicate() {
     }
 }
 
+/// A commit whose answer was lost stood twice in the log and in the history when it was offered again.
+#[tokio::test]
+async fn an_append_that_comes_again_because_its_answer_was_lost_is_written_once() {
+    for fail in [Fail::Lost, Fail::Written] {
+        let rig = Rig::new().await;
+        rig.begin("t").await.unwrap();
+        let mut said = Vec::new();
+        for (append_idx, event) in [(0, called("x")), (1, called("y")), (2, body("turn_ended", json!({})))] {
+            let params = contract::AppendParams {
+                conversation_id: CONV.to_owned(),
+                turn_id: "t".to_owned(),
+                end_turn: event.kind == "turn_ended",
+                events: vec![event],
+                messages: vec![message("assistant", &append_idx.to_string())],
+                append_idx: Some(append_idx),
+                ..Default::default()
+            };
+            rig.disk.fail_next(fail);
+            assert!(rig.store.call(contract::Append, &params).await.unwrap_err().is(fault::IO));
+            let first = rig.store.call(contract::Append, &params).await.unwrap();
+            let again = rig.store.call(contract::Append, &params).await.unwrap();
+            assert_eq!((first.seq_last, &first), (rig.get().await.seq_last, &again), "{fail:?}");
+            said.push(params.messages[0].get().to_owned());
+        }
+        let log: Vec<String> = rig.log().await.into_iter().skip(2).map(|(_, what)| what).collect();
+        assert_eq!(log, ["tool_call", "tool_call", "turn_ended"], "{fail:?}");
+        assert_eq!(rig.history().await[1..], said, "{fail:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_begin_of_which_nobody_knows_opens_the_turn_once() {
     for fail in [Fail::Lost, Fail::Written] {

@@ -2,6 +2,7 @@
 
 use super::disk::Disk;
 use super::rig::{CONV, Rig, body, called, seen, text, until};
+use crate::spill::SPILL_BYTES;
 use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::contracts::event::Event;
 use dispatch_sdk::{Item, fault};
@@ -233,4 +234,60 @@ async fn a_watch_outlives_a_store_that_cannot_be_read_for_a_while_and_no_longer(
         () = waiting => unreachable!("it waits for ever"),
     };
     assert!(ended.unwrap_err().is(fault::IO));
+}
+
+/// A fault of one read of a blob once ended every watch that met it.
+#[tokio::test]
+async fn a_watch_outlives_a_blob_that_cannot_be_read_for_a_while_and_no_longer() {
+    let rig = Rig::with_manual_clock().await;
+    rig.begin("t").await.unwrap();
+    let large = json!({ "content": "x".repeat(SPILL_BYTES + 1) });
+    rig.append("t", vec![body("tool_result", large)]).await.unwrap();
+    rig.end("t").await;
+    for (n_failures, outlives) in [(u64::MAX, false), (2, true)] {
+        rig.disk.fail_blob_reads(n_failures);
+        let mut watched = rig.watch(2);
+        let waiting = async {
+            loop {
+                rig.host.advance_ms(100);
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        };
+        let next = tokio::select! {
+            next = watched.stream.next() => next,
+            () = waiting => unreachable!("it waits for ever"),
+        };
+        match next {
+            Ok(Item::Frame(event)) => assert!(outlives && event.seq == 3),
+            other => assert!(!outlives && other.is_err_and(|fault| fault.is(fault::IO))),
+        }
+    }
+}
+
+/// Entries of a clock that was ahead once hid everything that others wrote.
+#[tokio::test]
+async fn a_process_whose_clock_is_ahead_hides_nothing_that_others_write() {
+    let disk = Disk::new();
+    let reader = Rig::over(&disk, FakeHost::with_manual_clock()).await;
+    let writer = Rig::over(&disk, FakeHost::with_manual_clock()).await;
+    let ahead = Rig::over(&disk, FakeHost::with_manual_clock()).await;
+    ahead.host.advance_ms(3_600_000);
+    writer.begin("t").await.unwrap();
+    let mut watched = reader.watch(0);
+    watched.up_to(2).await;
+    ahead.begin_elsewhere("d").await;
+    let looked = async || {
+        let before = disk.n_scans();
+        until("a look at the lists", || {
+            // Of those two alone the clocks go together.
+            reader.host.advance_ms(20);
+            writer.host.advance_ms(20);
+            disk.n_scans() >= before + 4
+        })
+        .await;
+    };
+    looked().await;
+    writer.end("t").await;
+    looked().await;
+    assert_eq!(seen(&watched.next().await).1, "turn_ended");
 }

@@ -1,10 +1,12 @@
 //! Two that take one turn over at a time, and ends that wait to be written.
 
+use super::ending::given_up;
 use super::queueing::left_open;
 use super::sweeping::in_time;
-use super::world::World;
+use super::world::{HOST_ID, World};
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::instance::{Serve, ServeParams};
+use dispatch_sdk::contracts::turns::{Stop, StopParams, Watch, WatchParams};
 use dispatch_testkit::FakeHost;
 use serde_json::json;
 use std::sync::Arc;
@@ -56,4 +58,64 @@ async fn a_turn_that_a_start_adopted_stays_when_a_sweep_meets_it_on_an_old_page(
         assert_eq!((state.ends(), state.n_seals), (vec![json!(["completed", "stop"])], 0));
         assert_eq!(state.run_params.len(), 1, "it runs once");
     });
+}
+
+/// What became of a turn was known here, and only the disk was full: it was sealed as if its host had died.
+#[tokio::test]
+async fn a_turn_whose_end_waits_to_be_written_gets_that_end_whoever_finds_it_open() {
+    for by in ["a sweep", "a start", "a stop"] {
+        let (world, conversation_id, turn_id) = given_up().await;
+        let params = WatchParams {
+            conversation_id: conversation_id.clone(),
+            after: 2,
+            until_turn: Some(turn_id.clone()),
+        };
+        assert!(world.ext().stream(Watch, &params).finish().await.1.is_err(), "it is told");
+        match by {
+            "a sweep" => {
+                world.host.on("conversations.v1/hosts", |_| {
+                    Ok(json!({ "hosts": [{ "host_id": HOST_ID, "life": "alive" }] }))
+                });
+                world.host.on("conversations.v1/open_turns", move |_| {
+                    Ok(json!({ "conversations": [left_open(&conversation_id, &turn_id, HOST_ID)] }))
+                });
+                world
+                    .ext()
+                    .call_named(Serve, "orchestrator", &ServeParams::default())
+                    .await
+                    .expect("it serves");
+            }
+            "a start" => {
+                let start = json!({ "conversation_id": conversation_id, "input": "again" });
+                world.start(start).await.expect("nothing runs any more");
+            }
+            _ => {
+                let stop = StopParams { conversation_id, turn_id: None };
+                assert!(world.ext().call(Stop, &stop).await.expect("it is over").stopped);
+            }
+        }
+        world.until(|state| !state.ends().is_empty()).await;
+        world.change(|state| {
+            assert_eq!((&state.ends()[0], state.n_seals), (&json!(["failed", "io"]), 0), "{by}")
+        });
+    }
+}
+
+/// Of such a host nothing is taken over by itself, and nobody was told what to do.
+#[tokio::test]
+async fn a_start_behind_a_turn_of_a_host_that_nobody_can_judge_says_how_to_bury_it() {
+    let world = World::new().await;
+    world.change(|state| {
+        state.open = Some(json!({ "turn_id": "t", "host_id": "far" }));
+        state.conversations.insert("c".to_owned(), left_open("c", "t", "far"));
+    });
+    world.host.on("conversations.v1/host", |_| Ok(json!({ "life": "unknown" })));
+    world.host.on("kernel.v1/host_alive", |_| Ok(json!({ "alive": true })));
+    let start = json!({ "conversation_id": "c", "input": "hi" });
+    let refused = world.start(start.clone()).await.expect_err("a turn is open");
+    assert_eq!(refused.code, "turn_in_flight");
+    assert!(refused.message.contains("`dispatch hosts bury far`"), "{}", refused.message);
+    world.host.on("conversations.v1/host", |_| Ok(json!({ "life": "alive" })));
+    let refused = world.start(start).await.expect_err("a turn is open");
+    assert!(!refused.message.contains("bury"), "{}", refused.message);
 }

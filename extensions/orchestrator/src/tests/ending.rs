@@ -111,7 +111,7 @@ async fn an_end_whose_reply_was_lost_is_not_written_twice() {
 }
 
 #[tokio::test]
-async fn a_turn_whose_end_never_got_through_is_sealed_by_the_next_start() {
+async fn a_turn_whose_end_never_got_through_is_given_it_by_the_next_start() {
     let world = World::over(FakeHost::with_manual_clock()).await;
     world.turns(|_, _| async { Err(Fault::new("io", "broken")) });
     world.change(|state| state.append_faults.extend(vec![no_space(); END_ATTEMPTS_MAX as usize]));
@@ -135,7 +135,10 @@ async fn a_turn_whose_end_never_got_through_is_sealed_by_the_next_start() {
     }
     started.expect("the orphan is out of the way");
     world.until_ended().await;
-    world.change(|state| assert_eq!(state.n_seals, 1));
+    world.change(|state| {
+        let ends = vec![json!(["failed", "io"]), json!(["completed", "stop"])];
+        assert_eq!((state.ends(), state.n_seals), (ends, 0));
+    });
 }
 
 #[tokio::test]
@@ -200,7 +203,7 @@ async fn an_end_in_the_middle_of_a_commit_is_refused() {
 }
 
 /// A turn whose end the store refuses so long that whoever waits for it is told; answers the conversation and the turn.
-async fn given_up() -> (World, String, String) {
+pub(super) async fn given_up() -> (World, String, String) {
     let world = World::over(FakeHost::with_manual_clock()).await;
     world.host.on_stream("conversations.v1/watch", |_, out| async move {
         out.cancelled().await;
@@ -308,4 +311,8 @@ async fn a_commit_that_is_offered_again_is_written_once_and_one_that_failed_goes
             (2 + 1 + APPEND_ITEMS_MAX + 1 + 1, vec![json!(["completed", "stop"])])
         );
     });
+    let appends = world.host.calls_of("conversations.v1/append");
+    let named: Vec<u64> = appends.iter().map(|append| append["append_idx"].as_u64().unwrap()).collect();
+    let (first, last) = (1 << 16, 2 << 16);
+    assert_eq!(named, [0, first, first, first, first + 1, last], "an offer and its repeat have one name");
 }

@@ -253,6 +253,7 @@ fn writing() -> Vec<Golden> {
                     messages: vec![said("hello")],
                     end_turn: true,
                     summary: None,
+                    append_idx: None,
                 },
                 AppendParams {
                     conversation_id: id(),
@@ -265,6 +266,7 @@ fn writing() -> Vec<Golden> {
                         steps: Some(2),
                         timings: timings(),
                     }),
+                    append_idx: Some(65_536),
                     ..AppendParams::default()
                 },
             ],
