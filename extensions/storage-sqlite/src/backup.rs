@@ -1,11 +1,13 @@
 //! Copies of the store: made by SQLite's online backup, checked, and given their name only when they are whole.
 //!
 //! It must not know who asks. A copy is made beside its target, in a directory of its own that goes with it however it
-//! ends: nothing half-written stays, and the last step is a rename within one file system.
+//! ends: nothing half-written stays, and the last step is a rename within one file system. What a process that was
+//! killed left there goes with the next copy.
 
 use crate::file;
 use crate::names::is_part_of;
 use crate::schema;
+use crate::staging::Staging;
 use crate::trouble::{corrupt, fault_of};
 use dispatch_sdk::contracts::storage::CORRUPT;
 use dispatch_sdk::{Fault, fault};
@@ -15,7 +17,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use tempfile::{TempDir, TempPath};
+use tempfile::TempPath;
 
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -23,7 +25,7 @@ const COPY_NAME: &str = "copy.db";
 
 /// A checked copy that has no name yet; it goes when it is dropped.
 pub(crate) struct Copy {
-    dir: TempDir,
+    dir: Staging,
     target: PathBuf,
 }
 
@@ -43,7 +45,7 @@ impl Copy {
         let failed = |error: &io::Error| Fault::from_io("cannot make the copy", target, error);
         let parent = target.parent().unwrap_or(Path::new("/"));
         DirBuilder::new().recursive(true).mode(DIR_MODE).create(parent).map_err(|e| failed(&e))?;
-        let dir = tempfile::Builder::new().prefix(".dispatch-").tempdir_in(parent).map_err(|e| failed(&e))?;
+        let dir = Staging::in_dir(parent).map_err(|e| failed(&e))?;
         let copy = Self { dir, target: target.to_owned() };
         let sqlite = |error: rusqlite::Error| fault_of(target, &error);
         let private = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(copy.path());
@@ -71,14 +73,23 @@ impl Copy {
             _ => Fault::from_io("cannot name the copy", &self.target, error),
         };
         let bytes = std::fs::metadata(self.path()).map_err(|e| failed(&e))?.len();
-        let made = TempPath::try_from_path(self.path()).map_err(|e| failed(&e))?;
-        let named = match existing {
-            Existing::Stays => made.persist_noclobber(&self.target),
-            Existing::GivesWay => made.persist(&self.target),
-        };
-        named.map_err(|refused| failed(&refused.error))?;
+        self.name(&self.target, existing).map_err(|e| failed(&e))?;
         sync_dir_of(&self.target).map_err(|e| failed(&e))?;
         Ok(bytes)
+    }
+
+    /// Tries to give the copy a name in the directory of its target; a copy that did not get it can try another.
+    pub(crate) fn name(&self, name: &Path, existing: Existing) -> io::Result<()> {
+        let made = TempPath::try_from_path(self.path())?;
+        let named = match existing {
+            Existing::Stays => made.persist_noclobber(name),
+            Existing::GivesWay => made.persist(name),
+        };
+        named.map_err(|refused| {
+            // Dropped, it would take the copy with it.
+            let _ = refused.path.keep();
+            refused.error
+        })
     }
 }
 

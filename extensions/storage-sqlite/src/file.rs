@@ -3,8 +3,9 @@
 //! The file is never opened by other means than SQLite while it may be in use: closing a second descriptor would drop
 //! the process's locks on it (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 
-use crate::backup::{Copy, Existing};
-use crate::names::identity;
+use crate::backup::{Copy, Existing, sync_dir_of};
+use crate::entries;
+use crate::names::{Names, identity};
 use crate::restore;
 use crate::schema::{self, Found};
 use crate::settings::{Settings, Synchronous};
@@ -63,8 +64,20 @@ pub(crate) fn open(settings: &Settings) -> Result<Connection, Fault> {
 /// Opens one more connection to a file that [`open`] has opened, for reading.
 pub(crate) fn open_reader(path: &Path) -> Result<Connection, Fault> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    let set = connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -1024;");
+    // The writer is the last one; should this file be another's, its log is none of our business.
+    let set = connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .and_then(|_| connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -1024;"));
     set.map_err(|error| fault_of(path, &error))?;
+    Ok(connection)
+}
+
+/// The same for the very files that are known as `names`. Errors: `corrupt` others have these names now.
+pub(crate) fn open_reader_of(path: &Path, names: &Names) -> Result<Connection, Fault> {
+    let connection = open_reader(path)?;
+    // Only a connection that has read has its log open.
+    entries::counter(&connection).map_err(|error| fault_of(path, &error))?;
+    names.check()?;
     Ok(connection)
 }
 
@@ -175,9 +188,10 @@ fn set_up(settings: &Settings, connection: &mut Connection, found: Found) -> Res
 fn copy_before_upgrade(path: &Path, version: i64) -> Result<(), Fault> {
     // Who writes cannot be copied from; another connection reads what is committed.
     let reader = open_reader(path)?;
-    let aside = restore::set_aside(path, &format!("v{version}"), |aside| File::create_new(aside).map(drop))?;
-    let bytes = Copy::make(&reader, &aside)?.keep(Existing::GivesWay)?;
-    info!(path = %path.display(), copy = %aside.display(), version, bytes, "the store is upgraded; a copy was made");
+    let copy = Copy::make(&reader, path)?;
+    let aside = restore::set_aside(path, &format!("v{version}"), |aside| copy.name(aside, Existing::Stays))?;
+    sync_dir_of(&aside).map_err(|error| Fault::from_io("cannot name the copy", &aside, &error))?;
+    info!(path = %path.display(), copy = %aside.display(), version, "the store is upgraded; a copy was made");
     Ok(())
 }
 

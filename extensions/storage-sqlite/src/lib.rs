@@ -16,6 +16,7 @@ mod readers;
 mod restore;
 mod schema;
 mod settings;
+mod staging;
 mod store;
 mod trouble;
 mod writer;

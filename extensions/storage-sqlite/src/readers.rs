@@ -1,6 +1,7 @@
 //! A few connections that only read, opened when they are first needed, used on the blocking threads.
 
 use crate::file;
+use crate::names::Names;
 use crate::trouble::Trouble;
 use dispatch_sdk::{Fault, fault};
 use rusqlite::Connection;
@@ -13,6 +14,8 @@ pub(crate) const READERS_MAX: u32 = 4;
 
 pub(crate) struct Readers {
     path: PathBuf,
+    /// Which files the writer has open.
+    names: Arc<Names>,
     /// Why nothing can be read any more.
     lost: Arc<OnceLock<Fault>>,
     idle: Arc<Mutex<Vec<Connection>>>,
@@ -20,8 +23,8 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    pub(crate) fn new(path: PathBuf, lost: Arc<OnceLock<Fault>>) -> Self {
-        Self { path, lost, idle: Arc::default(), free: Arc::new(Semaphore::new(READERS_MAX as usize)) }
+    pub(crate) fn new(path: PathBuf, names: Arc<Names>, lost: Arc<OnceLock<Fault>>) -> Self {
+        Self { path, names, lost, idle: Arc::default(), free: Arc::new(Semaphore::new(READERS_MAX as usize)) }
     }
 
     /// Runs `read` on a connection that nobody else uses meanwhile.
@@ -35,12 +38,12 @@ impl Readers {
         }
         let stopped = |_| Fault::new(fault::UNAVAILABLE, "the store has been stopped");
         let permit = Arc::clone(&self.free).acquire_owned().await.map_err(stopped)?;
-        let (path, idle) = (self.path.clone(), Arc::clone(&self.idle));
+        let (path, names, idle) = (self.path.clone(), Arc::clone(&self.names), Arc::clone(&self.idle));
         blocking(move || {
             let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = match kept {
                 Some(connection) => connection,
-                None => file::open_reader(&path)?,
+                None => file::open_reader_of(&path, &names)?,
             };
             let result = read(&connection).map_err(|trouble| trouble.into_fault(&path));
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);

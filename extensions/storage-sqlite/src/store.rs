@@ -34,7 +34,7 @@ impl Store {
         let writer = blocking(move || Writer::start(opened, file::open(&settings)?, ticked)).await?;
         info!(path = %path.display(), durable, sqlite = rusqlite::version(), "the store is open");
         Ok(Self {
-            readers: Readers::new(path.clone(), writer.lost()),
+            readers: Readers::new(path.clone(), writer.names(), writer.lost()),
             writer: Arc::new(writer),
             watches,
             path,

@@ -55,6 +55,7 @@ pub(crate) struct Writer {
     path: PathBuf,
     queue: Mutex<Option<SyncSender<Asked>>>,
     watches: Arc<Watches>,
+    names: Arc<Names>,
     lost: Arc<OnceLock<Fault>>,
     bytes_waiting: Arc<AtomicUsize>,
     n_transactions: Arc<AtomicU64>,
@@ -69,10 +70,10 @@ impl Writer {
         let lost = Arc::default();
         // Only a connection that has read has its log open.
         entries::counter(&connection).map_err(|error| fault_of(&path, &error))?;
-        let names = Names::of(&path)?;
+        let names = Arc::new(Names::of(&path)?);
         let work = Loop {
             path: path.clone(),
-            names,
+            names: Arc::clone(&names),
             lost: Arc::clone(&lost),
             connection,
             checkpoints: Checkpoints::default(),
@@ -87,11 +88,16 @@ impl Writer {
                 |error| Fault::new(fault::UNAVAILABLE, format!("cannot start the writer's thread: {error}")),
             )?;
         let (queue, thread) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
-        Ok(Self { path, queue, watches, lost, bytes_waiting, n_transactions, thread })
+        Ok(Self { path, queue, watches, names, lost, bytes_waiting, n_transactions, thread })
     }
 
     pub(crate) fn n_transactions(&self) -> u64 {
         self.n_transactions.load(Ordering::Relaxed)
+    }
+
+    /// The files that the writer has open.
+    pub(crate) fn names(&self) -> Arc<Names> {
+        Arc::clone(&self.names)
     }
 
     /// Why nothing of the file can be trusted any more, once the writer has found that.
@@ -162,7 +168,7 @@ fn overloaded() -> Fault {
 /// What the thread owns.
 struct Loop {
     path: PathBuf,
-    names: Names,
+    names: Arc<Names>,
     lost: Arc<OnceLock<Fault>>,
     connection: Connection,
     checkpoints: Checkpoints,

@@ -204,3 +204,24 @@ async fn a_file_that_is_no_backup_is_refused_and_the_store_goes_on() {
     assert_eq!(names_in(path.parent().unwrap()), before, "nothing stays beside the store");
     commit(&store, &puts(&[("key", "1")])).await.expect("it goes on");
 }
+
+#[tokio::test]
+async fn what_a_killed_backup_left_goes_with_the_next_one_and_what_somebody_works_in_stays() {
+    let store = opened().await;
+    let dir = tempfile::tempdir().unwrap();
+    let named = |name: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("copy.db"), "half").unwrap();
+        path
+    };
+    named(".dispatch-copy-left");
+    let held = std::fs::File::open(named(".dispatch-copy-held")).unwrap();
+    held.lock().unwrap();
+    named("mine");
+    back_up(&store, &dir.path().join("copy.db"), false).await.unwrap();
+    assert_eq!(names_in(dir.path()), [".dispatch-copy-held", "copy.db", "mine"]);
+    drop(held);
+    back_up(&store, &dir.path().join("copy.db"), true).await.unwrap();
+    assert_eq!(names_in(dir.path()), ["copy.db", "mine"]);
+}

@@ -80,3 +80,20 @@ async fn a_file_that_took_the_place_of_another_is_left_alone_by_who_had_the_othe
     theirs.stop().await.unwrap();
     assert_eq!(super::integrity(&path), "ok");
 }
+
+#[tokio::test]
+async fn a_first_read_does_not_take_another_file_for_the_stores() {
+    let store = FakeHost::new().open::<StorageSqlite>("storage", json!({})).await.unwrap();
+    let path = path_in(store.host());
+    commit(&store, &puts(&[("key", "\"ours\"")])).await.unwrap();
+    let other = opened().await;
+    commit(&other, &puts(&[("key", "\"theirs\"")])).await.unwrap();
+    other.stop().await.unwrap();
+    // No write comes by that would notice it.
+    for ending in FILES {
+        rename(beside(&path, ending), beside(&path, &format!("{ending}.aside"))).unwrap();
+    }
+    copy(path_in(other.host()), &path).unwrap();
+    let fault = store.call(Get, &GetParams { key: "key".to_owned() }).await.expect_err("it is not ours");
+    assert_eq!(fault.code, CORRUPT, "{fault}");
+}

@@ -4,7 +4,7 @@ use super::{integrity, open_at, puts};
 use crate::names::beside;
 use crate::schema::SCHEMA_VERSION;
 use dispatch_sdk::contracts::storage::{
-    BlobDelete, BlobDeleteParams, BlobGet, BlobGetParams, Commit, Scan, ScanParams,
+    BlobDelete, BlobDeleteParams, BlobGet, BlobGetParams, CORRUPT, Commit, Scan, ScanParams,
 };
 use dispatch_sdk::fault::CONFLICT;
 use dispatch_testkit::Opened;
@@ -93,4 +93,25 @@ async fn a_store_that_cannot_be_copied_is_not_upgraded() {
     assert_eq!(fault.code, CONFLICT, "{fault}");
     assert!(std::fs::read(&path).unwrap() == before, "the store is as it was");
     assert_eq!(std::fs::read(beside(&path, ".v1")).unwrap(), b"kept");
+}
+
+#[tokio::test]
+async fn an_upgrade_that_fails_leaves_no_name_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = of_version_1(dir.path());
+    let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+                INSERT INTO entry SELECT 'n', 'row/' || i, 9, '\"' || printf('%.300c', 'v') || '\"' FROM n";
+    Connection::open(&path).unwrap().execute_batch(fill).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let n_bytes = bytes.len();
+    bytes[n_bytes - 3 * 4096..n_bytes - 4096].fill(0xff);
+    std::fs::write(&path, &bytes).unwrap();
+    for n in 1..=3 {
+        let fault = open_at(&path).await.err().expect("its copy does not hold");
+        assert_eq!(fault.code, CORRUPT, "time {n}: {fault}");
+        let left = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let left: Vec<_> = left.filter(|name| name.to_string_lossy().contains(".v1")).collect();
+        assert!(left.is_empty(), "time {n}: {left:?}");
+    }
+    assert_eq!(version(&path), 1);
 }

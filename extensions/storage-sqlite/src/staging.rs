@@ -1,0 +1,67 @@
+//! Directories in which a copy is made, beside what it is to become, and what killed processes left of theirs.
+//!
+//! It must not know what lies in them. Who works in one holds its lock, which ends with the process: one whose lock is
+//! free is nobody's.
+
+use std::fs::{self, DirEntry, File, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use tempfile::TempDir;
+
+const PREFIX: &str = ".dispatch-copy-";
+/// How often a directory may be taken for a left one in the moment before its lock is held.
+const TRIES_MAX: usize = 5;
+
+/// A directory that is there as long as this is.
+pub(crate) struct Staging {
+    // It goes before the lock does.
+    dir: TempDir,
+    /// Absent where directories cannot be locked: nothing is swept there either.
+    _held: Option<File>,
+}
+
+impl Staging {
+    /// Makes one in `parent`, after those that nobody holds any more were removed.
+    pub(crate) fn in_dir(parent: &Path) -> io::Result<Self> {
+        sweep(parent);
+        for _ in 0..TRIES_MAX {
+            let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
+            let Ok(file) = File::open(dir.path()) else { continue };
+            match file.try_lock() {
+                Ok(()) if dir.path().exists() => return Ok(Self { dir, _held: Some(file) }),
+                Ok(()) | Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(_)) => return Ok(Self { dir, _held: None }),
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, "others remove each directory that is made there"))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// Removes what can be removed; what cannot stays for the next time.
+fn sweep(parent: &Path) {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes())) {
+        if let Err(error) = remove_left(&entry) {
+            tracing::debug!(path = %entry.path().display(), %error, "what a copy left was not removed");
+        }
+    }
+}
+
+fn remove_left(entry: &DirEntry) -> io::Result<()> {
+    // Of a link, it speaks of the link.
+    let found = entry.metadata()?;
+    if !found.is_dir() || found.uid() != fs::metadata("/proc/self")?.uid() {
+        return Ok(());
+    }
+    let file = File::open(entry.path())?;
+    match file.try_lock() {
+        Ok(()) => fs::remove_dir_all(entry.path()),
+        Err(TryLockError::WouldBlock) => Ok(()),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
