@@ -1,16 +1,19 @@
 //! Where a search begins, and how what it finds is named.
 //!
-//! It must not know patterns. Where `exec.v1` is confined to roots nothing outside is opened or named: each file is opened
-//! from a root's descriptor and through no link, so that a directory swapped for a link during the walk gives nothing away.
-//! What `exec.v1` keeps out of reach inside them is refused where it is named (`barred.rs`).
+//! It must not know patterns. What is opened or named was looked at before, and is that very thing: a directory swapped for
+//! a link during the walk gives nothing away of what `exec.v1` keeps out of reach (`barred.rs`), nor does one that is
+//! mounted twice. Where `exec.v1` is confined to roots a look goes out from a root's descriptor and through no link.
 
 use crate::barred::Barred;
 use dispatch_sdk::contracts::exec::RootsReply;
 use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags};
+use rustix::io::Errno;
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,6 +42,7 @@ pub(crate) struct Place {
 /// Opens what a walk finds, for whoever outlives the borrow of a place.
 #[derive(Clone)]
 pub(crate) struct Opener {
+    barred: Arc<Barred>,
     confined: Option<Arc<Confined>>,
 }
 
@@ -73,11 +77,12 @@ impl Place {
             Some(why) => Err(format!("cannot search `{path}`: {why}")),
             None => Ok(()),
         };
-        is_kept(&cwd.join(path))?;
-        let root = match (cwd.join(path).canonicalize(), roots) {
+        let named = cwd.join(path);
+        is_kept(&named)?;
+        let root = match (named.canonicalize(), roots) {
             (Ok(root), _) => root,
             // Whether there is something outside is not told.
-            (Err(_), Some(roots)) if !is_named_inside(&cwd.join(path), roots) => return Err(outside(roots)),
+            (Err(_), Some(roots)) if !is_named_inside(&named, roots) => return Err(outside(roots)),
             (Err(e), _) => return Err(failed(e)),
         };
         is_kept(&root)?;
@@ -94,11 +99,13 @@ impl Place {
             Some(confined) => confined.open(&root, LOOK),
             None => look(&root),
         };
-        let metadata = File::from(seen.map_err(failed)?).metadata().map_err(failed)?;
+        let seen = File::from(seen.map_err(failed)?);
+        is_kept(&real_path(&seen).map_err(failed)?)?;
+        let metadata = seen.metadata().map_err(failed)?;
         if !metadata.is_dir() && !metadata.is_file() {
             return Err(format!("cannot search `{path}`: it is a device, socket or pipe"));
         }
-        if rustix::fs::statfs(&root).map_err(|e| failed(e.into()))?.f_type == PROC_SUPER_MAGIC {
+        if rustix::fs::fstatfs(&seen).map_err(|e| failed(e.into()))?.f_type == PROC_SUPER_MAGIC {
             return Err(format!(
                 "cannot search `{path}`: what lies in /proc is the host's own, not a tool's"
             ));
@@ -112,7 +119,7 @@ impl Place {
     }
 
     pub(crate) fn opener(&self) -> Opener {
-        Opener { confined: self.confined.clone() }
+        Opener { barred: Arc::clone(&self.barred), confined: self.confined.clone() }
     }
 
     /// Where ignore files end to count: at the root of the repository that it lies in, or, outside of any, at the working
@@ -128,9 +135,9 @@ impl Place {
         })
     }
 
-    /// Whether a name that a walk has found may be told: it is still there, inside.
+    /// Whether a name that a walk has found may be told: it is still there, in reach.
     pub(crate) fn is_inside(&self, path: &Path) -> bool {
-        self.confined.as_ref().is_none_or(|confined| confined.open(path, LOOK | OFlags::NOFOLLOW).is_ok())
+        self.opener().look(path).is_ok()
     }
 
     /// The path for the model, on one line: below the working directory relative, otherwise absolute.
@@ -149,17 +156,53 @@ pub(crate) fn is_repository(dir: &Path) -> bool {
 }
 
 impl Opener {
-    /// `None` for anything but a regular file outside /proc, whatever it was when it was listed; opening never waits for
-    /// a writer.
+    /// `None` for anything but a regular file outside /proc, whatever it was when it was listed; only such a file is
+    /// opened at all: a second descriptor on a database of this process would, closed, drop the locks of the first.
+    ///
+    /// Errors: the system's; `PermissionDenied` for what is out of reach.
     pub(crate) fn open_regular(&self, path: &Path) -> io::Result<Option<File>> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = File::from(match &self.confined {
-            Some(confined) => confined.open(path, flags)?,
-            None => rustix::fs::openat(CWD, path, flags, Mode::empty())?,
-        });
+        let seen = self.look(path)?;
+        let found = seen.metadata()?;
+        if found.is_symlink() {
+            return Err(Errno::LOOP.into());
+        }
         // The host's environment and memory look like files there.
-        let is_of_processes = rustix::fs::fstatfs(&file)?.f_type == PROC_SUPER_MAGIC;
-        Ok((!is_of_processes && file.metadata()?.is_file()).then_some(file))
+        if !found.is_file() || rustix::fs::fstatfs(&seen)?.f_type == PROC_SUPER_MAGIC {
+            return Ok(None);
+        }
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = rustix::fs::open(name_of(&seen), flags, Mode::empty()).map_err(without_proc)?;
+        Ok(Some(file.into()))
+    }
+
+    /// What a path is now, a link as itself, if it is in reach; nothing is opened.
+    fn look(&self, path: &Path) -> io::Result<File> {
+        let seen = File::from(match &self.confined {
+            Some(confined) => confined.open(path, LOOK | OFlags::NOFOLLOW)?,
+            None => rustix::fs::openat(CWD, path, LOOK | OFlags::NOFOLLOW, Mode::empty())?,
+        });
+        match self.barred.refuses(&real_path(&seen)?) {
+            Some(_) => Err(io::ErrorKind::PermissionDenied.into()),
+            None => Ok(seen),
+        }
+    }
+}
+
+/// The very thing that was looked at, whatever its name has become.
+fn name_of(seen: &File) -> String {
+    format!("/proc/self/fd/{}", seen.as_raw_fd())
+}
+
+/// Where something that was looked at lies, without links.
+fn real_path(seen: &File) -> io::Result<PathBuf> {
+    let path = rustix::fs::readlink(name_of(seen), Vec::new()).map_err(without_proc)?;
+    Ok(PathBuf::from(OsString::from_vec(path.into_bytes())))
+}
+
+fn without_proc(error: Errno) -> io::Error {
+    match error {
+        Errno::NOENT => io::Error::other("/proc is not mounted, and without it nothing is searched"),
+        error => error.into(),
     }
 }
 
