@@ -5,6 +5,7 @@
 //! A verb's wire name is `<contract>.v<major>/<verb>`; many-valued contracts name their target after `#`.
 //! Readers ignore unknown fields and default missing ones, so every optional field carries `default`.
 
+pub mod bounds;
 pub mod verb;
 
 pub mod fault;

@@ -40,7 +40,7 @@ pub use nearest::nearest;
 pub use plan::{Answer, Plan, PlannedInstance};
 pub use problem::{Excerpt, Problem, Problems};
 pub use resolve::resolve;
-pub use router::{CALL_DEPTH_MAX, CALLS_BACK_MAX, CANCEL_GRACE, CancelReason, LONG_CALLS_MAX};
+pub use router::{CANCEL_GRACE, CancelReason};
 pub use settings::{Misfit, SETTINGS_BYTES_MAX, Settings, SettingsKey};
 pub use source::{Place, Placed};
 

@@ -41,14 +41,6 @@ use tokio::runtime::Handle;
 
 /// Time between the two phases of cancelling; longer while calls made out of the cancelled one use theirs.
 pub const CANCEL_GRACE: Duration = Duration::from_millis(500);
-/// Most long calls of one verb open at once at one instance.
-pub const LONG_CALLS_MAX: u64 = 4096;
-/// Most calls open at once out of one call to whoever made it.
-pub const CALLS_BACK_MAX: u32 = 64;
-/// Deepest chain of calls.
-pub const CALL_DEPTH_MAX: u32 = 16;
-/// What `overloaded` suggests.
-pub(crate) const RETRY_AFTER_MS: u64 = 100;
 
 /// Routes calls between instances.
 pub(crate) struct Router {

@@ -92,13 +92,16 @@ impl Host {
         self.stream_encoded(verb, Ok(shared(body)))
     }
 
-    /// Publishes a notification: lossy, bounded per subscriber.
+    /// Publishes a notification: lossy, bounded per subscriber. The topic is `<instance>.<word>`, named after this
+    /// instance; the host refuses any other, with a line in its log.
     pub fn publish<T: Serialize>(&self, topic: &str, data: &T) -> Result<(), Fault> {
         self.inner.host.publish(topic.into(), encode(topic, data)?);
         Ok(())
     }
 
     /// Sleeps on the host's clock; needs no runtime of the instance.
+    ///
+    /// Within a verb with a limit of silence it counts as silence: who sleeps longer emits a frame meanwhile.
     pub async fn sleep(&self, duration: Duration) {
         self.inner.host.sleep(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).await;
     }

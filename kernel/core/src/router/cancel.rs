@@ -1,8 +1,9 @@
 //! Why a call is cancelled, how everybody concerned is told, and how long they have to answer.
 
+use super::CANCEL_GRACE;
 use super::call::CallState;
 use super::endpoint::Peer;
-use super::{CALL_DEPTH_MAX, CANCEL_GRACE};
+use dispatch_contracts::bounds::CALL_DEPTH_MAX;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,6 +13,7 @@ use dispatch_abi::{
     SharedBytes, TopicItem,
 };
 use dispatch_contracts::Fault;
+use dispatch_contracts::bounds::is_topic_of;
 use dispatch_contracts::fault::CANCELLED;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -84,7 +85,15 @@ impl Router {
         }
     }
 
-    fn publish(&self, topic: &str, data: &SharedBytes) {
+    fn publish(&self, publisher: &str, topic: &str, data: &SharedBytes) {
+        if !is_topic_of(topic, publisher) {
+            tracing::warn!(
+                instance = publisher,
+                topic,
+                "a notification was refused: a topic is `<instance>.<word>`, named after the instance that publishes it"
+            );
+            return;
+        }
         let table = self.table.load();
         let Some(subscribers) = table.topics.get(topic) else { return };
         if data.len() > BODY_BYTES_MAX {
@@ -133,7 +142,7 @@ impl Host for HostHandle {
     }
 
     fn publish(&self, topic: RStr<'_>, data: SharedBytes) {
-        self.router.publish(topic.as_str(), &data);
+        self.router.publish(&self.endpoint.id, topic.as_str(), &data);
     }
 
     fn is_cancelled(&self, call_id: u64) -> bool {

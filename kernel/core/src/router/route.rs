@@ -5,8 +5,9 @@ use super::drive::{OpenCall, RoutedCall};
 use super::endpoint::Endpoint;
 use super::frames::{Frames, Sink};
 use super::slots::name_of;
-use super::{CALL_DEPTH_MAX, Router, meta, shared};
+use super::{Router, meta, shared};
 use dispatch_abi::{BODY_BYTES_MAX, CallOpts, SharedBytes};
+use dispatch_contracts::bounds::CALL_DEPTH_MAX;
 use dispatch_contracts::fault::{
     BAD_CALL, BROKEN, DEADLINE, INVALID, NO_SERVICE, NOT_FOUND, NOT_REQUIRED, TOO_DEEP, TOO_LARGE,
     UNAVAILABLE,

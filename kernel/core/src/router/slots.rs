@@ -2,9 +2,10 @@
 //!
 //! It must not know what a verb means.
 
+use super::Router;
 use super::call::CallState;
 use super::endpoint::Endpoint;
-use super::{CALLS_BACK_MAX, LONG_CALLS_MAX, RETRY_AFTER_MS, Router};
+use dispatch_contracts::bounds::{CALLS_BACK_MAX, LONG_CALLS_MAX, RETRY_AFTER_MS};
 use dispatch_contracts::fault::OVERLOADED;
 use dispatch_contracts::{Fault, Limits};
 use std::sync::Arc;

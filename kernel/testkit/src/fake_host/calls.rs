@@ -22,7 +22,7 @@ use tokio::sync::{Notify, oneshot};
 pub(super) struct OpenCall {
     pub(super) id: u64,
     pub(super) parent_id: u64,
-    pub(super) depth: usize,
+    pub(super) depth: u32,
     pub(super) verb: String,
     pub(super) caller: Caller,
     pub(super) callee: Callee,

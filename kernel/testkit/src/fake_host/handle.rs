@@ -10,6 +10,7 @@ use dispatch_abi::abi_stable::std_types::{RArc, RResult, RStr, RString};
 use dispatch_abi::async_ffi::{FfiFuture, FutureExt as _};
 use dispatch_abi::{CallOpts, EMIT_OVER, Host, Host_TO, HostObj, Reply, SharedBytes};
 use dispatch_contracts::Fault;
+use dispatch_contracts::bounds::is_topic_of;
 use dispatch_contracts::fault::{CANCELLED, UNAVAILABLE};
 use dispatch_sdk::__private::fault_to_abi;
 use serde_json::Value;
@@ -104,8 +105,17 @@ impl Host for Handle {
 
     fn publish(&self, topic: RStr<'_>, data: SharedBytes) {
         let Some(_alive) = self.life.hold() else { return };
-        let data = serde_json::from_slice(&data).unwrap_or(Value::Null);
         let topic = topic.as_str().to_owned();
+        if !is_topic_of(&topic, &self.instance) {
+            let reason = format!(
+                "`{}` published `{topic}`: refused, a topic is `<instance>.<word>`, named after the instance that \
+                 publishes it",
+                self.instance
+            );
+            self.shared.log_host(2, &reason);
+            return;
+        }
+        let data = serde_json::from_slice(&data).unwrap_or(Value::Null);
         self.shared.record_published(Published { instance: self.instance.clone(), topic, data });
     }
 

@@ -6,6 +6,7 @@ use super::calls::{Callee, Caller, Cause, OpenCall};
 use super::clock::Entered;
 use super::{Shared, lock};
 use dispatch_abi::BODY_BYTES_MAX;
+use dispatch_contracts::bounds::{CALL_DEPTH_MAX, CALLS_BACK_MAX, LONG_CALLS_MAX, RETRY_AFTER_MS};
 use dispatch_contracts::fault::{NOT_REQUIRED, OVERLOADED, TOO_LARGE};
 use dispatch_contracts::{Fault, Limits, contract_of};
 use std::collections::{BTreeSet, HashMap};
@@ -15,12 +16,6 @@ use std::time::{Duration, Instant};
 
 /// Slots of an instance whose manifest says nothing else.
 const CALLS_IN_FLIGHT_MAX: u32 = 256;
-/// Most long calls of one verb open at once at one instance.
-const LONG_CALLS_MAX: usize = 4096;
-/// Most calls open at once out of one call to whoever made it.
-const CALLS_BACK_MAX: usize = 64;
-/// What `overloaded` suggests.
-const RETRY_AFTER_MS: u64 = 100;
 
 /// What the manifest of an instance says, as far as the router reads it.
 #[derive(Default)]
@@ -69,10 +64,10 @@ impl Shared {
         back: bool,
     ) -> Result<Held, Fault> {
         let count = |held: Held, of: &dyn Fn(&OpenCall) -> bool| {
-            open.values().filter(|call| call.held == held && of(call)).count()
+            open.values().filter(|call| call.held == held && of(call)).count() as u64
         };
         if back {
-            let full = count(Held::Back, &|call| call.parent_id == parent_id) >= CALLS_BACK_MAX;
+            let full = count(Held::Back, &|call| call.parent_id == parent_id) >= u64::from(CALLS_BACK_MAX);
             let parent = open.get(&parent_id).map_or("", |parent| parent.verb.as_str());
             let why = || format!("`{parent}` has {CALLS_BACK_MAX} calls back open already");
             return if full { Err(overloaded(verb, &why())) } else { Ok(Held::Back) };
@@ -94,7 +89,7 @@ impl Shared {
         }
         let max = lock(&self.limits).get(&slot.id).and_then(|limits| limits.calls_in_flight_max);
         let max = max.unwrap_or(CALLS_IN_FLIGHT_MAX);
-        let full = count(Held::InFlight, &of_it) >= usize::try_from(max).unwrap_or(usize::MAX);
+        let full = count(Held::InFlight, &of_it) >= u64::from(max);
         let why = || format!("`{}` has {max} calls in flight already", slot.id);
         if full { Err(overloaded(verb, &why())) } else { Ok(Held::InFlight) }
     }
@@ -117,7 +112,7 @@ impl Shared {
 
     /// Ends when a cancelled call has had its time: the grace, and another one as long as calls made out of it use theirs.
     pub(super) async fn grace(&self, call: &OpenCall) {
-        for _ in call.depth..=super::route::CALL_DEPTH_MAX {
+        for _ in call.depth..=CALL_DEPTH_MAX {
             let made = call.lock().children_made;
             Entered::sleep(&self.timers, Duration::from_millis(self.grace_ms.load(Ordering::Acquire))).await;
             if !self.has_children(call.id) && call.lock().children_made == made {

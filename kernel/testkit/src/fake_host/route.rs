@@ -5,6 +5,7 @@ use super::fakes::FakeCallee;
 use super::limits::{check_body, is_host_contract};
 use super::{RecordedCall, Shared, Slot};
 use dispatch_abi::SharedBytes;
+use dispatch_contracts::bounds::CALL_DEPTH_MAX;
 use dispatch_contracts::fault::{BAD_CALL, DEADLINE, NO_SERVICE, TOO_DEEP, UNAVAILABLE, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{Contributions, VerbInfo};
 use dispatch_contracts::{Fault, Limits, Mode, contract_of};
@@ -15,9 +16,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
-
-/// Deepest chain of calls.
-pub(super) const CALL_DEPTH_MAX: usize = 16;
 
 /// What the caller wishes.
 pub(super) struct Wishes {

@@ -1,9 +1,10 @@
 //! Who may call what, out of which call, how deep, for whom, and how long in silence.
 
-use super::super::{CALL_DEPTH_MAX, CancelReason, NativeWishes, OpEntry, Table, shared};
+use super::super::{CancelReason, NativeWishes, OpEntry, Table, shared};
 use super::world::{Handmade, World, extension, open, opts, world};
 use crate::router::Endpoint;
 use dispatch_abi::PANIC_LOG_TARGET;
+use dispatch_contracts::bounds::CALL_DEPTH_MAX;
 use dispatch_contracts::fault::{
     BAD_CALL, DEADLINE, INVALID, NO_SERVICE, NOT_FOUND, NOT_REQUIRED, OVERLOADED, TOO_DEEP, UNAVAILABLE,
 };

@@ -99,6 +99,16 @@ fn logged(host: &FakeHost, message: &str) -> Option<LogRecord> {
 }
 
 #[tokio::test]
+async fn a_topic_that_is_not_named_after_its_publisher_is_refused_and_told() {
+    let host = FakeHost::new();
+    let other = left(&host, "other").await;
+    other.notify("t", &json!("one"));
+    let refused = "`other` published `left.heard`: refused, a topic is `<instance>.<word>`";
+    eventually("it is told", || logged(&host, refused).is_some()).await;
+    assert_eq!(host.published(), []);
+}
+
+#[tokio::test]
 async fn a_panic_in_on_topic_is_told_and_the_next_notification_arrives() {
     let host = FakeHost::new();
     let left = left(&host, "left").await;

@@ -59,16 +59,18 @@ impl Verb for Unserved {
 
 pub(super) struct Toy {
     host: Host,
+    instance: String,
     fail_start: bool,
 }
 
 impl Extension for Toy {
     fn open(host: Host, config: Config) -> Result<Self, Fault> {
+        let instance = config.instance().to_owned();
         let config: Value = config.parse()?;
         match config["open"].as_str() {
             Some("fault") => Err(Fault::new(INVALID, "told to fail")),
             Some("panic") => panic!("told to panic in open"),
-            _ => Ok(Self { host, fail_start: config["open"] == "fail_start" }),
+            _ => Ok(Self { host, instance, fail_start: config["open"] == "fail_start" }),
         }
     }
 
@@ -148,7 +150,7 @@ impl Toy {
                 Ok(json!({ "had_frame": matches!(first, Item::Frame(_)) }))
             }
             "publish" => {
-                self.host.publish("toy.said", &ask.body)?;
+                self.host.publish(&format!("{}.said", self.instance), &ask.body)?;
                 Ok(json!({ "id": self.host.new_id(), "now_ms": self.host.now_ms() }))
             }
             "sleep" => {

@@ -1,0 +1,32 @@
+//! What whoever routes calls bounds and keeps: the kernel's router, and the host of tests by the same rules.
+
+/// Most long calls of one verb open at once at one instance.
+pub const LONG_CALLS_MAX: u64 = 4096;
+
+/// Most calls open at once out of one call to whoever made it.
+pub const CALLS_BACK_MAX: u32 = 64;
+
+/// Deepest chain of calls.
+pub const CALL_DEPTH_MAX: u32 = 16;
+
+/// What `overloaded` suggests when such a bound is reached, in ms.
+pub const RETRY_AFTER_MS: u64 = 100;
+
+/// Whether `topic` is one that `instance` may publish: `<instance>.<word>`.
+pub fn is_topic_of(topic: &str, instance: &str) -> bool {
+    let word = topic.strip_prefix(instance).and_then(|rest| rest.strip_prefix('.'));
+    word.is_some_and(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_topic_of;
+
+    #[test]
+    fn a_topic_begins_with_the_whole_id_of_who_publishes_it() {
+        assert!(is_topic_of("store-2.changed", "store-2"));
+        for foreign in ["store-2", "store-2.", "store-22.changed", "store.changed", "kernel.changed", ""] {
+            assert!(!is_topic_of(foreign, "store-2"), "{foreign}");
+        }
+    }
+}
