@@ -27,10 +27,12 @@ pub(crate) fn run(invocation: &Invocation, order: &BackupOrder) -> Result<u8, Re
 
 async fn boot_and_ask(
     invocation: &Invocation,
-    composed: Composed,
+    mut composed: Composed,
     order: &BackupOrder,
 ) -> Result<String, Refusal> {
     composed.tell_notes();
+    // Whoever keeps something is needed, and nobody who works with it: over a damaged store those do not start.
+    composed.require_nobody();
     let policy = policy::of(composed.plan.policy, &invocation.options.allow, Unsaid::IsDenied)?;
     let kernel = boot::boot(composed, policy).await?;
     let done = ask(&kernel, order).await;

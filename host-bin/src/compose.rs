@@ -50,6 +50,13 @@ impl Composed {
         self.project.note().into_iter().chain(slips).collect()
     }
 
+    /// Lets the host come up with whatever starts; for who asks single instances.
+    pub(crate) fn require_nobody(&mut self) {
+        for instance in &mut self.plan.instances {
+            instance.required = false;
+        }
+    }
+
     /// Puts the secrets into the plan, and notes which variables hold any.
     pub(crate) fn put_secrets_in(&mut self, environment: &Environment) -> Result<(), Refusal> {
         self.secrets = self.layers.variables_named();

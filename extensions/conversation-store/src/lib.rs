@@ -45,6 +45,7 @@ use crate::writer::Request;
 use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::contracts::event::TURN_ENDED;
 use dispatch_sdk::contracts::instance;
+use dispatch_sdk::contracts::storage;
 use dispatch_sdk::contracts::verb::Empty;
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, NoSettings, Verbs, fault};
 use std::path::Path;
@@ -116,6 +117,8 @@ impl Extension for ConversationStore {
     }
 
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
+        // A store that answers nothing is met here, once, and not by each turn.
+        self.host.call(storage::Info, &Empty {}).await?;
         Ok(Contributions { ops: ops::all(), ..Contributions::default() })
     }
 

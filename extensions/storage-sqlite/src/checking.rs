@@ -22,7 +22,10 @@ const LOG_BYTES_WARN: u64 = 256 * 1024 * 1024;
 
 impl StorageSqlite {
     pub(crate) async fn check(self: Arc<Self>, _call: Call, _params: Empty) -> Result<CheckReply, Fault> {
-        let store = self.store()?;
+        let store = match self.opened()? {
+            Ok(store) => store,
+            Err(damage) => return Ok(CheckReply { checks: vec![damaged(damage)] }),
+        };
         Ok(CheckReply { checks: vec![file(store).await, log(store), durability(self.settings.durable())] })
     }
 
@@ -53,6 +56,16 @@ impl StorageSqlite {
                 commits,
             ],
         })
+    }
+}
+
+/// A store that could not be opened.
+fn damaged(damage: &Fault) -> CheckResult {
+    CheckResult {
+        name: "file".to_owned(),
+        status: CheckStatus::Fail,
+        summary: damage.message.clone(),
+        recovery: "`dispatch backup restore FILE` keeps it aside and puts a backup in its place".to_owned(),
     }
 }
 

@@ -30,16 +30,22 @@ use dispatch_sdk::contracts::storage::{
 };
 use dispatch_sdk::contracts::{Empty, Mode, instance};
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, fault};
+use readers::blocking;
 use settings::Settings;
 use std::sync::{Arc, OnceLock};
 use store::Store;
+use tracing::error;
+use trouble::is_damage;
 
 dispatch_sdk::export!(StorageSqlite, settings);
 
 struct StorageSqlite {
     host: Host,
     settings: Settings,
-    store: OnceLock<Store>,
+    /// The open store, or in which way it is damaged: then a backup can be put in its place, and nothing else be done.
+    store: OnceLock<Result<Store, Fault>>,
+    /// Set once a backup has taken the store's place.
+    restored: OnceLock<Fault>,
 }
 
 impl Extension for StorageSqlite {
@@ -47,7 +53,12 @@ impl Extension for StorageSqlite {
     const START: Mode = Mode::Spawned;
 
     fn open(host: Host, config: Config) -> Result<Self, Fault> {
-        Ok(Self { host, settings: Settings::read(&config)?, store: OnceLock::new() })
+        Ok(Self {
+            host,
+            settings: Settings::read(&config)?,
+            store: OnceLock::new(),
+            restored: OnceLock::new(),
+        })
     }
 
     fn verbs(verbs: &mut Verbs<Self>) {
@@ -68,7 +79,13 @@ impl Extension for StorageSqlite {
     }
 
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
-        let store = Store::open(self.settings.clone()).await?;
+        let store = match Store::open(self.settings.clone()).await {
+            Err(damage) if is_damage(&damage) => {
+                error!(path = %self.settings.path.display(), %damage, "the store is damaged; nothing of it is served");
+                Err(damage)
+            }
+            opened => Ok(opened?),
+        };
         if self.store.set(store).is_err() {
             return Err(Fault::new(fault::BROKEN, "the store was started twice"));
         }
@@ -77,14 +94,23 @@ impl Extension for StorageSqlite {
 
     async fn stop(self: Arc<Self>) -> Result<(), Fault> {
         match self.store.get() {
-            Some(store) => store.close().await,
-            None => Ok(()),
+            Some(Ok(store)) => store.close().await,
+            Some(Err(_)) | None => Ok(()),
         }
     }
 }
 
 impl StorageSqlite {
+    /// Errors: `corrupt` it is damaged; `unavailable` a backup has taken its place.
     fn store(&self) -> Result<&Store, Fault> {
+        self.opened()?.as_ref().map_err(Clone::clone)
+    }
+
+    /// How opening it ended.
+    fn opened(&self) -> Result<&Result<Store, Fault>, Fault> {
+        if let Some(restored) = self.restored.get() {
+            return Err(restored.clone());
+        }
         self.store.get().ok_or_else(|| Fault::new(fault::UNAVAILABLE, "the store has not been started"))
     }
 
@@ -167,11 +193,18 @@ impl StorageSqlite {
         _call: Call,
         params: instance::RestoreParams,
     ) -> Result<instance::RestoreReply, Fault> {
-        let kept = self.store()?.restore(instance::absolute(&params.path)?).await?;
+        let from = instance::absolute(&params.path)?;
+        let path = self.settings.path.clone();
+        let kept = match self.opened()? {
+            Ok(store) => store.restore(from).await?,
+            Err(_damaged) => blocking(move || restore::put(&path, backup::of_backup(&from, &path)?)).await?,
+        };
+        self.restored.get_or_init(|| restore::done(&self.settings.path));
         Ok(instance::RestoreReply { kept: kept.display().to_string() })
     }
 
     async fn info(self: Arc<Self>, _call: Call, _params: Empty) -> Result<InfoReply, Fault> {
+        self.store()?;
         Ok(InfoReply { durable: self.settings.durable(), engine: "sqlite".to_owned() })
     }
 }

@@ -4,6 +4,7 @@ mod backup;
 mod checking;
 mod conformance;
 mod damage;
+mod damaged;
 mod full;
 mod kills;
 mod modes;
@@ -15,17 +16,33 @@ mod uploads;
 
 use crate::StorageSqlite;
 use dispatch_sdk::Fault;
+use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::storage::{
-    Commit, CommitParams, CommitReply, Get, GetParams, Put, Require, Scan, ScanParams,
+    Commit, CommitParams, CommitReply, Get, GetParams, Info, Put, Require, Scan, ScanParams,
 };
 use dispatch_testkit::{FakeHost, Opened};
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::path::{Path, PathBuf};
 
-/// Opens the store at `path` in a host of its own.
-async fn open_at(path: &Path) -> Result<Opened, Fault> {
+/// Opens the store at `path` in a host of its own, damaged or not.
+async fn start_at(path: &Path) -> Result<Opened, Fault> {
     FakeHost::new().open::<StorageSqlite>("storage", json!({ "path": path })).await
+}
+
+/// The same as who depends on it does: asks it first.
+async fn open_at(path: &Path) -> Result<Opened, Fault> {
+    asked_first(start_at(path).await?).await
+}
+
+async fn asked_first(store: Opened) -> Result<Opened, Fault> {
+    match store.call(Info, &Empty {}).await {
+        Ok(_) => Ok(store),
+        Err(fault) => {
+            store.stop().await?;
+            Err(fault)
+        }
+    }
 }
 
 /// Where a host's store is when the build says nothing.

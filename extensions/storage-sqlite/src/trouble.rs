@@ -69,6 +69,7 @@ pub(crate) fn fault_of(path: &Path, error: &Error) -> Fault {
     }
 }
 
+const VANISHED: &str = "vanished";
 const WRITING_FAILED: [i32; 3] =
     [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_TRUNCATE];
 /// What is written to find out whether there is room: some pages.
@@ -101,10 +102,15 @@ pub(crate) fn is_busy(error: &Error) -> bool {
 pub(crate) fn corrupt(path: &Path, found: &str) -> Fault {
     let shown = path.display();
     let message = format!(
-        "the store `{shown}` is damaged: {found}; it is left as it is: move it and its `-wal` file aside and put a \
-         backup in its place (`dispatch backup restore FILE`), or save what is readable with `sqlite3 {shown} .recover`"
+        "the store `{shown}` is damaged: {found}; it is left as it is: put a backup in its place (`dispatch \
+         backup restore FILE`; what is there now is kept aside), or save what is readable with `sqlite3 {shown} .recover`"
     );
     Fault::new(CORRUPT, message).with_detail(json!({ "path": shown.to_string() }))
+}
+
+/// Whether `fault` is what [`corrupt`] says: the file is the one that was meant, and cannot be read.
+pub(crate) fn is_damage(fault: &Fault) -> bool {
+    fault.is(CORRUPT) && fault.detail["reason"] != VANISHED
 }
 
 /// One of the files of the store at `path` is not any more under the `name` that it had when it was opened.
@@ -114,7 +120,7 @@ pub(crate) fn vanished(path: &Path, name: &Path, found: &str) -> Fault {
         "the store `{shown}` lost its file: `{name}` was removed or replaced while this host had it open ({found}); \
          nothing more is written or read: find out what did it, look at what lies there now, restart the host"
     );
-    Fault::new(CORRUPT, message).with_detail(json!({ "path": shown.to_string(), "reason": "vanished" }))
+    Fault::new(CORRUPT, message).with_detail(json!({ "path": shown.to_string(), "reason": VANISHED }))
 }
 
 fn no_space(path: &Path) -> Fault {

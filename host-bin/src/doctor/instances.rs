@@ -30,9 +30,7 @@ pub(super) async fn look(
     let required: Vec<String> =
         composed.plan.instances.iter().filter(|i| i.required).map(|i| i.id.clone()).collect();
     // One that does not start must not hide what the others have to say.
-    for instance in &mut composed.plan.instances {
-        instance.required = false;
-    }
+    composed.require_nobody();
     let policy = policy::of(composed.plan.policy, allow, Unsaid::IsDenied)?;
     let kernel = match boot::boot(composed, policy).await {
         Ok(kernel) => kernel,

@@ -60,3 +60,29 @@ fn a_build_that_keeps_everything_in_memory_says_so() {
     assert!(ran.stderr.contains("in memory"), "{}", ran.stderr);
     assert!(!host.cwd().join("1.db").exists());
 }
+
+#[test]
+fn a_backup_takes_the_place_of_a_store_that_no_command_can_read() {
+    let host = quiet();
+    let served = Served::start(&host, &[]);
+    let conversation = served.conversation();
+    assert_eq!(backup(&host, &["create", "1.db"]).code, Some(0));
+    served.signal("TERM");
+    assert_eq!(served.wait(), Some(0));
+    let store = host.home().join("data/dispatch.db");
+    let mut bytes = std::fs::read(&store).expect("read");
+    bytes[..100].fill(0);
+    std::fs::write(&store, &bytes).expect("written");
+    for words in [&["run", "hello"][..], &["serve"]] {
+        let refused = Ran::of(host.bare(words).output().expect("started"));
+        assert_eq!(refused.code, Some(78), "{words:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains("backup restore"), "what to do is said: {}", refused.stderr);
+        assert!(std::fs::read(&store).expect("read") == bytes, "{words:?} changed it");
+    }
+    let restored = backup(&host, &["restore", "1.db"]);
+    assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+    let kept = host.home().join("data/dispatch.db.before-restore");
+    assert!(std::fs::read(kept).expect("kept") == bytes, "what was damaged is kept");
+    let served = Served::start(&host, &[]);
+    assert_eq!(status(&served, &conversation), 200, "what was kept is back");
+}

@@ -52,7 +52,7 @@ async fn a_damaged_store_passes_the_suite() {
             let mut bytes = std::fs::read(&path).unwrap();
             bytes[span].fill(0xff);
             std::fs::write(&path, bytes).unwrap();
-            store.host().open::<StorageSqlite>("storage", json!({})).await
+            super::asked_first(store.host().open::<StorageSqlite>("storage", json!({})).await?).await
         };
         storage_suite::run_corrupt(store, damage).await;
     }

@@ -1,6 +1,6 @@
 //! Fault test 13: five hundred damaged stores. Each is refused by name or opens; none ends the process, or is shortened.
 
-use super::{StorageSqlite, commit, open_at, put, puts};
+use super::{StorageSqlite, asked_first, commit, open_at, put, puts};
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::storage::{CORRUPT, CommitParams, Get, GetParams, Scan, ScanParams};
 use dispatch_sdk::fault::{INVALID, IO, UNAVAILABLE};
@@ -136,7 +136,11 @@ async fn try_one(original: &Original, files: &[Vec<u8>; 2], how: &str, seen: &mu
     }
     // A host that starts again and again meets the same.
     for start in 0..2 {
-        match host.open::<StorageSqlite>("storage", json!({})).await {
+        let opened = match host.open::<StorageSqlite>("storage", json!({})).await {
+            Ok(store) => asked_first(store).await,
+            Err(fault) => Err(fault),
+        };
+        match opened {
             Err(fault) => {
                 assert_named(&fault, &path, how);
                 assert!(std::fs::read(&path).unwrap() == files[0], "{how}: a refused file was changed");
