@@ -34,7 +34,7 @@ use readers::blocking;
 use settings::Settings;
 use std::sync::{Arc, OnceLock};
 use store::Store;
-use tracing::error;
+use tracing::info;
 use trouble::is_damage;
 
 dispatch_sdk::export!(StorageSqlite, settings);
@@ -81,7 +81,7 @@ impl Extension for StorageSqlite {
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
         let store = match Store::open(self.settings.clone()).await {
             Err(damage) if is_damage(&damage) => {
-                error!(path = %self.settings.path.display(), %damage, "the store is damaged; nothing of it is served");
+                info!(path = %self.settings.path.display(), %damage, "the store is damaged; nothing of it is served");
                 Err(damage)
             }
             opened => Ok(opened?),

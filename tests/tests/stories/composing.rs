@@ -201,5 +201,6 @@ fn a_failure_that_others_follow_from_is_told_once() {
     let ran = ran(&host, &["run", "--provider", "demo", "hi"]);
     assert_eq!(ran.code, Some(78), "{ran:?}");
     assert_eq!(ran.stderr.matches("is damaged").count(), 1, "{}", ran.stderr);
-    assert!(ran.stderr.contains("without it the build's `conversation-store`"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the build requires `conversation-store`"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("without it the build's `orchestrator`"), "{}", ran.stderr);
 }
