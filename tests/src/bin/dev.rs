@@ -10,10 +10,10 @@ mod bench;
 mod build;
 #[path = "dev/demo.rs"]
 mod demo;
-#[path = "dev/dist.rs"]
-mod dist;
 #[path = "dev/house_run.rs"]
 mod house_run;
+#[path = "dev/install.rs"]
+mod install;
 #[path = "dev/mutants.rs"]
 mod mutants;
 #[path = "dev/tally.rs"]
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Some("abi-fixtures") if args.len() == 0 => {
             build::target_dir().and_then(|dir| abi_fixtures::build(&dir)).map(|()| ExitCode::SUCCESS)
         }
-        Some("dist") => dist::run(&args.collect::<Vec<String>>()),
+        Some("dist") => install::run(&args.collect::<Vec<String>>()),
         Some("house") => {
             let args: Vec<String> = args.collect();
             match args.split_first() {

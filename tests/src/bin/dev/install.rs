@@ -3,9 +3,9 @@
 //! All of it is made and tried in a directory of its own first; what fails leaves the prefix as it was. It must not know
 //! what an extension does: the libraries are those of `extensions/`.
 
-#[path = "dist/lay.rs"]
+#[path = "install/lay.rs"]
 mod lay;
-#[path = "dist/tarball.rs"]
+#[path = "install/tarball.rs"]
 mod tarball;
 
 use std::path::{Path, PathBuf};
