@@ -6,6 +6,8 @@
 mod activation;
 #[path = "waist/composition.rs"]
 mod composition;
+#[path = "waist/first.rs"]
+mod first;
 
 use house::{bin_dir, dispatch_binary};
 use serde_json::{Value, json};

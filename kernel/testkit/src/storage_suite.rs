@@ -48,6 +48,22 @@ where
     watches::check(&open().await).await;
 }
 
+/// Runs the checks of what every `storage.v1` had to do from the first on: a library that was built before there were
+/// `delete_range`, `blob_delete`, `watch`, pages in bytes and a bound on the bytes of a commit must still pass them.
+pub async fn run_first<F, Fut>(open: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Opened>,
+{
+    entries::check(&open().await).await;
+    bounds::check_first(&open().await).await;
+    scans::check_first(&open().await).await;
+    scans::check_page_bytes(&open().await).await;
+    commits::check(&open().await).await;
+    commits::check_concurrent(&open().await).await;
+    blobs::check_first(&open().await).await;
+}
+
 /// [`run`] and [`run_reopen`].
 pub async fn run_durable<F, Fut, R, RFut>(open: F, reopen: R)
 where

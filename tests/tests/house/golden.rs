@@ -3,6 +3,7 @@
 //! It must not know who serves a verb. `UPDATE=1 cargo house golden` rewrites the files; the diff shows whether a
 //! change of the types is additive. A v1 line that changes breaks every extension that was built before.
 
+mod first;
 mod sample;
 
 mod conversations;
@@ -25,6 +26,7 @@ use std::sync::OnceLock;
 
 use dispatch_contracts::message::Message;
 use dispatch_contracts::provider::ProviderFault;
+use serde_json::Value;
 
 use self::sample::{Golden, Part, pretty, with_unknown_words};
 use super::rule::Rule;
@@ -183,6 +185,31 @@ fn readers_go_on_with_words_they_do_not_know() {
     Rule {
         says: "a reader takes a word of a later version, in parameters, replies and frames alike",
         mend: "give the enum `#[serde(other)]` on its last variant: a cautious one of its own, else `Unknown`",
+    }
+    .holds(&broken);
+}
+
+#[test]
+fn readers_take_what_the_first_writers_wrote_and_miss_no_field_that_came_later() {
+    let dir = tempfile::tempdir().expect("a directory");
+    first::unpack(dir.path());
+    let mut broken = Vec::new();
+    let mut n_read = 0;
+    for part in every_golden().iter().flat_map(|golden| &golden.parts) {
+        let path = dir.path().join(format!("tests/golden/{}.json", part.name));
+        let Ok(text) = fs::read_to_string(path) else { continue };
+        let list = |text: &str| serde_json::from_str::<Vec<Value>>(text).expect("golden files are lists");
+        let (first, today) = (list(&text), list(&part.text));
+        n_read += 1;
+        let earlier: Vec<Value> =
+            today.iter().flat_map(|sample| first::without_new_fields(sample, &first)).collect();
+        let read = (part.reads)(&first).and_then(|()| (part.reads)(&earlier));
+        broken.extend(read.err().map(|error| format!("{}: {error}", part.name)));
+    }
+    assert!(n_read > 100, "the archive holds the golden files of {n_read} bodies");
+    Rule {
+        says: "a reader takes what was written before a field was there",
+        mend: "give the field `#[serde(default)]`",
     }
     .holds(&broken);
 }

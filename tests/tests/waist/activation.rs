@@ -114,10 +114,10 @@ fn a_warm_start_maps_the_copies_of_the_cold_one() {
 }
 
 /// What a kernel is booted with in `home`.
-fn options(home: &Path) -> BootOptions {
+pub(super) fn options(home: &Path) -> BootOptions {
     let dir = |name: &str| {
         let dir = home.join(name);
-        std::fs::create_dir(&dir).expect("made");
+        std::fs::create_dir_all(&dir).expect("made");
         dir.to_str().expect("UTF-8").to_owned()
     };
     let dirs = Dirs {

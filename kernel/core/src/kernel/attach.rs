@@ -88,6 +88,11 @@ impl Attached {
         self.begin(&format!("{}#{name}", V::NAME), params)
     }
 
+    /// Makes a root call of a single-valued verb and listens to its frames.
+    pub fn stream<V: Verb>(&self, _verb: V, params: &V::Params) -> Result<AttachedCall<V>, Fault> {
+        self.begin(V::NAME, params)
+    }
+
     /// Makes a root call of a many-valued verb and waits for its reply; frames are passed over.
     pub async fn call_named<V: Verb>(
         &self,

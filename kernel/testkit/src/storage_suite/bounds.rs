@@ -9,13 +9,17 @@ use dispatch_contracts::storage::{
 };
 
 pub(super) async fn check(storage: &Opened) {
+    check_first(storage).await;
+    a_commit_has_a_bounded_number_of_bytes(storage).await;
+}
+
+pub(super) async fn check_first(storage: &Opened) {
     the_longest_key_and_value_are_kept(storage).await;
     the_shortest_key_is_kept(storage).await;
     a_value_is_counted_in_bytes_of_its_json(storage).await;
     longer_ones_are_refused_whole(storage).await;
     a_key_with_nul_is_invalid(storage).await;
     a_commit_has_a_bounded_number_of_items(storage).await;
-    a_commit_has_a_bounded_number_of_bytes(storage).await;
 }
 
 /// A key of `len` bytes, partly of two bytes each.

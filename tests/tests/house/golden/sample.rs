@@ -46,6 +46,8 @@ pub(super) struct Part {
     pub(super) with_unknown_words: fn(&str) -> Result<(), String>,
     /// Reads each sample with one field more than its type has.
     pub(super) with_unknown_field: fn(&str) -> Result<(), String>,
+    /// Reads these samples.
+    pub(super) reads: fn(&[Value]) -> Result<(), String>,
 }
 
 /// Makes the golden of `V`; a verb that emits no frames has an empty list of them.
@@ -76,6 +78,7 @@ fn part<V: Verb, T: Serialize + DeserializeOwned>(what: &str, samples: &[T]) -> 
         },
         with_unknown_words: with_unknown_words::<T>,
         with_unknown_field: with_unknown_field::<T>,
+        reads: |samples| samples.iter().try_for_each(read::<T>),
     }
 }
 
@@ -90,9 +93,14 @@ fn with_unknown_field<T: DeserializeOwned>(text: &str) -> Result<(), String> {
     for mut sample in samples {
         let fields = sample.as_object_mut().ok_or("a sample is no object, so it can never grow")?;
         fields.insert("a_field_of_a_later_version".to_owned(), serde_json::json!({"n": [1, null]}));
-        serde_json::from_str::<T>(&sample.to_string()).map_err(|error| error.to_string())?;
+        read::<T>(&sample)?;
     }
     Ok(())
+}
+
+// From text, since raw JSON can be read from nothing else.
+fn read<T: DeserializeOwned>(sample: &Value) -> Result<(), String> {
+    serde_json::from_str::<T>(&sample.to_string()).map(|_| ()).map_err(|error| format!("{error} in {sample}"))
 }
 
 /// A text is as good as another; a word of an enum that cannot grow is told by its place.

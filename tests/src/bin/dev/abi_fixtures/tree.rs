@@ -134,17 +134,19 @@ fn manifest(text: &str, root: &Path) -> Result<String, String> {
         add("dispatch-abi", "abi");
         add("dispatch-sdk", "sdk");
         add("dispatch-contracts", root.join(CONTRACTS).to_str()?);
-        let mut dev = Table::new();
-        dev.insert("debug".to_owned(), Value::from(false));
-        dev.insert("incremental".to_owned(), Value::from(false));
-        dev.insert("strip".to_owned(), Value::from(true));
-        let profile = Table::from_iter([("dev".to_owned(), Value::from(dev))]);
-        manifest.insert("profile".to_owned(), Value::from(profile));
+        manifest.insert("profile".to_owned(), small_profile());
         Some(manifest.to_string())
     };
     read().ok_or_else(|| {
         "the root `Cargo.toml` has no `[workspace.dependencies]`, or stands in no UTF-8 path".to_owned()
     })
+}
+
+/// The profiles of a workspace whose libraries are small; equal ones share what they depend on.
+pub(super) fn small_profile() -> Value {
+    let dev = [("debug", false), ("incremental", false), ("strip", true)];
+    let dev = Table::from_iter(dev.map(|(key, value)| (key.to_owned(), Value::from(value))));
+    Value::from(Table::from_iter([("dev".to_owned(), Value::from(dev))]))
 }
 
 #[cfg(test)]
