@@ -4,7 +4,7 @@ use crate::commands::own_commands;
 use crate::exit::Refusal;
 use clap::ArgMatches;
 use clap::error::ErrorKind;
-use dispatch_kernel::GraphFormat;
+use dispatch_compose::GraphFormat;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;

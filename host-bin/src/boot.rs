@@ -4,7 +4,7 @@ use crate::compose::Composed;
 use crate::exit::Refusal;
 use crate::logging;
 use crate::signals::{Ending, Signals};
-use dispatch_kernel::turn::ToolPolicy;
+use dispatch_kernel::ToolPolicy;
 use dispatch_kernel::{BootOptions, Kernel, SystemClock};
 use std::future::Future;
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 
 use crate::exit::Refusal;
 use crate::ownership;
+use dispatch_compose::{BuildList, nearest};
 use dispatch_contracts::kernel::Dirs;
-use dispatch_kernel::{BuildList, nearest};
 use std::fs;
 use std::path::{Path, PathBuf};
 

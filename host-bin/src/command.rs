@@ -8,12 +8,13 @@ use crate::exit::{BROKEN_PIPE, FAILED, INTERRUPTED, Refusal};
 use crate::policy::{self, Unsaid};
 use crate::signals::Signals;
 use crate::stdin::Stdin;
+use dispatch_compose::nearest;
 use dispatch_contracts::command::{Main, MainParams, OutFrame, Tty};
 use dispatch_contracts::kernel::{HOST_INSTANCE, InstanceState};
 use dispatch_contracts::op::ERROR_TABLE;
 use dispatch_contracts::tool::OutputStream;
 use dispatch_contracts::{Fault, fault};
-use dispatch_kernel::{AttachedCall, Frame, Kernel, nearest};
+use dispatch_kernel::{AttachedCall, Frame, Kernel};
 use std::io::Write as _;
 use tokio::sync::watch;
 

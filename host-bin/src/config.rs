@@ -7,8 +7,8 @@ use crate::key_kind::{holds_login, is_secret};
 use crate::project::{Project, Settings};
 use crate::project_files::forbidden;
 use crate::{ownership, secrets};
+use dispatch_compose::{BuildList, ConfigFile, Plan, Problems, nearest, parse_value};
 use dispatch_contracts::kernel::Dirs;
-use dispatch_kernel::{BuildList, ConfigFile, Plan, Problems, nearest, parse_value};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -247,7 +247,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Option<ConfigFile>, Refusal> {
 
 /// The messages alone: the lines they are about may hold a key.
 pub(crate) fn unreadable(path: &Path, problems: &Problems) -> Refusal {
-    let line = |problem: &dispatch_kernel::Problem| {
+    let line = |problem: &dispatch_compose::Problem| {
         let place = problem.excerpt.as_ref().map(|excerpt| format!("line {}: ", excerpt.line));
         let help = problem.help.as_ref().map(|help| format!("; {help}"));
         format!("{}{}{}", place.unwrap_or_default(), problem.message, help.unwrap_or_default())

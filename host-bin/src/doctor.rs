@@ -28,7 +28,7 @@ struct Group {
 /// Checks everything; 1 if anything fails.
 pub(crate) fn run(invocation: &Invocation, as_json: bool) -> Result<u8, Refusal> {
     // A word of the command line that means nothing is no finding.
-    policy::of(dispatch_kernel::Policy::default(), &invocation.options.allow, policy::Unsaid::IsDenied)?;
+    policy::of(dispatch_compose::Policy::default(), &invocation.options.allow, policy::Unsaid::IsDenied)?;
     let (checks, composed) = host::look(invocation);
     let mut groups = vec![Group { instance: HOST_INSTANCE.to_owned(), checks }];
     if !as_json {

@@ -10,7 +10,7 @@ use crate::exit::Refusal;
 use crate::ext::out;
 use crate::key_kind;
 use crate::secrets::variable;
-use dispatch_kernel::{Plan, nearest};
+use dispatch_compose::{Plan, nearest};
 use serde_json::{Map, Value, json};
 
 /// One key, and who said what of it.

@@ -4,8 +4,9 @@ use crate::argv::Invocation;
 use crate::commands::{HOST_OPTIONS, VARIABLES, leaves, own_commands};
 use crate::compose::{Composed, compose};
 use crate::exit::{EXIT_CODES, OK, Refusal};
+use dispatch_compose::{GraphFormat, KnownExtension, print_graph};
 use dispatch_contracts::plain::plain;
-use dispatch_kernel::{GraphFormat, KnownExtension, inspect, print_graph};
+use dispatch_kernel::inspect;
 use serde_json::json;
 use std::io::Write as _;
 use std::path::Path;
@@ -92,7 +93,7 @@ pub(crate) fn check(invocation: &Invocation, file: &Path) -> Result<u8, Refusal>
 }
 
 fn order(composed: &Composed) -> String {
-    let line = |(n, instance): (usize, &dispatch_kernel::PlannedInstance)| {
+    let line = |(n, instance): (usize, &dispatch_compose::PlannedInstance)| {
         format!("{:>3}  {:<28} {} {}\n", n + 1, instance.id, instance.from, instance.manifest.version)
     };
     composed.plan.instances.iter().enumerate().map(line).collect()

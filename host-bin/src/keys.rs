@@ -8,7 +8,7 @@ use crate::config::Layers;
 use crate::dirs;
 use crate::exit::Refusal;
 use crate::ext::out;
-use dispatch_kernel::{Plan, PlannedInstance, Settings, SettingsKey, nearest};
+use dispatch_compose::{Plan, PlannedInstance, Settings, SettingsKey, nearest};
 use serde_json::{Value, json};
 
 /// Prints the keys of one instance, or of all of the build.

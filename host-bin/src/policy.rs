@@ -1,8 +1,9 @@
 //! What tools may do: the build's word, then `--allow`, and what holds where neither says anything.
 
 use crate::exit::Refusal;
-use dispatch_kernel::turn::ToolPolicy;
-use dispatch_kernel::{Decision, Policy};
+use dispatch_compose::Policy;
+use dispatch_contracts::tool::Decision;
+use dispatch_kernel::ToolPolicy;
 
 /// What becomes of an effect beyond reading that nobody spoke of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::argv::Environment;
 use crate::exit::Refusal;
-use dispatch_kernel::{Capability, Plan};
+use dispatch_compose::{Capability, Plan};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -94,7 +94,7 @@ pub(crate) fn variable(value: &Value) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dispatch_kernel::Manifest;
+    use dispatch_compose::Manifest;
     use serde_json::json;
     use std::path::Path;
 

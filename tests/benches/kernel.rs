@@ -5,13 +5,14 @@
 
 use crate::Trouble;
 use crate::servers::scratch;
+use dispatch_compose::{BuildList, Plan, resolve};
 use dispatch_contracts::command::{Read, ReadParams, ReadReply};
 use dispatch_contracts::kernel::{Dirs, InstanceState};
+use dispatch_contracts::tool::Decision;
 use dispatch_contracts::{Fault, Limits, Mode, NoFrame, Verb};
-use dispatch_kernel::turn::ToolPolicy;
+use dispatch_kernel::ToolPolicy;
 use dispatch_kernel::{
-    Attached, BootOptions, BuildList, Decision, Frame, HostedService, Kernel, Plan, SystemClock,
-    TrustNothing, find_extensions, resolve,
+    Attached, BootOptions, Frame, HostedService, Kernel, SystemClock, TrustNothing, find_extensions,
 };
 use futures_util::future::BoxFuture;
 use serde_json::Value;

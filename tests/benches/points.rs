@@ -9,12 +9,12 @@ use dispatch_contracts::event::EventBody;
 use dispatch_contracts::filter::{ApplyParams, ApplyReply, FilterSpec, OnFault, Point, Reads};
 use dispatch_contracts::provider::{Finish, StreamFrame, StreamParams, StreamReply};
 use dispatch_contracts::retry::{DecideParams, DecideReply};
+use dispatch_contracts::tool::Decision;
 use dispatch_contracts::tool::{Effect, RunParams, RunReply, ToolFrame, ToolSpec};
 use dispatch_contracts::turn::{
     AskParams, AskReply, BoundaryParams, BoundaryReply, CommitParams, RunParams as TurnParams, SteeringReply,
 };
-use dispatch_kernel::Decision;
-use dispatch_kernel::turn::{
+use dispatch_turn::{
     CallStream, Item, NobodyListens, Progress, ProviderStream, StopSignal, ToolPolicy, ToolStream,
     TurnLimits, TurnPorts, TurnTools, run_turn,
 };

@@ -4,8 +4,8 @@ use super::*;
 use crate::argv::{HostOptions, Request};
 use crate::config::apply;
 use crate::project::{Project, Settings};
+use dispatch_compose::{BuildList, Catalog, Manifest, resolve};
 use dispatch_contracts::kernel::Dirs;
-use dispatch_kernel::{BuildList, Catalog, Manifest, resolve};
 use std::path::Path;
 use tempfile::TempDir;
 

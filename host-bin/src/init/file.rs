@@ -3,7 +3,7 @@
 //! It must not know what a key means.
 
 use crate::exit::Refusal;
-use dispatch_kernel::ConfigFile;
+use dispatch_compose::ConfigFile;
 use serde_json::{Map, Value};
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;

@@ -4,9 +4,10 @@
 
 use crate::argv::Invocation;
 use crate::compose::{Composed, compose_to_run};
+use dispatch_compose::{Plan, PlannedInstance};
 use dispatch_contracts::Verb as _;
 use dispatch_contracts::instance::{Reload, ReloadParams};
-use dispatch_kernel::{Attached, Kernel, Plan, PlannedInstance};
+use dispatch_kernel::{Attached, Kernel};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -123,7 +124,7 @@ fn changed_keys(before: &Value, after: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dispatch_kernel::{BuildList, Catalog, Manifest, resolve};
+    use dispatch_compose::{BuildList, Catalog, Manifest, resolve};
     use serde_json::json;
     use std::path::Path;
 

@@ -1,6 +1,5 @@
 //! The host's side of the panic and runtime rules: futures that extensions poll or drop enter the host's runtime.
 
-use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,17 +9,6 @@ use tokio::runtime::Handle;
 pub(crate) fn in_runtime<T>(runtime: &Handle, f: impl FnOnce() -> T) -> T {
     let _entered = runtime.enter();
     f()
-}
-
-/// The text of a caught panic. The payload is leaked: dropping it may panic again.
-pub(crate) fn panic_text(panic: Box<dyn Any + Send>) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|s| (*s).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned());
-    std::mem::forget(panic);
-    text
 }
 
 /// A future of the host that somebody else drives: it enters the host's runtime on poll and on drop.

@@ -14,18 +14,18 @@ mod service;
 pub use attach::{Attached, AttachedCall, Frame, HostedService};
 
 use crate::clock::Clock;
-use crate::crash::CrashReports;
-use crate::host_lock::{self, HostLock, Lock};
-use crate::library::LibraryCache;
-use crate::plan::{Plan, PlannedInstance};
 use crate::router::{Endpoint, OpEntry, Router, Table};
-use crate::turn::ToolPolicy;
 use dispatch_abi::InstanceObj;
+use dispatch_compose::{Plan, PlannedInstance};
 use dispatch_contracts::Verb;
 use dispatch_contracts::command::CommandSpec;
 use dispatch_contracts::kernel::{
     Contributions, Dirs, HealthReply, InstanceHealth, InstanceInfo, InstanceState, InventoryReply,
 };
+use dispatch_load::LibraryCache;
+use dispatch_load::crash::CrashReports;
+use dispatch_load::host_lock::{self, HostLock, Lock};
+use dispatch_turn::ToolPolicy;
 use reading::{Read, Refused};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;

@@ -24,15 +24,14 @@ mod tests;
 
 pub use cancel::CancelReason;
 pub(crate) use endpoint::{Endpoint, Peer};
-pub(crate) use host_api::fault_to_abi;
 pub(crate) use native::{NativeCall, NativeService, NativeStream, StreamItem};
 pub(crate) use table::{OpEntry, Table};
 
 use crate::clock::Clock;
 use arc_swap::ArcSwap;
-use dispatch_abi::abi_stable::std_types::{RArc, RVec};
 use dispatch_abi::{CallOpts, HostObj, SharedBytes};
 use dispatch_contracts::Fault;
+use dispatch_wire::shared;
 use open_calls::OpenCalls;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -119,9 +118,4 @@ pub(crate) struct NativeWishes {
     pub(crate) budget_ms: u64,
     /// JSON for a root call's meta, or empty.
     pub(crate) meta: Vec<u8>,
-}
-
-/// Bytes to share across the boundary.
-pub(crate) fn shared(bytes: Vec<u8>) -> SharedBytes {
-    RArc::new(RVec::from(bytes))
 }

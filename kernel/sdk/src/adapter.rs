@@ -2,7 +2,6 @@
 
 use crate::call::Call;
 use crate::config::Config;
-use crate::convert::{decode, encode, fault_to_abi};
 use crate::extension::{Extension, Verbs};
 use crate::guard::{Guarded, entry};
 use crate::host::Host;
@@ -19,6 +18,7 @@ use dispatch_abi::{
 use dispatch_contracts::fault::{INVALID, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{OpenParams, Started};
 use dispatch_contracts::{Fault, Mode};
+use dispatch_wire::{decode, encode, result_to_abi};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,10 +79,7 @@ pub extern "C" fn open<E: Extension>(
     host: HostObj,
     config: Bytes,
 ) -> RResult<InstanceObj, dispatch_abi::Fault> {
-    match open_instance::<E>(host, &config) {
-        Ok(instance) => RResult::ROk(instance),
-        Err(fault) => RResult::RErr(fault_to_abi(fault)),
-    }
+    result_to_abi(open_instance::<E>(host, &config))
 }
 
 fn open_instance<E: Extension>(host: HostObj, config: &[u8]) -> Result<InstanceObj, Fault> {
@@ -118,18 +115,14 @@ impl<E: Extension> Adapter<E> {
         F: Future<Output = Result<T, Fault>> + Send + 'static,
     {
         let guarded = Guarded::new(Arc::clone(&self.inner), what, future);
-        let reply = |result: Result<T, Fault>| match result {
-            Ok(value) => RResult::ROk(value),
-            Err(fault) => RResult::RErr(fault_to_abi(fault)),
-        };
         match mode {
-            Mode::Inline => async move { reply(guarded.await) }.into_ffi(),
+            Mode::Inline => async move { result_to_abi(guarded.await) }.into_ffi(),
             Mode::Spawned => match self.inner.runtime.handle() {
                 Ok(handle) => {
                     let spawned = Spawned { task: handle.spawn(guarded) };
-                    async move { reply(spawned.await) }.into_ffi()
+                    async move { result_to_abi(spawned.await) }.into_ffi()
                 }
-                Err(fault) => std::future::ready(RResult::RErr(fault_to_abi(fault))).into_ffi(),
+                Err(fault) => std::future::ready(result_to_abi(Err(fault))).into_ffi(),
             },
         }
     }
@@ -188,7 +181,7 @@ impl<E: Extension> Instance for Adapter<E> {
     fn call(&self, verb: RStr<'_>, ctx: CallCtx, body: SharedBytes) -> Reply<SharedBytes> {
         match self.call_or_fault(verb.as_str(), ctx, body) {
             Ok(reply) => reply,
-            Err(fault) => std::future::ready(RResult::RErr(fault_to_abi(fault))).into_ffi(),
+            Err(fault) => std::future::ready(result_to_abi(Err(fault))).into_ffi(),
         }
     }
 

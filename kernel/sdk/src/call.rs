@@ -1,12 +1,11 @@
 //! One call, as its handler sees it.
 
 use crate::adapter::{CallState, Inner};
-use crate::convert::{encode, fault_from_abi};
 use crate::host::Host;
-use dispatch_abi::abi_stable::std_types::RResult;
 use dispatch_abi::{CallCtx, EMIT_FULL, EMIT_OVER, FRAME_BYTES_MAX, SharedBytes};
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::{CANCELLED, TOO_LARGE};
+use dispatch_wire::{encode, result_from_abi};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -104,10 +103,9 @@ impl Call {
         }
         loop {
             match self.inner.host.emit(self.ctx.call_id, frame.clone()) {
-                EMIT_FULL => match self.inner.host.drained(self.ctx.call_id).await {
-                    RResult::ROk(_) => {}
-                    RResult::RErr(fault) => return Err(fault_from_abi(fault)),
-                },
+                EMIT_FULL => {
+                    result_from_abi(self.inner.host.drained(self.ctx.call_id).await)?;
+                }
                 EMIT_OVER => return Err(Fault::new(CANCELLED, "nobody takes frames of this call any more")),
                 _ => return Ok(()),
             }
@@ -121,10 +119,7 @@ impl Call {
         if !self.ctx.streamed {
             return Ok(());
         }
-        match self.inner.host.drained(self.ctx.call_id).await {
-            RResult::ROk(_) => Ok(()),
-            RResult::RErr(fault) => Err(fault_from_abi(fault)),
-        }
+        result_from_abi(self.inner.host.drained(self.ctx.call_id).await).map(|_| ())
     }
 
     /// Whether the call has been cancelled: answer now with what there is.

@@ -2,12 +2,12 @@
 
 use crate::call::Call;
 use crate::config::Config;
-use crate::convert::{decode, encode};
 use crate::host::Host;
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::fault::INVALID;
 use dispatch_contracts::kernel::{Contributions, VerbInfo};
 use dispatch_contracts::{Fault, Mode, Verb};
+use dispatch_wire::{decode, encode};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;

@@ -24,13 +24,7 @@ pub(crate) fn entry<T>(
 }
 
 fn panicked(inner: &Inner, what: &str, panic: Box<dyn Any + Send>) -> Fault {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|s| (*s).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned());
-    // A panic's payload may itself panic when it is dropped; it is small and rare, so it is leaked.
-    std::mem::forget(panic);
+    let text = dispatch_wire::panic_text(panic);
     let place = crate::logging::take_panic_place();
     let message = format!("`{}` panicked in `{what}`: {text}{place}", inner.instance);
     Fault::new(PANICKED, message).with_detail(serde_json::json!({ "instance": inner.instance }))

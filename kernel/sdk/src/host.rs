@@ -2,12 +2,11 @@
 
 use crate::adapter::Inner;
 use crate::call::Meta;
-use crate::convert::{decode, encode, fault_from_abi, shared};
 use crate::stream::{CallStream, RawStream};
-use dispatch_abi::abi_stable::std_types::RResult;
 use dispatch_abi::{CallOpts, SharedBytes};
 use dispatch_contracts::fault::BROKEN;
 use dispatch_contracts::{Fault, Verb};
+use dispatch_wire::{decode, encode, result_from_abi, shared};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,11 +123,7 @@ impl Host {
     }
 
     async fn call_encoded(&self, verb: &str, body: SharedBytes) -> Result<SharedBytes, Fault> {
-        let reply = self.inner.host.call(verb.into(), self.opts(0), body);
-        match reply.await {
-            RResult::ROk(bytes) => Ok(bytes),
-            RResult::RErr(fault) => Err(fault_from_abi(fault)),
-        }
+        result_from_abi(self.inner.host.call(verb.into(), self.opts(0), body).await)
     }
 
     fn stream_encoded(&self, verb: &str, body: Result<SharedBytes, Fault>) -> RawStream {

@@ -17,7 +17,6 @@ mod adapter;
 mod arguments;
 mod call;
 mod config;
-mod convert;
 mod export;
 mod extension;
 mod guard;
@@ -46,7 +45,6 @@ pub use watches::{Watch, Watches};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::adapter::open;
-    pub use crate::convert::{fault_from_abi, fault_to_abi, shared};
     pub use crate::export::header;
     pub use crate::section::{LINE, concat, line};
     pub use dispatch_abi as abi;

@@ -1,11 +1,11 @@
 //! Call streams from the caller's side: frames and reply driven together, credit granted on consumption.
 
 use crate::adapter::Inner;
-use crate::convert::{decode, fault_from_abi};
-use dispatch_abi::abi_stable::std_types::{RResult, RSlice};
+use dispatch_abi::abi_stable::std_types::RSlice;
 use dispatch_abi::{Reply, SharedBytes};
 use dispatch_contracts::fault::BROKEN;
 use dispatch_contracts::{Fault, Verb};
+use dispatch_wire::{decode, result_from_abi};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::marker::PhantomData;
@@ -105,10 +105,7 @@ impl RawStream {
                 // The host completes the reply only after the last frame was delivered, so look once more for frames.
                 ReplyState::Open(reply) => match Pin::new(reply).poll(cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(RResult::ROk(bytes)) => self.reply = ReplyState::Done(Ok(bytes)),
-                    Poll::Ready(RResult::RErr(fault)) => {
-                        self.reply = ReplyState::Done(Err(fault_from_abi(fault)))
-                    }
+                    Poll::Ready(result) => self.reply = ReplyState::Done(result_from_abi(result)),
                 },
                 ReplyState::Done(_) => {
                     let ReplyState::Done(result) = std::mem::replace(&mut self.reply, ReplyState::Taken)

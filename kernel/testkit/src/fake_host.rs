@@ -25,12 +25,11 @@ pub use record::{LogRecord, Published, RecordedCall};
 
 use calls::OpenCall;
 use clock::Clock;
-use dispatch_abi::abi_stable::std_types::RResult;
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::{INVALID, UNAVAILABLE};
 use dispatch_contracts::kernel::{Dirs, OpenParams};
-use dispatch_sdk::__private::fault_from_abi;
 use dispatch_sdk::Extension;
+use dispatch_wire::result_from_abi;
 use executor::Executor;
 use fakes::FakeCallee;
 use guard::{Guarded, entry};
@@ -165,10 +164,7 @@ impl FakeHost {
                 std::future::ready(dispatch_sdk::__private::open::<E>(object, config.into()))
             })
             .await?;
-        let object = match opened {
-            RResult::ROk(object) => object,
-            RResult::RErr(fault) => return Err(fault_from_abi(fault)),
-        };
+        let object = result_from_abi(opened)?;
         let slot = Arc::new(Slot { id: instance.to_owned(), object, started: OnceLock::new(), life });
         lock(&shared.slots).insert(instance.to_owned(), Arc::clone(&slot));
         match self.start(&slot).await {
@@ -182,10 +178,8 @@ impl FakeHost {
 
     async fn start(&self, slot: &Arc<Slot>) -> Result<(), Fault> {
         let starting = Arc::clone(slot);
-        match self.shared().on_executor("`start`", move || starting.object.start()).await? {
-            RResult::ROk(bytes) => slot.has_started(&bytes),
-            RResult::RErr(fault) => Err(fault_from_abi(fault)),
-        }
+        let started = self.shared().on_executor("`start`", move || starting.object.start()).await?;
+        slot.has_started(&result_from_abi(started)?)
     }
 
     /// The directories that instances are opened with; gone when the host is.

@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use dispatch_kernel::BuildList;
+use dispatch_compose::BuildList;
 
 use super::rule::Rule;
 use super::tree::{directories, files};

@@ -3,6 +3,8 @@
 //! It must not know what a crate does. A new line here is a numbered line in `kernel/README.md`, "Decisions".
 
 use super::rule::Rule;
+use super::rust_text::is_test_file;
+use super::tree::{TreeFile, rust_files};
 use super::workspace::{Dependency, Package, workspace};
 
 /// A room, by its directory; `extensions/` stands for every directory in it.
@@ -31,29 +33,55 @@ const ROOMS: &[Room] = &[
     },
     Room {
         directory: "kernel/wire",
-        ours: &["dispatch-abi"],
+        ours: &["dispatch-abi", "dispatch-contracts"],
         ours_in_tests: &[],
         others: Some(&["serde", "serde_json"]),
     },
     Room {
+        directory: "kernel/compose",
+        ours: &["dispatch-contracts"],
+        ours_in_tests: &[],
+        others: Some(&["jsonschema", "petgraph", "semver", "serde_json", "toml"]),
+    },
+    Room {
+        directory: "kernel/load",
+        ours: &["dispatch-abi", "dispatch-compose"],
+        ours_in_tests: &[],
+        others: Some(&["libc", "libloading", "object", "serde", "serde_json", "sha2", "tracing"]),
+    },
+    Room {
+        directory: "kernel/turn",
+        ours: &["dispatch-contracts"],
+        ours_in_tests: &[],
+        others: Some(&[
+            "futures-util",
+            "jsonschema",
+            "serde",
+            "serde_json",
+            "tokio",
+            "tokio-util",
+            "tracing",
+        ]),
+    },
+    Room {
         directory: "kernel/core",
-        ours: &["dispatch-abi", "dispatch-contracts", "dispatch-wire"],
+        ours: &[
+            "dispatch-abi",
+            "dispatch-compose",
+            "dispatch-contracts",
+            "dispatch-load",
+            "dispatch-turn",
+            "dispatch-wire",
+        ],
         ours_in_tests: &["dispatch-sdk", "dispatch-testkit"],
         others: Some(&[
             "arc-swap",
             "futures-util",
             "jsonschema",
-            "libc",
-            "libloading",
-            "object",
-            "petgraph",
             "semver",
             "serde",
             "serde_json",
-            "sha2",
             "tokio",
-            "tokio-util",
-            "toml",
             "tracing",
             "uuid",
         ]),
@@ -78,7 +106,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         directory: "host-bin",
-        ours: &["dispatch-contracts", "dispatch-kernel"],
+        ours: &["dispatch-compose", "dispatch-contracts", "dispatch-kernel"],
         ours_in_tests: &[],
         others: Some(&[
             "clap",
@@ -184,4 +212,41 @@ fn every_room_of_the_table_that_exists_is_seen() {
         mend: "add it to `members` in the root `Cargo.toml`",
     }
     .holds(&broken);
+}
+
+/// What everything else stands on, and what stands on everything.
+const WAIST: [&str; 2] = ["kernel/abi/src/", "kernel/core/src/"];
+/// Most lines of both together, tests not counted.
+const WAIST_LINES_MAX: usize = 6000;
+
+#[test]
+fn the_boundary_and_the_core_stay_small_enough_to_be_read() {
+    let counted =
+        |file: &&TreeFile| WAIST.iter().any(|room| file.path.starts_with(room)) && !is_test_file(&file.path);
+    let mut longest: Vec<(usize, &str)> = rust_files()
+        .filter(counted)
+        .map(|file| (lines_without_tests(&file.text), file.path.as_str()))
+        .collect();
+    let lines: usize = longest.iter().map(|(lines, _)| lines).sum();
+    longest.sort_unstable_by(|a, b| b.cmp(a));
+    let all = longest.iter().map(|(lines, path)| format!("{path}: {lines} lines"));
+    let broken: Vec<String> = if lines > WAIST_LINES_MAX { all.take(10).collect() } else { Vec::new() };
+    assert!(!longest.is_empty(), "the files of {WAIST:?} are found");
+    Rule {
+        says: "the ABI and the core have at most 6,000 lines together, without tests",
+        mend: "move what makes a plan to `kernel/compose`, what maps a library to `kernel/load`, what runs a turn to \
+               `kernel/turn`; the longest files are",
+    }
+    .holds(&broken);
+}
+
+/// Lines before the tests that stand at a file's end.
+fn lines_without_tests(text: &str) -> usize {
+    text.split("\n#[cfg(test)]\nmod tests {").next().map_or(0, |code| code.lines().count())
+}
+
+#[test]
+fn the_tests_at_a_file_s_end_are_not_counted() {
+    assert_eq!(lines_without_tests("fn a() {}\n\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\n"), 1);
+    assert_eq!(lines_without_tests("#[cfg(test)]\nmod tests;\nfn a() {}\n"), 3);
 }

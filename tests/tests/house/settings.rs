@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use dispatch_kernel::{Settings, SettingsKey};
+use dispatch_compose::{Settings, SettingsKey};
 use object::{Object, ObjectSection};
 
 use super::rule::Rule;

@@ -1,11 +1,11 @@
 //! Activation over real libraries: what fails is rolled back and said, what depends on it too, and the rest runs.
 
 use super::{BUILD, dispatch};
+use dispatch_compose::{BuildList, Plan, resolve};
 use dispatch_contracts::kernel::{Dirs, InstanceState};
-use dispatch_kernel::turn::ToolPolicy;
-use dispatch_kernel::{
-    BootOptions, BuildList, Decision, Kernel, Plan, SystemClock, TrustNothing, find_extensions, resolve,
-};
+use dispatch_contracts::tool::Decision;
+use dispatch_kernel::ToolPolicy;
+use dispatch_kernel::{BootOptions, Kernel, SystemClock, TrustNothing, find_extensions};
 use house::{bin_dir, workspace_dir};
 use std::path::Path;
 use std::sync::Arc;

@@ -2,11 +2,11 @@
 //!
 //! It must not know what any extension is for.
 
+use dispatch_compose::{BuildList, Plan, resolve};
 use dispatch_contracts::kernel::{Contributions, Dirs, InstanceState, InventoryReply};
-use dispatch_kernel::turn::ToolPolicy;
-use dispatch_kernel::{
-    BootOptions, BuildList, Decision, Kernel, Plan, SystemClock, TrustNothing, find_extensions, resolve,
-};
+use dispatch_contracts::tool::Decision;
+use dispatch_kernel::ToolPolicy;
+use dispatch_kernel::{BootOptions, Kernel, SystemClock, TrustNothing, find_extensions};
 use house::{bin_dir, workspace_dir};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -4,14 +4,14 @@ use super::contributions::check;
 use super::foreign::{Trouble, on_own_thread, wait_for};
 use super::reading::{self, Refused};
 use super::{Record, RecordState, Shared, instance_of};
-use crate::crash::{self, Crash};
-use crate::guard::panic_text;
-use crate::library::{self, LibraryCache};
-use crate::plan::PlannedInstance;
 use crate::router::{Endpoint, OpEntry, Peer};
 use dispatch_abi::abi_stable::std_types::RResult;
 use dispatch_abi::{Bytes, SharedBytes};
+use dispatch_compose::PlannedInstance;
 use dispatch_contracts::kernel::{Contributions, OpenParams, Started};
+use dispatch_load::LibraryCache;
+use dispatch_load::crash::{self, Crash};
+use dispatch_wire::panic_text;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -145,7 +145,7 @@ async fn open(shared: &Arc<Shared>, cache: &Arc<LibraryCache>, record: &Record) 
     let (id, library, manifest) = (planned.id.clone(), planned.library.clone(), planned.manifest.clone());
     let cache = Arc::clone(cache);
     let opening = move || {
-        let loaded = library::load(&cache, &library, &manifest)?;
+        let loaded = dispatch_load::load(&cache, &library, &manifest)?;
         crash::watch(&id, &loaded.copy);
         let opened = catch_unwind(AssertUnwindSafe(|| (loaded.module.open())(host, Bytes::from(params))));
         match opened {

@@ -1,13 +1,12 @@
 //! Parties without a library: how the host binary calls into the kernel and is called back.
 
 use super::Shared;
-use crate::router::{
-    Endpoint, NativeCall, NativeService, NativeStream, NativeWishes, Router, StreamItem, shared,
-};
+use crate::router::{Endpoint, NativeCall, NativeService, NativeStream, NativeWishes, Router, StreamItem};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::fault::{BROKEN, INVALID, UNKNOWN_VERB};
 use dispatch_contracts::kernel::VerbInfo;
 use dispatch_contracts::{Fault, Verb};
+use dispatch_wire::{decode, encode};
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
@@ -34,15 +33,10 @@ impl<V: Verb, S: HostedService<V>> NativeService for Adapter<V, S> {
             let message = format!("the host binary does not serve `{}`", call.verb());
             return Box::pin(std::future::ready(Err(Fault::new(UNKNOWN_VERB, message))));
         }
-        let params = serde_json::from_slice(&body)
-            .map_err(|e| Fault::new(INVALID, format!("cannot read the parameters of `{}`: {e}", V::NAME)));
-        match params {
+        match decode(INVALID, format_args!("the parameters of `{}`", V::NAME), &body) {
             Ok(params) => {
                 let answer = self.service.answer(params);
-                Box::pin(async move {
-                    let reply = serde_json::to_vec(&answer.await?);
-                    reply.map(shared).map_err(|e| Fault::new(BROKEN, format!("cannot write a reply: {e}")))
-                })
+                Box::pin(async move { encode(V::NAME, &answer.await?) })
             }
             Err(fault) => Box::pin(std::future::ready(Err(fault))),
         }
@@ -109,10 +103,8 @@ impl Attached {
     }
 
     fn begin<V: Verb>(&self, verb: &str, params: &V::Params) -> Result<AttachedCall<V>, Fault> {
-        let body = serde_json::to_vec(params)
-            .map_err(|e| Fault::new(BROKEN, format!("cannot write the parameters of `{verb}`: {e}")))?;
-        let stream =
-            self.router.native_stream(&self.endpoint, None, verb, shared(body), NativeWishes::default())?;
+        let body = encode(verb, params)?;
+        let stream = self.router.native_stream(&self.endpoint, None, verb, body, NativeWishes::default())?;
         Ok(AttachedCall { stream, verb: PhantomData })
     }
 }
@@ -142,6 +134,5 @@ impl<V: Verb> AttachedCall<V> {
 }
 
 fn read<V: Verb, T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
-    serde_json::from_slice(bytes)
-        .map_err(|e| Fault::new(BROKEN, format!("cannot read what `{}` answered: {e}", V::NAME)))
+    decode(BROKEN, format_args!("what `{}` answered", V::NAME), bytes)
 }

@@ -2,17 +2,17 @@
 
 use super::Record;
 use super::reading::Refused;
-use crate::manifest::ContributionKind;
-use crate::plan::PlannedInstance;
 use crate::router::{Endpoint, OpEntry};
+use dispatch_compose::{ContributionKind, PlannedInstance};
 use dispatch_contracts::kernel::{Contributions, KERNEL_INSTANCE, Started, VerbInfo};
 use dispatch_contracts::op::OpSpec;
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Longest tool name; providers refuse longer ones.
 const TOOL_NAME_BYTES_MAX: usize = 64;
+/// Characters of the hash that names an op's two schemas, 64 bits.
+const SCHEMA_HASH_CHARS: usize = 16;
 
 /// Checks everything that an instance contributes and makes its ops. Every problem at once, one line. What was
 /// left out is not missed.
@@ -113,7 +113,8 @@ pub(super) fn entry_of(
             spec.verb
         ));
     }
-    let hash = Sha256::digest(format!("{}\n{}", spec.input_schema, spec.output_schema));
-    let schema_hash = crate::library::hex(&hash[..8]);
+    let mut schema_hash =
+        dispatch_load::sha256(format!("{}\n{}", spec.input_schema, spec.output_schema).as_bytes());
+    schema_hash.truncate(SCHEMA_HASH_CHARS);
     Ok(OpEntry::new(Arc::clone(endpoint), spec.clone(), schema_hash))
 }

@@ -2,11 +2,10 @@
 //!
 //! It must not know what the code is for. A thread that is left behind stays until its code returns.
 
-use crate::guard::panic_text;
-use crate::router::fault_to_abi;
 use dispatch_abi::abi_stable::std_types::RResult;
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::PANICKED;
+use dispatch_wire::{fault_to_abi, panic_text};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;

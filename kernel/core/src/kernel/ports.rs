@@ -1,8 +1,6 @@
 //! A turn's ports over the router: every call belongs to the `turn.v1/run` call that the turn runs in.
 
-use crate::router::{NativeCall, NativeStream, StreamItem, shared};
-use crate::turn::{CallStream, Item, NobodyListens, ProviderStream, ToolStream, TurnPorts};
-use dispatch_abi::SharedBytes;
+use crate::router::{NativeCall, NativeStream, StreamItem};
 use dispatch_contracts::event::EventBody;
 use dispatch_contracts::fault::BROKEN;
 use dispatch_contracts::filter::{self, ApplyParams, ApplyReply};
@@ -13,6 +11,8 @@ use dispatch_contracts::turn::{
     self, AskParams, AskReply, BoundaryParams, BoundaryReply, CommitParams, SteeringReply,
 };
 use dispatch_contracts::{Empty, Fault, Verb};
+use dispatch_turn::{CallStream, Item, NobodyListens, ProviderStream, ToolStream, TurnPorts};
+use dispatch_wire::{decode, encode};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,7 +40,7 @@ impl RouterPorts {
 
     async fn ask_for<V: Verb>(&self, verb: String, params: &V::Params) -> Result<V::Reply, Fault> {
         let reply = self.call.child(&verb, encode(&verb, params)?, 0).await?;
-        decode(&verb, &reply)
+        answered(&verb, &reply)
     }
 
     fn open<P: Serialize>(&self, verb: String, params: &P, budget_ms: u64) -> Box<RouterStream> {
@@ -53,15 +53,8 @@ impl RouterPorts {
     }
 }
 
-fn encode<T: Serialize>(verb: &str, value: &T) -> Result<SharedBytes, Fault> {
-    let broken = |e| Fault::new(BROKEN, format!("cannot write the parameters of `{verb}`: {e}"));
-    serde_json::to_vec(value).map(shared).map_err(broken)
-}
-
-fn decode<T: DeserializeOwned>(verb: &str, bytes: &[u8]) -> Result<T, Fault> {
-    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
-    serde_json::from_slice(bytes)
-        .map_err(|e| Fault::new(BROKEN, format!("cannot read what `{verb}` answered: {e}")))
+fn answered<T: DeserializeOwned>(verb: &str, bytes: &[u8]) -> Result<T, Fault> {
+    decode(BROKEN, format_args!("what `{verb}` answered"), bytes)
 }
 
 struct RouterStream {
@@ -78,11 +71,11 @@ impl<F: DeserializeOwned + Send, R: DeserializeOwned + Send> CallStream<F, R> fo
                 return Item::End(Err(self.refused.take().unwrap_or_else(over)));
             };
             match stream.next().await {
-                Ok(StreamItem::Frame(bytes)) => match decode(&self.verb, &bytes) {
+                Ok(StreamItem::Frame(bytes)) => match answered(&self.verb, &bytes) {
                     Ok(frame) => Item::Frame(frame),
                     Err(fault) => Item::End(Err(fault)),
                 },
-                Ok(StreamItem::End(bytes)) => Item::End(decode(&self.verb, &bytes)),
+                Ok(StreamItem::End(bytes)) => Item::End(answered(&self.verb, &bytes)),
                 Err(fault) => Item::End(Err(fault)),
             }
         })

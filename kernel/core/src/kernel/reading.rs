@@ -2,9 +2,12 @@
 //!
 //! It must not know whether what was read may be contributed.
 
-use crate::manifest::ContributionKind;
+use dispatch_compose::ContributionKind;
+use dispatch_contracts::fault::INVALID;
 use dispatch_contracts::filter::{FilterSpec, Point};
-use dispatch_contracts::kernel::{Contributions, Started, VerbInfo};
+use dispatch_contracts::kernel::{Contributions, Started, Update, VerbInfo};
+use dispatch_contracts::{Fault, Verb};
+use dispatch_wire::decode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -66,12 +69,13 @@ pub(super) fn started(bytes: &[u8]) -> Result<(Started, Vec<Refused>), serde_jso
 }
 
 /// The parameters of `kernel.v1/update`.
-pub(super) fn update(bytes: &[u8]) -> Result<Read, serde_json::Error> {
+pub(super) fn update(bytes: &[u8]) -> Result<Read, Fault> {
     #[derive(Deserialize)]
     struct UnreadUpdate {
         contributes: Unread,
     }
-    let UnreadUpdate { contributes } = serde_json::from_slice(bytes)?;
+    let what = format_args!("the parameters of `{}`", Update::NAME);
+    let UnreadUpdate { contributes } = decode(INVALID, what, bytes)?;
     let (contributes, left_out) = contributes.read();
     Ok(Read { contributes, left_out })
 }

@@ -4,12 +4,10 @@ use super::contributions::check;
 use super::ports::{RouterPorts, ms_since};
 use super::reading::{self, Read};
 use super::{Own, Record, RecordState, Shared, ops};
-use crate::host_lock::{self, Lock};
-use crate::manifest::ContributionKind;
-use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, OpEntry, shared};
-use crate::turn::{Progress, StopReason, StopSignal, TurnTools, run_turn};
+use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, OpEntry};
 use dispatch_abi::SharedBytes;
-use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
+use dispatch_compose::ContributionKind;
+use dispatch_contracts::fault::{CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{
     DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions, ExtensionsReply,
     Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply, InstanceInfo, Inventory, KERNEL_INSTANCE,
@@ -17,9 +15,10 @@ use dispatch_contracts::kernel::{
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
 use dispatch_contracts::{Empty, Fault, Verb, turn};
+use dispatch_load::host_lock::{self, Lock};
+use dispatch_turn::{Progress, StopReason, StopSignal, TurnLimits, TurnTools, run_turn};
+use dispatch_wire::{decode, encode};
 use futures_util::future::BoxFuture;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
@@ -69,19 +68,23 @@ impl NativeService for KernelService {
         };
         Box::pin(async move {
             match call.verb() {
-                Inventory::NAME => encode(&shared.inventory()),
-                Providers::NAME => encode(&providers(&shared)),
-                Extensions::NAME => encode(&extensions(&shared)),
-                Trusted::NAME => encode(&trusted(&shared, decode::<Trusted>(&body)?).await?),
-                Health::NAME => encode(&shared.health()),
-                Explain::NAME => encode(&explain(&shared, &decode::<Explain>(&body)?)?),
-                HostInfo::NAME => encode(&HostInfoReply { host_id: shared.host_id.clone() }),
-                HostAlive::NAME => encode(&host_alive(&shared, decode::<HostAlive>(&body)?)?),
-                Update::NAME => encode(&update(&shared, &call, &body)?),
-                op::List::NAME => encode(&list_ops(&shared)),
-                turn::Stop::NAME => encode(&stop_turn(&shared, &decode::<turn::Stop>(&body)?)),
+                Inventory::NAME => encode(Inventory::NAME, &shared.inventory()),
+                Providers::NAME => encode(Providers::NAME, &providers(&shared)),
+                Extensions::NAME => encode(Extensions::NAME, &extensions(&shared)),
+                Trusted::NAME => encode(Trusted::NAME, &trusted(&shared, params::<Trusted>(&body)?).await?),
+                Health::NAME => encode(Health::NAME, &shared.health()),
+                Explain::NAME => encode(Explain::NAME, &explain(&shared, &params::<Explain>(&body)?)?),
+                HostInfo::NAME => encode(HostInfo::NAME, &HostInfoReply { host_id: shared.host_id.clone() }),
+                HostAlive::NAME => {
+                    encode(HostAlive::NAME, &host_alive(&shared, params::<HostAlive>(&body)?)?)
+                }
+                Update::NAME => encode(Update::NAME, &update(&shared, &call, &body)?),
+                op::List::NAME => encode(op::List::NAME, &list_ops(&shared)),
+                turn::Stop::NAME => {
+                    encode(turn::Stop::NAME, &stop_turn(&shared, &params::<turn::Stop>(&body)?))
+                }
                 turn::Run::NAME => {
-                    let params = decode::<turn::Run>(&body)?;
+                    let params = params::<turn::Run>(&body)?;
                     drop(body);
                     run(shared, call, params).await
                 }
@@ -91,22 +94,8 @@ impl NativeService for KernelService {
     }
 }
 
-fn decode<V: Verb>(body: &[u8]) -> Result<V::Params, Fault> {
-    read(body).map_err(|e| unreadable::<V>(&e))
-}
-
-fn unreadable<V: Verb>(e: &serde_json::Error) -> Fault {
-    Fault::new(INVALID, format!("cannot read the parameters of `{}`: {e}", V::NAME))
-}
-
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_slice(if body.is_empty() { b"{}" } else { body })
-}
-
-fn encode<T: Serialize>(value: &T) -> Result<SharedBytes, Fault> {
-    serde_json::to_vec(value)
-        .map(shared)
-        .map_err(|e| Fault::new(BROKEN, format!("cannot write a reply: {e}")))
+fn params<V: Verb>(body: &[u8]) -> Result<V::Params, Fault> {
+    decode(INVALID, format_args!("the parameters of `{}`", V::NAME), body)
 }
 
 fn host_alive(
@@ -173,7 +162,7 @@ async fn trusted(shared: &Arc<Shared>, params: TrustedParams) -> Result<TrustedR
 /// Taken within `start` and beside it as well: then it counts when the instance is there.
 fn update(shared: &Arc<Shared>, call: &NativeCall, body: &[u8]) -> Result<Empty, Fault> {
     let id = call.caller();
-    let read = reading::update(body).map_err(|e| unreadable::<Update>(&e))?;
+    let read = reading::update(body)?;
     reading::warn_of(id, &read.left_out);
     {
         let mut records = shared.records();
@@ -269,7 +258,7 @@ async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> 
             turn.await
         }
     };
-    encode(&ended)
+    encode(turn::Run::NAME, &ended)
 }
 
 /// Everything a turn may use, as it is now; in order of activation, then of registration.
@@ -278,7 +267,7 @@ fn tools_of(shared: &Shared) -> TurnTools {
     let active = || records.iter().filter(|record| matches!(record.state, RecordState::Active));
     let tools = active().flat_map(|record| record.contributes.tools.clone()).collect();
     let filters = active().flat_map(|record| record.contributes.filters.clone()).collect();
-    TurnTools::new(tools, filters, shared.policy, crate::turn::TurnLimits::default())
+    TurnTools::new(tools, filters, shared.policy, TurnLimits::default())
 }
 
 /// What can be asked of, and done to, a turn that runs now.

@@ -6,13 +6,12 @@ use super::call::CallState;
 use super::cancel::{CancelReason, grace};
 use super::endpoint::Peer;
 use super::native::NativeCall;
-use crate::guard::{HostFuture, in_runtime, panic_text};
-use dispatch_abi::abi_stable::std_types::RResult;
+use crate::guard::{HostFuture, in_runtime};
 use dispatch_abi::{BODY_BYTES_MAX, CallCtx, SharedBytes};
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::{BAD_CALL, CANCELLED, DEADLINE, INVALID, PANICKED, TOO_LARGE, UNAVAILABLE};
+use dispatch_wire::{panic_text, result_from_abi};
 use futures_util::future::BoxFuture;
-use serde_json::Value;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -98,7 +97,7 @@ impl Callee {
         let started = catch_unwind(AssertUnwindSafe(|| match call.callee.peer.get() {
             Some(Peer::Extension(instance)) => {
                 let reply = instance.call(call.verb.as_str().into(), ctx, body);
-                Box::pin(async move { from_abi(reply.await) }) as BoxFuture<'static, Answer>
+                Box::pin(async move { result_from_abi(reply.await) }) as BoxFuture<'static, Answer>
             }
             Some(Peer::Native(service)) => {
                 let answer = service.call(NativeCall::new(Arc::clone(router), Arc::clone(call)), body);
@@ -209,17 +208,6 @@ fn within_bounds(call: &CallState, answer: Answer) -> Answer {
 fn panicked(call: &CallState, text: &str) -> Fault {
     let message = format!("`{}` panicked in `{}`: {text}", call.callee.id, call.verb);
     Fault::new(PANICKED, message).with_detail(serde_json::json!({ "instance": call.callee.id }))
-}
-
-pub(super) fn from_abi(result: RResult<SharedBytes, dispatch_abi::Fault>) -> Answer {
-    match result {
-        RResult::ROk(bytes) => Ok(bytes),
-        RResult::RErr(fault) => Err(Fault {
-            detail: serde_json::from_slice(&fault.detail).unwrap_or(Value::Null),
-            code: fault.code.into(),
-            message: fault.message.into(),
-        }),
-    }
 }
 
 /// A call on its way. Awaiting drives it; dropping it cancels in two phases, the second in the background.

@@ -4,7 +4,7 @@ use super::call::CallState;
 use super::endpoint::{Endpoint, Peer};
 use super::log_record::Readable;
 use super::{Router, drive::RoutedCall};
-use crate::guard::{HostFuture, panic_text};
+use crate::guard::HostFuture;
 use dispatch_abi::abi_stable::sabi_trait::TD_Opaque;
 use dispatch_abi::abi_stable::std_types::{RArc, RResult, RSlice, RStr, RString};
 use dispatch_abi::async_ffi::{FfiFuture, FutureExt as _};
@@ -15,6 +15,7 @@ use dispatch_abi::{
 use dispatch_contracts::Fault;
 use dispatch_contracts::bounds::is_topic_of;
 use dispatch_contracts::fault::CANCELLED;
+use dispatch_wire::{panic_text, result_to_abi};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,18 +33,6 @@ struct HostHandle {
 
 pub(super) fn host_object(router: Arc<Router>, endpoint: Arc<Endpoint>) -> HostObj {
     Host_TO::from_ptr(RArc::new(HostHandle { router, endpoint }), TD_Opaque)
-}
-
-pub(crate) fn fault_to_abi(fault: Fault) -> dispatch_abi::Fault {
-    let detail = if fault.detail.is_null() { Vec::new() } else { fault.detail.to_string().into_bytes() };
-    dispatch_abi::Fault { code: fault.code.into(), message: fault.message.into(), detail: detail.into() }
-}
-
-fn to_abi<T>(result: Result<T, Fault>) -> RResult<T, dispatch_abi::Fault> {
-    match result {
-        Ok(value) => RResult::ROk(value),
-        Err(fault) => RResult::RErr(fault_to_abi(fault)),
-    }
 }
 
 impl Router {
@@ -117,7 +106,7 @@ impl Host for HostHandle {
     fn call(&self, verb: RStr<'_>, opts: CallOpts, body: SharedBytes) -> Reply<SharedBytes> {
         match self.router.start_call(&self.endpoint, verb.as_str(), opts, body, None) {
             Ok(call) => reply(call).into_ffi(),
-            Err(fault) => std::future::ready(RResult::RErr(fault_to_abi(fault))).into_ffi(),
+            Err(fault) => std::future::ready(result_to_abi(Err(fault))).into_ffi(),
         }
     }
 
@@ -127,7 +116,7 @@ impl Host for HostHandle {
 
     fn drained(&self, call_id: u64) -> Reply<u64> {
         let (router, endpoint) = (Arc::clone(&self.router), Arc::clone(&self.endpoint));
-        async move { to_abi(router.drained(&endpoint, call_id).await) }.into_ffi()
+        async move { result_to_abi(router.drained(&endpoint, call_id).await) }.into_ffi()
     }
 
     fn credit(&self, stream_id: u64, bytes: u64) {
@@ -194,5 +183,5 @@ impl Host for HostHandle {
 
 /// `RoutedCall` enters the host's runtime itself wherever it needs one, so that an inline call pays nothing for it.
 async fn reply(call: RoutedCall) -> RResult<SharedBytes, dispatch_abi::Fault> {
-    to_abi(call.await)
+    result_to_abi(call.await)
 }

@@ -5,7 +5,7 @@ use super::drive::{OpenCall, RoutedCall};
 use super::endpoint::Endpoint;
 use super::frames::{Frames, Sink};
 use super::slots::name_of;
-use super::{Router, meta, shared};
+use super::{Router, meta};
 use dispatch_abi::{BODY_BYTES_MAX, CallOpts, SharedBytes};
 use dispatch_contracts::bounds::CALL_DEPTH_MAX;
 use dispatch_contracts::fault::{
@@ -13,6 +13,7 @@ use dispatch_contracts::fault::{
     UNAVAILABLE,
 };
 use dispatch_contracts::{Fault, Limits, contract_of};
+use dispatch_wire::{read, shared};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -183,9 +184,8 @@ fn deadline(
 const REASON_BYTES_MAX: usize = 512;
 
 fn check_op_input(id: &str, op: &super::OpEntry, body: &SharedBytes) -> Result<(), Fault> {
-    let bytes: &[u8] = if body.is_empty() { b"{}" } else { body };
-    let input: serde_json::Value = serde_json::from_slice(bytes)
-        .map_err(|e| Fault::new(INVALID, format!("the input of op `{id}` is not JSON: {e}")))?;
+    let input: serde_json::Value =
+        read(body).map_err(|e| Fault::new(INVALID, format!("the input of op `{id}` is not JSON: {e}")))?;
     let schema = op.input().map_err(|why| {
         Fault::new(BROKEN, format!("the input schema of op `{id}` of `{}` is not one: {why}", op.endpoint.id))
     })?;

@@ -6,11 +6,10 @@ use super::guard::{BoxFuture, Guarded, entry};
 use super::limits::Held;
 use super::streams::{Flow, TestQueue};
 use super::{Shared, Slot};
-use dispatch_abi::abi_stable::std_types::RResult;
 use dispatch_abi::{BODY_BYTES_MAX, CallCtx, SharedBytes};
 use dispatch_contracts::fault::{CANCELLED, DEADLINE, TOO_LARGE, UNAVAILABLE};
 use dispatch_contracts::{Fault, Mode};
-use dispatch_sdk::__private::fault_from_abi;
+use dispatch_wire::result_from_abi;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -327,12 +326,7 @@ impl Shared {
         };
         let reply =
             entry(&format!("`{}`", call.verb), || slot.object.call(call.verb.as_str().into(), ctx, body))?;
-        Ok(Box::pin(async move {
-            match reply.await {
-                RResult::ROk(bytes) => Ok(bytes),
-                RResult::RErr(fault) => Err(fault_from_abi(fault)),
-            }
-        }))
+        Ok(Box::pin(async move { result_from_abi(reply.await) }))
     }
 }
 

@@ -6,8 +6,8 @@ use super::guard::BoxFuture;
 use dispatch_abi::{EMIT_FULL, EMIT_OVER, SharedBytes};
 use dispatch_contracts::fault::{BROKEN, CANCELLED, INVALID};
 use dispatch_contracts::{Fault, Mode};
-use dispatch_sdk::__private::shared;
 use dispatch_sdk::Meta;
+use dispatch_wire::{decode, shared};
 use serde_json::Value;
 use std::future::Future;
 use std::pin::Pin;
@@ -55,8 +55,7 @@ impl FakeCallee {
 }
 
 fn read(body: &[u8]) -> Result<Value, Fault> {
-    let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|e| Fault::new(INVALID, format!("cannot read the parameters: {e}")))
+    decode(INVALID, "the parameters", body)
 }
 
 fn write(value: &Value) -> SharedBytes {

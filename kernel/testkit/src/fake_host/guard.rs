@@ -2,6 +2,7 @@
 
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::PANICKED;
+use dispatch_wire::panic_text;
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,14 +17,7 @@ pub(super) fn entry<T>(what: &str, f: impl FnOnce() -> T) -> Result<T, Fault> {
 }
 
 fn panicked(what: &str, panic: Box<dyn Any + Send>) -> Fault {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|s| (*s).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned());
-    // The payload may panic in its own drop; it is small and rare, so it is leaked.
-    std::mem::forget(panic);
-    Fault::new(PANICKED, format!("{what} panicked: {text}"))
+    Fault::new(PANICKED, format!("{what} panicked: {}", panic_text(panic)))
 }
 
 /// A callee's future.

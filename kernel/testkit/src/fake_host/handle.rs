@@ -6,13 +6,13 @@ use super::slot::Life;
 use super::{LogRecord, Published, Shared};
 use crate::fake_host::calls::OpenCall;
 use dispatch_abi::abi_stable::sabi_trait::TD_Opaque;
-use dispatch_abi::abi_stable::std_types::{RArc, RResult, RStr, RString};
+use dispatch_abi::abi_stable::std_types::{RArc, RStr, RString};
 use dispatch_abi::async_ffi::{FfiFuture, FutureExt as _};
 use dispatch_abi::{CallOpts, EMIT_OVER, Host, Host_TO, HostObj, Reply, SharedBytes};
 use dispatch_contracts::Fault;
 use dispatch_contracts::bounds::is_topic_of;
 use dispatch_contracts::fault::{CANCELLED, UNAVAILABLE};
-use dispatch_sdk::__private::fault_to_abi;
+use dispatch_wire::result_to_abi;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -40,20 +40,13 @@ impl Handle {
     }
 }
 
-fn to_abi<T>(result: Result<T, Fault>) -> RResult<T, dispatch_abi::Fault> {
-    match result {
-        Ok(value) => RResult::ROk(value),
-        Err(fault) => RResult::RErr(fault_to_abi(fault)),
-    }
-}
-
 impl Host for Handle {
     fn call(&self, verb: RStr<'_>, opts: CallOpts, body: SharedBytes) -> Reply<SharedBytes> {
         let Some(_alive) = self.life.hold() else { return std::future::pending().into_ffi() };
         let Some(slot) = self.shared.slot(&self.instance) else {
             let message =
                 format!("`{}` is not open any more, or calls before it has been opened", self.instance);
-            return std::future::ready(to_abi(Err(Fault::new(UNAVAILABLE, message)))).into_ffi();
+            return std::future::ready(result_to_abi(Err(Fault::new(UNAVAILABLE, message)))).into_ffi();
         };
         let wishes = Wishes {
             parent_call_id: opts.parent_call_id,
@@ -62,7 +55,7 @@ impl Host for Handle {
             meta: opts.meta,
         };
         let reply = self.shared.call(Caller::Instance(slot), None, verb.as_str(), &wishes, body);
-        async move { to_abi(reply.await) }.into_ffi()
+        async move { result_to_abi(reply.await) }.into_ffi()
     }
 
     fn emit(&self, call_id: u64, frame: SharedBytes) -> i64 {
@@ -78,8 +71,8 @@ impl Host for Handle {
         let call = self.own_call(call_id);
         async move {
             match call {
-                Some(call) => to_abi(call.drained().await),
-                None => to_abi(Err(Fault::new(CANCELLED, format!("call {call_id} is over")))),
+                Some(call) => result_to_abi(call.drained().await),
+                None => result_to_abi(Err(Fault::new(CANCELLED, format!("call {call_id} is over")))),
             }
         }
         .into_ffi()

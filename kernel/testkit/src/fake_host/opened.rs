@@ -4,13 +4,12 @@ use super::calls::{Caller, PendingReply};
 use super::route::Wishes;
 use super::streams::TestQueue;
 use super::{FakeHost, Slot};
-use dispatch_abi::abi_stable::std_types::RResult;
 use dispatch_abi::{SharedBytes, TopicItem};
 use dispatch_contracts::fault::BROKEN;
 use dispatch_contracts::kernel::Started;
 use dispatch_contracts::{Fault, Verb};
-use dispatch_sdk::__private::{fault_from_abi, shared};
 use dispatch_sdk::{Item, Meta};
+use dispatch_wire::{decode, result_from_abi, shared};
 use serde_json::Value;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -112,10 +111,7 @@ impl Opened {
         let slot = Arc::clone(&self.slot);
         let stopped = self.host.shared().on_executor("`stop`", move || slot.object.stop()).await;
         self.host.shared().remove(&self.slot.id);
-        match stopped? {
-            RResult::ROk(()) => Ok(()),
-            RResult::RErr(fault) => Err(fault_from_abi(fault)),
-        }
+        result_from_abi(stopped?)
     }
 
     /// Ends the instance as the death of its process does: without `stop`, in the middle of whatever it does.
@@ -155,9 +151,7 @@ fn encode<T: serde::Serialize>(value: &T) -> SharedBytes {
 }
 
 fn read<T: serde::de::DeserializeOwned>(verb: &str, bytes: &[u8]) -> Result<T, Fault> {
-    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
-    serde_json::from_slice(bytes)
-        .map_err(|e| Fault::new(BROKEN, format!("cannot read what `{verb}` answered: {e}")))
+    decode(BROKEN, format_args!("what `{verb}` answered"), bytes)
 }
 
 /// A call whose frames the test reads; each one read grants its bytes again. Dropping it cancels the call.

@@ -5,6 +5,7 @@ use dispatch_contracts::Fault;
 use dispatch_contracts::contract_of;
 use dispatch_contracts::fault::BROKEN;
 use dispatch_contracts::kernel::{Contributions, Started, VerbInfo};
+use dispatch_wire::decode;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 pub(super) struct Slot {
@@ -36,9 +37,7 @@ impl Life {
 
 impl Slot {
     pub(super) fn has_started(&self, bytes: &[u8]) -> Result<(), Fault> {
-        let started = serde_json::from_slice(bytes).map_err(|e| {
-            Fault::new(BROKEN, format!("cannot read what the start of `{}` answered: {e}", self.id))
-        })?;
+        let started = decode(BROKEN, format_args!("what the start of `{}` answered", self.id), bytes)?;
         self.started.set(started).map_err(|_| Fault::new(BROKEN, format!("`{}` started twice", self.id)))
     }
 

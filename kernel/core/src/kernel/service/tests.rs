@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::manifest::Manifest;
-use crate::plan::{Plan, PlannedInstance};
 use crate::router::{NativeWishes, StreamItem};
-use crate::turn::ToolPolicy;
-use crate::{BootOptions, Decision, Kernel, Policy, TrustNothing};
+use crate::{BootOptions, Kernel, TrustNothing};
+use dispatch_compose::{Manifest, Plan, PlannedInstance, Policy};
 use dispatch_contracts::event::TurnEnded;
 use dispatch_contracts::kernel::{Dirs, Wait, WaitOn};
+use dispatch_contracts::tool::Decision;
+use dispatch_turn::ToolPolicy;
+use dispatch_wire::shared;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -31,7 +32,7 @@ impl NativeService for Asker {
             let asked = serde_json::to_vec(&json!({ "turn_id": commit["turn_id"] })).expect("JSON");
             let reply = call.child(Explain::NAME, shared(asked), 0).await?;
             heard.lock().expect("no panic").push(serde_json::from_slice(&reply).expect("an explanation"));
-            encode(&Empty {})
+            encode(turn::Commit::NAME, &Empty {})
         })
     }
 }
@@ -90,7 +91,7 @@ fn planned(id: &str, contributes: &str) -> PlannedInstance {
         id: id.to_owned(),
         from: id.to_owned(),
         library: PathBuf::new(),
-        placement: crate::manifest::Placement::InProcess,
+        placement: dispatch_compose::Placement::InProcess,
         config: Value::Null,
         settings: None,
         grants: Vec::new(),
@@ -152,7 +153,7 @@ impl NativeService for Clerk {
         let open = self.router.calls.get(call.id()).expect("it is open");
         let meta = serde_json::from_slice(&open.meta).expect("JSON");
         self.heard.lock().expect("no panic").push(meta);
-        Box::pin(async { encode(&Empty {}) })
+        Box::pin(async { encode(turn::Commit::NAME, &Empty {}) })
     }
 }
 

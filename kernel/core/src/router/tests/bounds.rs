@@ -1,10 +1,11 @@
 //! Slots, shares and sizes: what is refused, and what never is.
 
-use super::super::{NativeWishes, shared};
+use super::super::NativeWishes;
 use super::world::{Handmade, World, extension, open, opts, world};
 use dispatch_abi::BODY_BYTES_MAX;
 use dispatch_contracts::bounds::{CALLS_BACK_MAX, LONG_CALLS_MAX};
 use dispatch_contracts::fault::{OVERLOADED, TOO_LARGE};
+use dispatch_wire::shared;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::Semaphore;

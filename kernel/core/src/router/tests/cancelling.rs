@@ -1,8 +1,9 @@
 //! Who is told that a call is to end, and why.
 
-use super::super::{CancelReason, NativeWishes, shared};
+use super::super::{CancelReason, NativeWishes};
 use super::world::{World, eventually, opts, world};
 use dispatch_contracts::fault::BAD_CALL;
+use dispatch_wire::shared;
 use std::sync::Arc;
 
 /// What the callee of `verb` is told, after `act` was done to the call that its caller holds.

@@ -1,10 +1,11 @@
 //! However a call ends, nothing of it stays.
 
-use super::super::{CancelReason, Endpoint, NativeWishes, Peer, StreamItem, shared};
+use super::super::{CancelReason, Endpoint, NativeWishes, Peer, StreamItem};
 use super::world::{Answer, Handmade, extension, open, opts, world};
 use dispatch_contracts::fault::{CANCELLED, DEADLINE, INVALID, PANICKED};
 use dispatch_contracts::kernel::VerbInfo;
 use dispatch_contracts::{Limits, Mode};
+use dispatch_wire::shared;
 use std::future::Future as _;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,6 @@
 //! Who may call what, out of which call, how deep, for whom, and how long in silence.
 
-use super::super::{CancelReason, NativeWishes, OpEntry, Table, shared};
+use super::super::{CancelReason, NativeWishes, OpEntry, Table};
 use super::world::{Handmade, World, extension, open, opts, world};
 use crate::router::Endpoint;
 use dispatch_abi::PANIC_LOG_TARGET;
@@ -9,6 +9,7 @@ use dispatch_contracts::fault::{
     BAD_CALL, DEADLINE, INVALID, NO_SERVICE, NOT_FOUND, NOT_REQUIRED, OVERLOADED, TOO_DEEP, UNAVAILABLE,
 };
 use dispatch_contracts::{Limits, Mode, kernel::VerbInfo};
+use dispatch_wire::shared;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -2,7 +2,7 @@
 //!
 //! Both are seen through the SDK, by a player that calls and a worker that answers.
 
-use super::super::{Endpoint, NativeWishes, Peer, shared};
+use super::super::{Endpoint, NativeWishes, Peer};
 use super::world::{World, extension, world};
 use dispatch_abi::BODY_BYTES_MAX;
 use dispatch_abi::abi_stable::std_types::RResult;
@@ -10,6 +10,7 @@ use dispatch_contracts::kernel::{Dirs, OpenParams, Started};
 use dispatch_contracts::{Limits, Mode};
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, SharedBytes, Verb, Verbs};
 use dispatch_testkit::FakeHost;
+use dispatch_wire::shared;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,11 +1,12 @@
 //! A party that has stopped answers nothing, makes nothing, and leaves nothing open.
 
-use super::super::{Endpoint, NativeCall, NativeService, shared};
+use super::super::{Endpoint, NativeCall, NativeService};
 use super::world::{opts, world};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::fault::{CANCELLED, UNAVAILABLE};
 use dispatch_contracts::kernel::VerbInfo;
 use dispatch_contracts::{Fault, Limits, Mode};
+use dispatch_wire::shared;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,9 +1,10 @@
 //! Frames: credit, order, and the reply after the last of them.
 
-use super::super::{NativeCall, NativeStream, NativeWishes, StreamItem, shared};
+use super::super::{NativeCall, NativeStream, NativeWishes, StreamItem};
 use super::world::{Handmade, World, assert_all_in_order, open, opts, refuses, world};
 use dispatch_abi::{EMIT_DROPPED, EMIT_FULL, EMIT_OVER, FRAME_BYTES_MAX, STREAM_CREDIT_BYTES, SharedBytes};
 use dispatch_contracts::fault::{CANCELLED, DEADLINE};
+use dispatch_wire::shared;
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 

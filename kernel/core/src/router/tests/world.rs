@@ -1,6 +1,6 @@
 //! A router with one caller and one callee, and the acts that the callee can play.
 
-use super::super::{Endpoint, NativeCall, NativeService, NativeWishes, Peer, Router, Table, shared};
+use super::super::{Endpoint, NativeCall, NativeService, NativeWishes, Peer, Router, Table};
 use crate::clock::SystemClock;
 use crate::router::drive::RoutedCall;
 use dispatch_abi::abi_stable::sabi_trait::TD_Opaque;
@@ -10,6 +10,7 @@ use dispatch_abi::{BODY_BYTES_MAX, CallCtx, CallOpts, Instance, Instance_TO, Rep
 use dispatch_contracts::fault::{CANCELLED, INVALID};
 use dispatch_contracts::kernel::VerbInfo;
 use dispatch_contracts::{Fault, Limits, Mode};
+use dispatch_wire::{result_to_abi, shared};
 use futures_util::future::BoxFuture;
 use std::future::Future;
 use std::sync::Arc;
@@ -263,13 +264,7 @@ where
 
     fn call(&self, _verb: RStr<'_>, ctx: CallCtx, _body: SharedBytes) -> Reply<SharedBytes> {
         let answer = (self.on_call)(ctx.call_id);
-        async move {
-            match answer.await {
-                Ok(bytes) => RResult::ROk(bytes),
-                Err(fault) => RResult::RErr(crate::router::fault_to_abi(fault)),
-            }
-        }
-        .into_ffi()
+        async move { result_to_abi(answer.await) }.into_ffi()
     }
 
     fn cancel(&self, call_id: u64) {

@@ -63,7 +63,7 @@ async fn a_frame_is_taken_whole_while_there_is_credit_and_waits_when_there_is_no
     let wishes = Wishes { parent_call_id: 0, stream_id: 1, budget_ms: 0, meta: SharedBytes::default() };
     let reply = host.shared().call(caller, None, "many.v1/emit", &wishes, SharedBytes::default());
     let call = host.shared().calls().values().next().cloned().expect("it is open");
-    let emit = || call.emit(dispatch_sdk::__private::shared(vec![b' '; FRAME as usize])).0;
+    let emit = || call.emit(dispatch_wire::shared(vec![b' '; FRAME as usize])).0;
     assert_eq!(emit(), (STREAM_CREDIT_BYTES - FRAME).cast_signed());
     assert_eq!([emit(), emit()], [0, EMIT_FULL], "the second frame overdraws the credit");
     reply.grant(2 * FRAME - STREAM_CREDIT_BYTES);

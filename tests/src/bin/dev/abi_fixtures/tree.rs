@@ -11,8 +11,9 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 /// What is copied, and under which name.
-const PACKAGES: [(&str, &str); 4] = [
+const PACKAGES: [(&str, &str); 5] = [
     ("kernel/abi", "abi"),
+    ("kernel/wire", "wire"),
     ("kernel/sdk", "sdk"),
     ("tests/toys/toy-probe", "toy-probe"),
     ("tests/toys/small-host", "small-host"),
@@ -133,6 +134,7 @@ fn manifest(text: &str, root: &Path) -> Result<String, String> {
         };
         add("dispatch-abi", "abi");
         add("dispatch-sdk", "sdk");
+        add("dispatch-wire", "wire");
         add("dispatch-contracts", root.join(CONTRACTS).to_str()?);
         manifest.insert("profile".to_owned(), small_profile());
         Some(manifest.to_string())
@@ -203,7 +205,7 @@ mod tests {
             .filter(|(_, dependency)| dependency.get("path").is_some())
             .map(|(name, _)| name.as_str())
             .collect();
-        assert_eq!(ours, ["dispatch-abi", "dispatch-contracts", "dispatch-sdk"]);
+        assert_eq!(ours, ["dispatch-abi", "dispatch-contracts", "dispatch-sdk", "dispatch-wire"]);
         assert_eq!(dependencies["abi_stable"].as_str(), Some("=0.11.3"));
     }
 }
