@@ -13,7 +13,7 @@ use dispatch_contracts::command::{Main, MainParams, OutFrame, Tty};
 use dispatch_contracts::kernel::{HOST_INSTANCE, InstanceState};
 use dispatch_contracts::op::ERROR_TABLE;
 use dispatch_contracts::tool::OutputStream;
-use dispatch_contracts::{Fault, fault};
+use dispatch_contracts::{ContributionKind, Fault, fault};
 use dispatch_kernel::{AttachedCall, Frame, Kernel};
 use std::io::Write as _;
 use tokio::sync::watch;
@@ -36,11 +36,12 @@ async fn boot_and_run(
         .plan
         .instances
         .iter()
-        .any(|instance| instance.contributes.commands.iter().any(|c| c == name));
+        .any(|instance| instance.contributes.of(ContributionKind::Command).iter().any(|c| c == name));
     if !known {
         let own = own_commands();
         let own = own.get_subcommands().map(clap::Command::get_name);
-        let contributed = composed.plan.instances.iter().flat_map(|i| &i.contributes.commands);
+        let contributed =
+            composed.plan.instances.iter().flat_map(|i| i.contributes.of(ContributionKind::Command));
         let near = nearest(name, own.chain(contributed.map(String::as_str)));
         let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
         return Err(Refusal::usage(format!(

@@ -5,6 +5,7 @@ use crate::commands::{HOST_OPTIONS, VARIABLES, leaves, own_commands};
 use crate::compose::{Composed, compose};
 use crate::exit::{EXIT_CODES, OK, Refusal};
 use dispatch_compose::{GraphFormat, KnownExtension, print_graph};
+use dispatch_contracts::ContributionKind;
 use dispatch_contracts::plain::plain;
 use dispatch_kernel::inspect;
 use serde_json::json;
@@ -109,7 +110,7 @@ pub(crate) fn help(invocation: &Invocation) -> Result<u8, Refusal> {
         Ok(composed) => {
             text.push_str("\nCommands of this build's extensions (`dispatch COMMAND --help` says more):\n");
             for instance in &composed.plan.instances {
-                for command in &instance.contributes.commands {
+                for command in instance.contributes.of(ContributionKind::Command) {
                     text.push_str(&format!("  {:<14} from {}\n", command, instance.id));
                 }
             }

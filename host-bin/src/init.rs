@@ -16,6 +16,7 @@ use crate::policy::{self, Unsaid};
 use crate::stdin::Stdin;
 use crate::terminal::{ask, ask_hidden};
 use dispatch_compose::PlannedInstance;
+use dispatch_contracts::ContributionKind;
 use dispatch_contracts::command::Read;
 use dispatch_contracts::kernel::{HOST_INSTANCE, InstanceState};
 use dispatch_contracts::provider::{Stream, StreamParams};
@@ -60,7 +61,8 @@ pub(crate) fn run(invocation: &Invocation, order: &InitOrder) -> Result<u8, Refu
 fn chosen<'a>(composed: &'a Composed, wanted: Option<&str>) -> Result<&'a PlannedInstance, Refusal> {
     let holds_a_secret =
         |instance: &&PlannedInstance| instance.grants.iter().any(|grant| grant.family() == "secret");
-    let speaks = |instance: &&PlannedInstance| !instance.contributes.providers.is_empty();
+    let speaks =
+        |instance: &&PlannedInstance| !instance.contributes.of(ContributionKind::Provider).is_empty();
     let all: Vec<_> = composed.plan.instances.iter().filter(speaks).filter(holds_a_secret).collect();
     let names = || all.iter().map(|i| format!("`{}`", i.id)).collect::<Vec<_>>().join(", ");
     match (wanted, all.as_slice()) {
@@ -146,7 +148,7 @@ async fn request(kernel: &Kernel, id: &str) -> Result<String, String> {
     if found.state == InstanceState::Disabled {
         return Err(found.reason.clone());
     }
-    let provider = found.contributes.providers.first().ok_or("it brings no provider")?;
+    let provider = found.contributes.of(ContributionKind::Provider).first().ok_or("it brings no provider")?;
     if !provider.ready {
         return Err(provider.reason.clone());
     }

@@ -19,7 +19,7 @@ use crate::problem::{Problems, shown};
 use crate::source::{Placed, Source};
 
 pub use capability::Capability;
-pub use contributes::{Contributes, ContributionKind};
+pub use contributes::Contributes;
 pub(crate) use name::{contract, id};
 pub use placement::Placement;
 

@@ -4,8 +4,9 @@
 
 use std::fmt::{Display, Write};
 
-use crate::manifest::{ContributionKind, Manifest};
+use crate::manifest::Manifest;
 use crate::plan::{Answer, Plan, PlannedInstance};
+use dispatch_contracts::ContributionKind;
 
 /// How a plan is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use dispatch_compose::{
-    Answer, BuildList, Catalog, ContributionKind, GraphFormat, Manifest, Plan, Policy, Problems, print_graph,
-    resolve,
+    Answer, BuildList, Catalog, GraphFormat, Manifest, Plan, Policy, Problems, print_graph, resolve,
 };
+use dispatch_contracts::ContributionKind;
 use dispatch_contracts::tool::Decision;
 use semver::Version;
 
@@ -66,7 +66,7 @@ fn a_planned_instance_holds_all_that_was_said_about_it() {
     assert_eq!((instance.required, instance.workers), (true, 3));
     assert_eq!(instance.dependencies, ["base"]);
     assert_eq!(instance.optional_dependencies, ["extra"]);
-    assert_eq!(instance.contributes.providers, ["first"]);
+    assert_eq!(instance.contributes.of(ContributionKind::Provider), ["first"]);
     assert!(instance.contributes.declares(ContributionKind::Op, "first.list"));
     assert!(instance.contributes.declares(ContributionKind::Tool, "first__anything"));
     assert!(!instance.contributes.declares(ContributionKind::Tool, "other__anything"));

@@ -11,6 +11,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// The contract: answered by every instance that has something to say, by its id.
+pub const INSTANCE_CONTRACT: &str = "instance.v1";
 /// Most checks, and most metrics, of one instance.
 pub const ITEMS_MAX: usize = 256;
 

@@ -1,10 +1,8 @@
 //! `kernel.v1`, and the two documents at the ends of an instance's start: [`OpenParams`] in, [`Started`] out.
 
-use crate::command::CommandSpec;
+use crate::contribution::Contributions;
 use crate::filter::{FilterSpec, Point};
-use crate::op::OpSpec;
 use crate::provider::ProviderSpec;
-use crate::tool::ToolSpec;
 use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -96,41 +94,6 @@ pub struct VerbInfo {
     pub mode: Mode,
     /// How long it may take.
     pub limits: Limits,
-}
-
-/// Contributions with their details; every name must be declared in the manifest.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Contributions {
-    /// Tools.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tools: Vec<ToolSpec>,
-    /// Providers.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub providers: Vec<ProviderSpec>,
-    /// Engines.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub engines: Vec<EngineSpec>,
-    /// Ops.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ops: Vec<OpSpec>,
-    /// Filters.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub filters: Vec<FilterSpec>,
-    /// Commands.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub commands: Vec<CommandSpec>,
-}
-
-/// An engine as `start` contributes it; called as `engine.v1/…#name`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct EngineSpec {
-    /// Name after `#`.
-    pub name: String,
-    /// Whether it can be used now.
-    pub ready: bool,
-    /// Why not, and what to do; empty when ready.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
 }
 
 /// `kernel.v1/inventory`.

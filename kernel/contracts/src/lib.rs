@@ -12,6 +12,7 @@ pub mod fault;
 
 // Kernel contracts: what the kernel itself calls or serves.
 pub mod command;
+pub mod contribution;
 pub mod event;
 pub mod filter;
 pub mod instance;
@@ -33,5 +34,6 @@ pub mod prompt;
 pub mod storage;
 pub mod turns;
 
+pub use contribution::{ContributionKind, Contributions};
 pub use fault::Fault;
 pub use verb::{Empty, Limits, Mode, NoFrame, Verb, contract_of};

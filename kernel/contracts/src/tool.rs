@@ -65,6 +65,9 @@ pub enum Locality {
     Local,
 }
 
+/// Longest tool name; providers refuse longer ones.
+pub const TOOL_NAME_BYTES_MAX: usize = 64;
+
 /// A tool as `start` contributes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ToolSpec {

@@ -17,11 +17,12 @@ use crate::clock::Clock;
 use crate::router::{Endpoint, OpEntry, Router, Table};
 use dispatch_abi::InstanceObj;
 use dispatch_compose::{Plan, PlannedInstance};
-use dispatch_contracts::Verb;
 use dispatch_contracts::command::CommandSpec;
+use dispatch_contracts::instance::INSTANCE_CONTRACT;
 use dispatch_contracts::kernel::{
-    Contributions, Dirs, HealthReply, InstanceHealth, InstanceInfo, InstanceState, InventoryReply,
+    Dirs, HealthReply, InstanceHealth, InstanceInfo, InstanceState, InventoryReply,
 };
+use dispatch_contracts::{ContributionKind, Contributions, Verb};
 use dispatch_load::LibraryCache;
 use dispatch_load::crash::CrashReports;
 use dispatch_load::host_lock::{self, HostLock, Lock};
@@ -118,9 +119,6 @@ struct Own {
     endpoint: Arc<Endpoint>,
     ops: Vec<Arc<OpEntry>>,
 }
-
-/// Answered by every instance that has something to say, by its id.
-const INSTANCE_CONTRACT: &str = "instance.v1";
 
 struct Record {
     planned: PlannedInstance,
@@ -375,14 +373,13 @@ impl Record {
 
     /// `contract#name` of everything it contributes, and of itself.
     fn named(&self) -> Vec<String> {
-        let contributes = &self.contributes;
-        let tools = contributes.tools.iter().map(|tool| format!("tool.v1#{}", tool.name));
-        let providers = contributes.providers.iter().map(|provider| format!("provider.v1#{}", provider.name));
-        let engines = contributes.engines.iter().map(|engine| format!("engine.v1#{}", engine.name));
-        let filters = contributes.filters.iter().map(|filter| format!("filter.v1#{}", filter.name));
-        let commands = contributes.commands.iter().map(|command| format!("command.v1#{}", command.name));
-        let itself = std::iter::once(format!("{INSTANCE_CONTRACT}#{}", self.planned.id));
-        tools.chain(providers).chain(engines).chain(filters).chain(commands).chain(itself).collect()
+        let of = |kind: ContributionKind| {
+            self.contributes.names(kind).into_iter().map(move |name| format!("{}#{name}", kind.contract()))
+        };
+        let itself = format!("{INSTANCE_CONTRACT}#{}", self.planned.id);
+        // An op is routed to the verb that it names, not to whoever brings it.
+        let named = ContributionKind::ALL.into_iter().filter(|kind| *kind != ContributionKind::Op);
+        named.flat_map(of).chain(std::iter::once(itself)).collect()
     }
 
     /// The verbs of `instance.v1` that it serves, sorted.

@@ -3,7 +3,8 @@
 //! It must not know what any extension is for.
 
 use dispatch_compose::{BuildList, Plan, resolve};
-use dispatch_contracts::kernel::{Contributions, Dirs, InstanceState, InventoryReply};
+use dispatch_contracts::Contributions;
+use dispatch_contracts::kernel::{Dirs, InstanceState, InventoryReply};
 use dispatch_contracts::tool::Decision;
 use dispatch_kernel::ToolPolicy;
 use dispatch_kernel::{BootOptions, Kernel, SystemClock, TrustNothing, find_extensions};

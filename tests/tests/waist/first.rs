@@ -4,11 +4,11 @@
 
 use super::activation::options;
 use super::dispatch;
+use dispatch_compose::{BuildList, resolve};
 use dispatch_contracts::storage::{
     BlobGet, BlobGetParams, BlobGetReply, BlobPut, Commit, Get, Info, InfoReply, Scan,
 };
 use dispatch_contracts::{Empty, Fault, Verb};
-use dispatch_compose::{BuildList, resolve};
 use dispatch_kernel::{Attached, Frame, HostedService, Kernel, find_extensions};
 use dispatch_sdk::{Call, Config, Extension, Host, Verbs};
 use dispatch_testkit::{FakeHost, storage_suite};

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::instance::Draft;
-use crate::manifest::ContributionKind;
 use crate::problem::Problems;
+use dispatch_contracts::ContributionKind;
 
 /// The most names one problem lists; the rest is counted.
 const NAMES_SHOWN_MAX: usize = 3;

@@ -3,14 +3,13 @@
 use super::Record;
 use super::reading::Refused;
 use crate::router::{Endpoint, OpEntry};
-use dispatch_compose::{ContributionKind, PlannedInstance};
-use dispatch_contracts::kernel::{Contributions, KERNEL_INSTANCE, Started, VerbInfo};
+use dispatch_compose::PlannedInstance;
+use dispatch_contracts::kernel::{KERNEL_INSTANCE, Started, VerbInfo};
 use dispatch_contracts::op::OpSpec;
+use dispatch_contracts::{ContributionKind, Contributions};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Longest tool name; providers refuse longer ones.
-const TOOL_NAME_BYTES_MAX: usize = 64;
 /// Characters of the hash that names an op's two schemas, 64 bits.
 const SCHEMA_HASH_CHARS: usize = 16;
 
@@ -32,15 +31,6 @@ pub(super) fn check(
     for kind in ContributionKind::ALL {
         check_names(kind, &record.planned, (&started.contributes, left_out), others, &mut problems);
     }
-    for tool in &started.contributes.tools {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if tool.name.is_empty() || tool.name.len() > TOOL_NAME_BYTES_MAX || !tool.name.chars().all(plain) {
-            problems.push(format!(
-                "tool name `{}` is not of [a-zA-Z0-9_-]{{1,{TOOL_NAME_BYTES_MAX}}}",
-                tool.name
-            ));
-        }
-    }
     let mut ops = Vec::new();
     for spec in &started.contributes.ops {
         match entry_of(spec, &started.verbs, &record.endpoint) {
@@ -59,7 +49,7 @@ fn check_names(
     problems: &mut Vec<String>,
 ) {
     let noun = kind.noun();
-    let returned = names(contributes, kind);
+    let returned = contributes.names(kind);
     let mut seen = BTreeSet::new();
     for name in &returned {
         if !seen.insert(name) {
@@ -73,7 +63,7 @@ fn check_names(
         }
         let holder = others
             .iter()
-            .find(|other| other.planned.id != planned.id && names(&other.contributes, kind).contains(name));
+            .find(|other| other.planned.id != planned.id && other.contributes.names(kind).contains(name));
         if let Some(holder) = holder {
             problems.push(format!("the {noun} `{name}` is contributed by `{}` already", holder.planned.id));
         }
@@ -83,19 +73,6 @@ fn check_names(
         if !declared.ends_with('*') && !left_out && !returned.iter().any(|name| name == declared) {
             problems
                 .push(format!("the manifest declares the {noun} `{declared}`, which `start` did not return"));
-        }
-    }
-}
-
-fn names(contributes: &Contributions, kind: ContributionKind) -> Vec<&str> {
-    match kind {
-        ContributionKind::Tool => contributes.tools.iter().map(|tool| tool.name.as_str()).collect(),
-        ContributionKind::Provider => contributes.providers.iter().map(|p| p.name.as_str()).collect(),
-        ContributionKind::Engine => contributes.engines.iter().map(|engine| engine.name.as_str()).collect(),
-        ContributionKind::Op => contributes.ops.iter().map(|op| op.id.as_str()).collect(),
-        ContributionKind::Filter => contributes.filters.iter().map(|filter| filter.name.as_str()).collect(),
-        ContributionKind::Command => {
-            contributes.commands.iter().map(|command| command.name.as_str()).collect()
         }
     }
 }

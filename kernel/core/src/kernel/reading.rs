@@ -2,15 +2,13 @@
 //!
 //! It must not know whether what was read may be contributed.
 
-use dispatch_compose::ContributionKind;
 use dispatch_contracts::fault::INVALID;
-use dispatch_contracts::filter::{FilterSpec, Point};
-use dispatch_contracts::kernel::{Contributions, Started, Update, VerbInfo};
-use dispatch_contracts::{Fault, Verb};
+use dispatch_contracts::kernel::{Started, Update, VerbInfo};
+use dispatch_contracts::{ContributionKind, Contributions, Fault, Verb};
 use dispatch_wire::decode;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Characters of a refused name, and of the reason.
 const SHOWN_CHARS_MAX: usize = 200;
@@ -43,16 +41,10 @@ pub(super) fn warn_of(id: &str, left_out: &[Refused]) {
     }
 }
 
+/// Lists of contributions by key.
 #[derive(Default, Deserialize)]
-#[serde(default)]
-struct Unread {
-    tools: Vec<Value>,
-    providers: Vec<Value>,
-    engines: Vec<Value>,
-    ops: Vec<Value>,
-    filters: Vec<Value>,
-    commands: Vec<Value>,
-}
+#[serde(transparent)]
+struct Unread(BTreeMap<String, Value>);
 
 /// What `start` answered.
 pub(super) fn started(bytes: &[u8]) -> Result<(Started, Vec<Refused>), serde_json::Error> {
@@ -64,7 +56,7 @@ pub(super) fn started(bytes: &[u8]) -> Result<(Started, Vec<Refused>), serde_jso
         contributes: Unread,
     }
     let UnreadStart { verbs, contributes } = serde_json::from_slice(bytes)?;
-    let (contributes, refused) = contributes.read();
+    let (contributes, refused) = contributes.read()?;
     Ok((Started { verbs, contributes }, refused))
 }
 
@@ -76,48 +68,33 @@ pub(super) fn update(bytes: &[u8]) -> Result<Read, Fault> {
     }
     let what = format_args!("the parameters of `{}`", Update::NAME);
     let UnreadUpdate { contributes } = decode(INVALID, what, bytes)?;
-    let (contributes, left_out) = contributes.read();
+    let (contributes, left_out) =
+        contributes.read().map_err(|e| Fault::new(INVALID, format!("cannot read {what}: {e}")))?;
     Ok(Read { contributes, left_out })
 }
 
 impl Unread {
-    fn read(self) -> (Contributions, Vec<Refused>) {
-        let mut refused = Vec::new();
-        let mut contributes = Contributions {
-            tools: each(ContributionKind::Tool, self.tools, &mut refused),
-            providers: each(ContributionKind::Provider, self.providers, &mut refused),
-            engines: each(ContributionKind::Engine, self.engines, &mut refused),
-            ops: each(ContributionKind::Op, self.ops, &mut refused),
-            filters: each(ContributionKind::Filter, self.filters, &mut refused),
-            commands: each(ContributionKind::Command, self.commands, &mut refused),
-        };
-        let never_asked = |filter: &mut FilterSpec| filter.point == Point::Unknown;
-        for FilterSpec { name, .. } in contributes.filters.extract_if(.., never_asked) {
-            let reason = "this kernel does not have the point that it filters".to_owned();
-            refused.push(Refused { kind: ContributionKind::Filter, name, reason });
+    /// A key that is no kind of this kernel's is passed over.
+    fn read(mut self) -> Result<(Contributions, Vec<Refused>), serde_json::Error> {
+        let (mut contributes, mut refused) = (Contributions::default(), Vec::new());
+        for kind in ContributionKind::ALL {
+            let values: Vec<Value> =
+                self.0.remove(kind.key()).map_or(Ok(Vec::new()), serde_json::from_value)?;
+            for value in values {
+                let name =
+                    value.get("name").or_else(|| value.get("id")).and_then(Value::as_str).unwrap_or("?");
+                let name = shown(name);
+                if let Err(reason) = contributes.take(kind, value) {
+                    refused.push(Refused { kind, name, reason: shown(&reason) });
+                }
+            }
         }
-        (contributes, refused)
+        Ok((contributes, refused))
     }
 }
 
-fn each<T: DeserializeOwned>(
-    kind: ContributionKind,
-    values: Vec<Value>,
-    refused: &mut Vec<Refused>,
-) -> Vec<T> {
-    let mut read = Vec::with_capacity(values.len());
-    for value in values {
-        let name = value.get("name").or_else(|| value.get("id")).and_then(Value::as_str).unwrap_or("?");
-        let name: String = name.chars().take(SHOWN_CHARS_MAX).collect();
-        match serde_json::from_value(value) {
-            Ok(contribution) => read.push(contribution),
-            Err(source) => {
-                let reason = source.to_string().chars().take(SHOWN_CHARS_MAX).collect();
-                refused.push(Refused { kind, name, reason });
-            }
-        }
-    }
-    read
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

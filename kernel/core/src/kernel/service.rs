@@ -6,7 +6,6 @@ use super::reading::{self, Read};
 use super::{Own, Record, RecordState, Shared, ops};
 use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, OpEntry};
 use dispatch_abi::SharedBytes;
-use dispatch_compose::ContributionKind;
 use dispatch_contracts::fault::{CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{
     DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions, ExtensionsReply,
@@ -14,7 +13,7 @@ use dispatch_contracts::kernel::{
     PointFilters, Providers, ProvidersReply, Started, Trusted, TrustedParams, TrustedReply, Update, VerbInfo,
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
-use dispatch_contracts::{Empty, Fault, Verb, turn};
+use dispatch_contracts::{ContributionKind, Empty, Fault, Verb, turn};
 use dispatch_load::host_lock::{self, Lock};
 use dispatch_turn::{Progress, StopReason, StopSignal, TurnLimits, TurnTools, run_turn};
 use dispatch_wire::{decode, encode};

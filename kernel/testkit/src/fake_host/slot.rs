@@ -1,10 +1,11 @@
 //! One opened instance, as the host holds it.
 
 use dispatch_abi::InstanceObj;
+use dispatch_contracts::Contributions;
 use dispatch_contracts::Fault;
 use dispatch_contracts::contract_of;
 use dispatch_contracts::fault::BROKEN;
-use dispatch_contracts::kernel::{Contributions, Started, VerbInfo};
+use dispatch_contracts::kernel::{Started, VerbInfo};
 use dispatch_wire::decode;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 

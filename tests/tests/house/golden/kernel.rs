@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use dispatch_contracts::Contributions;
 use dispatch_contracts::Empty;
+use dispatch_contracts::contribution::EngineSpec;
 use dispatch_contracts::kernel::*;
 
 use super::provider::provider_spec;

@@ -5,7 +5,7 @@
 
 mod verbs;
 
-use dispatch_sdk::contracts::kernel::Contributions;
+use dispatch_sdk::Contributions;
 use dispatch_sdk::contracts::provider::{
     Finish, ProviderSpec, Stream, StreamFrame, StreamParams, StreamReply,
 };

@@ -3,8 +3,8 @@
 
 mod verbs;
 
+use dispatch_sdk::Contributions;
 use dispatch_sdk::contracts::instance::{Check, CheckReply, CheckResult, CheckStatus};
-use dispatch_sdk::contracts::kernel::Contributions;
 use dispatch_sdk::contracts::tool::{Effect, ToolSpec};
 use dispatch_sdk::contracts::verb::Empty;
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Topic, Verbs};

@@ -6,8 +6,8 @@
 mod scenarios;
 mod verbs;
 
+use dispatch_sdk::Contributions;
 use dispatch_sdk::contracts::command::{CommandSpec, Main, MainParams, MainReply, OutFrame};
-use dispatch_sdk::contracts::kernel::Contributions;
 use dispatch_sdk::contracts::tool::OutputStream;
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs};
 use serde_json::{Value, json};
