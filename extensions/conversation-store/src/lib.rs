@@ -353,7 +353,7 @@ impl ConversationStore {
     ) -> Result<contract::MessagesReply, Fault> {
         keys::check_id(&params.conversation_id)?;
         store::head_of(&call.host(), &params.conversation_id).await?;
-        history::load(&call.host(), &params.conversation_id).await
+        history::page(&call.host(), &params).await
     }
 
     async fn history(

@@ -110,6 +110,36 @@ async fn the_row_of_a_turn_says_who_began_it_with_what_and_how_it_ended() {
     assert_eq!(ended(&rig, 0, Some(at)).await, []);
 }
 
+/// The host that died may have asked the model already.
+#[tokio::test]
+async fn a_turn_that_is_adopted_is_one_attempt_more() {
+    let rig = Rig::new().await;
+    let params = contract::BeginParams {
+        conversation_id: CONV.to_owned(),
+        create: true,
+        turn_id: "t".to_owned(),
+        host_id: "host-1".to_owned(),
+        attempt: 1,
+        ..Default::default()
+    };
+    rig.store.call(contract::Begin, &params).await.unwrap();
+    assert_eq!(turn(&rig, "t").await.attempt, 1);
+    let second = Rig::over(&rig.disk, FakeHost::new()).await;
+    let adopt = contract::AdoptParams {
+        conversation_id: CONV.to_owned(),
+        turn_id: "t".to_owned(),
+        dead_host_id: "host-1".to_owned(),
+        host_id: "host-2".to_owned(),
+    };
+    let adopted = second.store.call(contract::Adopt, &adopt).await.unwrap();
+    assert_eq!(adopted.turn.map(|turn| turn.attempt), Some(2));
+    assert_eq!(turn(&second, "t").await.attempt, 2);
+    let third = Rig::over(&rig.disk, FakeHost::new()).await;
+    assert!(third.adopt_from("t", "host-2", "host-3").await.unwrap());
+    third.end("t").await;
+    assert_eq!(turn(&third, "t").await.attempt, 3, "its end keeps it");
+}
+
 #[tokio::test]
 async fn what_the_end_tells_of_a_turn_goes_into_its_row() {
     let rig = Rig::new().await;

@@ -82,7 +82,8 @@ pub struct TurnRow {
     /// The computer that its tools work on; empty = this one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub computer: String,
-    /// Which attempt at its input this is, from 1; 0 = nobody counted.
+    /// Which attempt at its input this is, from 1; 0 = nobody counted. A turn that is adopted counts as one more: the host
+    /// that died may have asked the model already.
     #[serde(default)]
     pub attempt: u32,
 }
@@ -90,22 +91,22 @@ pub struct TurnRow {
 /// Where the time of a turn went, in ms; absent = nobody measured it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TurnTimings {
-    /// From its begin to its run.
+    /// From its begin, or its adoption, to its run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_ms: Option<u64>,
     /// Reading the history and making the prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepare_ms: Option<u64>,
-    /// From the request to the first byte of an answer; of the first step.
+    /// From the request to the first frame of an answer, of whatever kind; of the first step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<u64>,
     /// From the request to the first content; of the first step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefill_ms: Option<u64>,
-    /// Waiting for commits.
+    /// Waiting for commits; the one that ends the turn cannot tell of itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit_ms: Option<u64>,
-    /// Waiting between tries.
+    /// Waiting between tries of a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_ms: Option<u64>,
     /// From start to end.

@@ -5,9 +5,11 @@ use super::limits::EMIT_GRACE_MS;
 use super::ports::{NobodyListens, TurnPorts};
 use super::progress::{Progress, Waiting};
 use super::stop::StopSignal;
+use super::timing::Timing;
 use super::tools::TurnTools;
 use dispatch_contracts::event::EventBody;
 use dispatch_contracts::kernel::WaitOn;
+use dispatch_contracts::turn::BoundaryReason;
 use serde::Serialize;
 use std::future::Future;
 use std::sync::OnceLock;
@@ -22,6 +24,7 @@ pub(super) struct About {
     pub(super) system: String,
     pub(super) cwd: String,
     pub(super) steps_max: u32,
+    pub(super) boundaries: Vec<BoundaryReason>,
 }
 
 /// The unchanging surroundings of one turn.
@@ -34,6 +37,7 @@ pub(super) struct Ctx<'a> {
     pub(super) progress: &'a Progress,
     /// Names of the tools that the model sees; empty until `turn.tools` was filtered.
     pub(super) offered: OnceLock<Vec<String>>,
+    pub(super) timing: Timing,
 }
 
 impl Ctx<'_> {
