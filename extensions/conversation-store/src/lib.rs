@@ -22,6 +22,7 @@ mod hosts;
 mod keys;
 mod large_frames;
 mod list;
+mod old_turns;
 mod open_turns;
 mod ops;
 mod read;

@@ -133,7 +133,8 @@ pub struct TurnSummary {
 
 /// `conversations.v1/ended_turns`: the turns of all conversations that ended in a span of time, oldest end first.
 ///
-/// Turns that ended before rows were kept are not among them.
+/// Turns that ended before rows were kept are among them once the store has made theirs, which it does bit by bit while a
+/// host serves.
 pub struct EndedTurns;
 
 impl Verb for EndedTurns {
