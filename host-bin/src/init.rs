@@ -148,7 +148,7 @@ async fn request(kernel: &Kernel, id: &str) -> Result<String, String> {
     if found.state == InstanceState::Disabled {
         return Err(found.reason.clone());
     }
-    let provider = found.contributes.of(ContributionKind::Provider).first().ok_or("it brings no provider")?;
+    let provider = found.contributes.providers.first().ok_or("it brings no provider")?;
     if !provider.ready {
         return Err(provider.reason.clone());
     }

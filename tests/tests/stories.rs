@@ -26,6 +26,8 @@ mod host;
 mod installed;
 #[path = "stories/local_access.rs"]
 mod local_access;
+#[path = "stories/long_history.rs"]
+mod long_history;
 #[path = "stories/operating.rs"]
 mod operating;
 #[path = "stories/orphans.rs"]

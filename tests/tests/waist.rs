@@ -136,6 +136,21 @@ fn a_call_over_the_callees_limit_is_refused_at_once_and_later_ones_are_served() 
 }
 
 #[test]
+fn a_caller_of_turns_shortens_a_history_that_is_too_long_and_the_step_is_tried_again() {
+    let boundary = |reason: &str| json!({ "boundary": reason, "turn": "t", "step": "t#0" });
+    let asked = json!([
+        boundary("start"), { "messages": 2 }, boundary("overflow"), { "messages": 1 },
+        { "commit": ["step_completed", "turn_ended"] },
+    ]);
+    let expected = json!({ "asked": asked, "shown": true, "status": "completed", "reason": "stop" });
+    assert_eq!(play("overflow"), expected);
+    let asked = json!([{ "messages": 2 }, { "commit": ["step_completed", "error", "turn_ended"] }]);
+    let expected =
+        json!({ "asked": asked, "shown": false, "status": "failed", "reason": "context_overflow" });
+    assert_eq!(play("overflow-unasked"), expected);
+}
+
+#[test]
 fn a_topic_drops_the_oldest_when_its_queue_is_full_and_says_how_many() {
     let row = |data: u64, missed: u64| json!({ "data": data, "missed": missed });
     assert_eq!(play("topics"), json!([row(0, 0), row(6, 5), row(7, 0), row(8, 0), row(9, 0)]));

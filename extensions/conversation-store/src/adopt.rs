@@ -105,8 +105,15 @@ async fn try_adopt(
         kind: NOTICE.to_owned(),
         data: to_raw_value(&said).expect("an object of strings always encodes"),
     };
-    let mut batch = Batch::new(&params.conversation_id, Some(before), &head);
+    let id = &params.conversation_id;
+    let open = before.head.open_turn.as_ref().expect("it is open by the dead host");
+    let mut turn = turn_rows::of_open(host, id, &before.head, open).await?;
+    if turn.attempt > 0 {
+        turn.attempt += 1;
+    }
+    let mut batch = Batch::new(id, Some(before), &head);
     batch.put_row(&row);
+    batch.put_turn(&turn);
     let (version, _) = hosts.commit(batch, host, convs, &params.host_id).await?;
     Ok(Known { head, version })
 }

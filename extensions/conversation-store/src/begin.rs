@@ -3,7 +3,8 @@
 use crate::conv::{Conv, Turn};
 use crate::convs::Convs;
 use crate::faults;
-use crate::head::{Begun, Head, HeadTurn, title_of};
+use crate::head::{Begun, Head, HeadTurn, bytes_of, title_of};
+use crate::history;
 use crate::hosts::Hosts;
 use crate::keys;
 use crate::row::Row;
@@ -11,7 +12,7 @@ use crate::store::{self, Batch, Known};
 use crate::turn_log::{SEQ_RESERVE, TurnLog};
 use crate::turn_rows;
 use crate::writer::{APPENDS_WAITING_MAX, CONFLICT_RETRIES_MAX, Writer};
-use dispatch_sdk::contracts::conversations::{BeginParams, BeginReply, TurnRow};
+use dispatch_sdk::contracts::conversations::{BeginParams, BeginReply, HistoryTooLarge, TurnRow};
 use dispatch_sdk::{Fault, Host, fault};
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
@@ -103,7 +104,8 @@ async fn try_begin(
     head.model.clone_from(&params.model);
     head.seq_last += params.events.len() as u64;
     head.seq_reserved = head.seq_last + SEQ_RESERVE;
-    head.messages += params.messages.len() as u64;
+    check_history(host, params, &mut head).await?;
+    head.add_messages(&params.messages);
     head.archived = false;
     if before.is_none() {
         head.owner.clone_from(&params.owner);
@@ -124,6 +126,26 @@ async fn try_begin(
     batch.put_new_turn(&row);
     let (version, durable) = hosts.commit(batch, host, convs, &params.host_id).await?;
     Ok(Opened { known: Known { head, version }, row, durable })
+}
+
+/// Refuses a turn with which the history would be longer than its caller can send.
+async fn check_history(host: &Host, params: &BeginParams, head: &mut Head) -> Result<(), Fault> {
+    let bytes_max = params.history_bytes_max;
+    if bytes_max == 0 {
+        return Ok(());
+    }
+    let id = &params.conversation_id;
+    let history_bytes = match head.message_bytes() {
+        Some(bytes) => bytes,
+        None => history::n_bytes(host, id).await?,
+    };
+    head.message_bytes = Some(history_bytes);
+    let input_bytes = bytes_of(&params.messages);
+    if history_bytes.saturating_add(input_bytes) > bytes_max {
+        let found = HistoryTooLarge { history_bytes, input_bytes, bytes_max };
+        return Err(faults::history_too_large(id, found));
+    }
+    Ok(())
 }
 
 fn opened(

@@ -1,7 +1,7 @@
 //! The refusals of this store, each worded once.
 
 use crate::head::Head;
-use dispatch_sdk::contracts::conversations::TURN_IN_FLIGHT;
+use dispatch_sdk::contracts::conversations::{HistoryTooLarge, TURN_IN_FLIGHT};
 use dispatch_sdk::contracts::storage::{CORRUPT, NO_SPACE, VALUE_BYTES_MAX};
 use dispatch_sdk::{Fault, fault};
 
@@ -91,6 +91,25 @@ pub(crate) fn too_large(what: &str, bytes: usize) -> Fault {
 
 pub(crate) fn too_many(what: &str, n: usize, n_max: usize) -> Fault {
     Fault::new(fault::INVALID, format!("{n} {what} in one call are more than {n_max}; send them in several"))
+}
+
+/// The history would be longer than one request may send.
+pub(crate) fn history_too_large(id: &str, found: HistoryTooLarge) -> Fault {
+    let HistoryTooLarge { history_bytes, input_bytes, bytes_max } = found;
+    let message = format!(
+        "cannot begin a turn in conversation `{id}`: its history has {history_bytes} bytes and the input {input_bytes}, \
+         and a request sends at most {bytes_max}; begin a new conversation"
+    );
+    let detail = serde_json::to_value(found).expect("a struct of numbers always encodes");
+    Fault::new(fault::TOO_LARGE, message).with_detail(detail)
+}
+
+/// The whole history was asked for, and is more than one answer holds.
+pub(crate) fn only_in_pages(id: &str, bytes_max: usize) -> Fault {
+    let message = format!(
+        "the history of conversation `{id}` has more than {bytes_max} bytes; read it in pages, with `bytes_max`"
+    );
+    Fault::new(fault::TOO_LARGE, message)
 }
 
 pub(crate) fn unreadable(key: &str, why: &serde_json::Error) -> Fault {

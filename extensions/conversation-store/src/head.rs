@@ -2,6 +2,7 @@
 
 use dispatch_sdk::contracts::conversations::{Conversation, OpenTurn, Owner};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// Most characters of a title.
 const TITLE_CHARS_MAX: usize = 80;
@@ -25,6 +26,9 @@ pub(crate) struct Head {
     pub(crate) seq_reserved: u64,
     /// Messages in the history.
     pub(crate) messages: u64,
+    /// Their bytes; absent in heads that are older than the field, and counted when somebody asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) message_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) open_turn: Option<HeadTurn>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -65,7 +69,23 @@ pub(crate) struct Begun {
     pub(crate) messages: u64,
 }
 
+/// Bytes of messages.
+pub(crate) fn bytes_of(messages: &[Box<RawValue>]) -> u64 {
+    messages.iter().map(|message| message.get().len() as u64).sum()
+}
+
 impl Head {
+    /// Bytes of all messages, where they are known.
+    pub(crate) fn message_bytes(&self) -> Option<u64> {
+        self.message_bytes.or((self.messages == 0).then_some(0))
+    }
+
+    /// Counts messages that are appended.
+    pub(crate) fn add_messages(&mut self, added: &[Box<RawValue>]) {
+        self.message_bytes = self.message_bytes().map(|bytes| bytes + bytes_of(added));
+        self.messages += added.len() as u64;
+    }
+
     pub(crate) fn is_open_by(&self, turn_id: &str, host_id: &str) -> bool {
         self.open_turn.as_ref().is_some_and(|turn| turn.turn_id == turn_id && turn.host_id == host_id)
     }

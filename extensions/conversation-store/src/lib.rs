@@ -22,6 +22,7 @@ mod hosts;
 mod keys;
 mod large_frames;
 mod list;
+mod old_turns;
 mod open_turns;
 mod ops;
 mod read;
@@ -353,7 +354,7 @@ impl ConversationStore {
     ) -> Result<contract::MessagesReply, Fault> {
         keys::check_id(&params.conversation_id)?;
         store::head_of(&call.host(), &params.conversation_id).await?;
-        history::load(&call.host(), &params.conversation_id).await
+        history::page(&call.host(), &params).await
     }
 
     async fn history(

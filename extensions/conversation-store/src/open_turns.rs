@@ -6,6 +6,7 @@
 use crate::faults;
 use crate::hosts::{HostRow, Hosts};
 use crate::keys;
+use crate::old_turns::{InLog, OldTurns};
 use crate::store::{self, Pages};
 use dispatch_sdk::contracts::conversations::{
     Conversation, HOSTS_MAX, HostsReply, Life, OPEN_TURNS_LIMIT_MAX, OpenHost, OpenTurnsParams,
@@ -20,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 use tracing::{info, warn};
 
 /// The layout that has the index.
-const LAYOUT_INDEXED: u32 = 2;
+pub(crate) const LAYOUT_INDEXED: u32 = 2;
 /// Old heads that are looked through in one commit.
 const PASS_HEADS: usize = 500;
 /// Most such commits in one call.
@@ -34,11 +35,14 @@ pub(crate) const TIDY_EVERY_MS: u64 = 30_000;
 
 /// How far a store is on its way to the layout of this version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Layout {
-    version: u32,
+pub(crate) struct Layout {
+    pub(crate) version: u32,
     /// While it is on its way: the last head that was looked at.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    after: String,
+    pub(crate) after: String,
+    /// The log of that head, while its old turns get their rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rows: Option<InLog>,
 }
 
 /// What this process knows of the index.
@@ -46,6 +50,7 @@ struct Layout {
 pub(crate) struct OpenTurnsIndex {
     complete: AtomicBool,
     tidying: Mutex<Tidying>,
+    old_turns: OldTurns,
 }
 
 /// How far the rows of hosts were looked through for those that nothing needs any more.
@@ -65,6 +70,9 @@ pub(crate) fn entry_value() -> Box<RawValue> {
 impl OpenTurnsIndex {
     /// Who holds turns open.
     pub(crate) async fn hosts(&self, host: &Host, lives: &Hosts) -> Result<HostsReply, Fault> {
+        if self.complete.load(Ordering::Relaxed) {
+            self.old_turns.go_on(host).await;
+        }
         let indexing = !self.complete(host).await?;
         let mut hosts = Vec::new();
         let mut start = keys::OPEN_START.to_owned();
@@ -173,7 +181,7 @@ async fn step(host: &Host) -> Result<bool, Fault> {
     let (layout, version) = match before {
         Some((layout, _)) if layout.version >= LAYOUT_INDEXED => return Ok(true),
         Some((layout, version)) => (layout, Some(version)),
-        None => (Layout { version: 1, after: String::new() }, None),
+        None => (Layout { version: 1, after: String::new(), rows: None }, None),
     };
     let start =
         if layout.after.is_empty() { keys::HEADS_START.to_owned() } else { layout.after.clone() + "\u{1}" };
@@ -199,8 +207,8 @@ async fn step(host: &Host) -> Result<bool, Fault> {
         }
     }
     let next = match entries.last() {
-        Some(last) if !complete => Layout { version: 1, after: last.key.clone() },
-        Some(_) | None => Layout { version: LAYOUT_INDEXED, after: String::new() },
+        Some(last) if !complete => Layout { version: 1, after: last.key.clone(), rows: None },
+        Some(_) | None => Layout { version: LAYOUT_INDEXED, after: String::new(), rows: None },
     };
     let value = to_raw_value(&next).expect("a struct of strings and numbers always encodes");
     commit.put.push(Put { key: keys::LAYOUT.to_owned(), value });

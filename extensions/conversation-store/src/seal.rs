@@ -78,7 +78,7 @@ async fn try_seal(
     let idx = head.messages;
     let first = head.seq_reserved.max(head.seq_last) + 1;
     head.active_at = at;
-    head.messages += end.messages.len() as u64;
+    head.add_messages(&end.messages);
     head.seq_last = first + end.events.len() as u64 - 1;
     head.seq_reserved = head.seq_last;
     head.open_turn = None;

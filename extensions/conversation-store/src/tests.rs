@@ -16,6 +16,7 @@ mod listing;
 mod living;
 mod model;
 mod ops;
+mod paging;
 mod reading;
 mod rig;
 mod rows;

@@ -7,8 +7,8 @@ use crate::read::read_row;
 use crate::row::Row;
 use crate::store::{self, Batch, Pages};
 use dispatch_sdk::contracts::conversations::{
-    BeginParams, ENDED_TURNS_LIMIT_MAX, EndedTurn, EndedTurnsParams, EndedTurnsReply, TurnParams, TurnRow,
-    TurnSummary,
+    BeginParams, ENDED_TURNS_LIMIT_MAX, EndedTurn, EndedTurnsParams, EndedTurnsReply, Owner, TurnParams,
+    TurnRow, TurnSummary,
 };
 use dispatch_sdk::contracts::event::{
     EventBody, STEP_COMPLETED, TURN_ENDED, TURN_STARTED, TurnStarted, TurnStatus,
@@ -103,21 +103,27 @@ pub(crate) fn end(
     let told = row.timings.duration_ms.or(ended.duration_ms);
     let duration_ms = told.unwrap_or(at.saturating_sub(row.started_at));
     row.timings.duration_ms = Some(duration_ms);
+    batch.put_other(ended_entry(id, &row, head.owner.clone()));
+    batch.put_turn(&row);
+}
+
+/// The place of an ended turn in the index by its end.
+pub(crate) fn ended_entry(id: &str, row: &TurnRow, owner: Option<Owner>) -> Put {
+    let ended_at = row.ended_at.unwrap_or(row.started_at);
     let entry = EndedTurn {
         conversation_id: id.to_owned(),
         turn_id: row.turn_id.clone(),
-        ended_at: at,
-        status,
+        ended_at,
+        status: row.status.unwrap_or(TurnStatus::Failed),
         usage: row.usage,
         steps: row.steps,
-        duration_ms,
+        duration_ms: row.timings.duration_ms.unwrap_or(ended_at.saturating_sub(row.started_at)),
         provider: row.provider.clone(),
         model: row.model.clone(),
-        owner: head.owner.clone(),
+        owner,
     };
     let value = to_raw_value(&entry).expect("a struct of strings and numbers always encodes");
-    batch.put_other(Put { key: keys::ended(at, id, &row.turn_id), value });
-    batch.put_turn(&row);
+    Put { key: keys::ended(ended_at, id, &row.turn_id), value }
 }
 
 /// The row of a turn.
@@ -166,6 +172,11 @@ async fn from_log(host: &Host, id: &str, turn_id: &str) -> Result<Option<TurnRow
 fn see(turn: &mut TurnRow, row: &Row) {
     turn.seq_first = row.seq_first;
     turn.started_at = row.at;
+    learn(turn, row);
+}
+
+/// Takes in what one row of a turn tells of it, wherever it stands.
+pub(crate) fn learn(turn: &mut TurnRow, row: &Row) {
     match row.kind.as_str() {
         TURN_ENDED => {
             let ended: Ended = serde_json::from_str(row.data.get()).unwrap_or_default();

@@ -169,7 +169,7 @@ impl Writer {
         let (events, messages) =
             append.map_or((&[][..], &[][..]), |append| (&append.events[..], &append.messages[..]));
         let first = head.messages;
-        head.messages += messages.len() as u64;
+        head.add_messages(messages);
         let appended: Vec<Row> = (cut.append_first..)
             .zip(events)
             .map(|(seq, event)| Row::of(event, &self.turn_id, seq, at))

@@ -4,7 +4,9 @@ use crate::Orchestrator;
 use crate::ending::class_of;
 use crate::turn_table::Written;
 use dispatch_sdk::contracts::Empty;
-use dispatch_sdk::contracts::conversations::{APPEND_ITEMS_MAX, Append, AppendParams, AppendReply};
+use dispatch_sdk::contracts::conversations::{
+    APPEND_ITEMS_MAX, Append, AppendParams, AppendReply, TurnSummary,
+};
 use dispatch_sdk::contracts::event::{ERROR, EventBody, STEP_COMPLETED, TURN_ENDED, TurnEnded, TurnError};
 use dispatch_sdk::contracts::fault::{CANCELLED, CONFLICT, DENIED, INVALID, PANICKED};
 use dispatch_sdk::contracts::kernel::KERNEL_INSTANCE;
@@ -50,6 +52,8 @@ impl Orchestrator {
             events: params.events,
             messages: params.messages,
             end_turn,
+            summary: end_turn
+                .then(|| TurnSummary { timings: turn.timings(params.timings), ..TurnSummary::default() }),
             ..AppendParams::default()
         };
         let host = self.host.with_meta(&turn.meta());

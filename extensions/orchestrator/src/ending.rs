@@ -3,10 +3,10 @@
 use crate::running::Outcome;
 use crate::starting::event;
 use crate::turn_table::{StopWish, Turn};
-use dispatch_sdk::contracts::conversations::{Append, AppendParams};
+use dispatch_sdk::contracts::conversations::{Append, AppendParams, TurnSummary};
 use dispatch_sdk::contracts::event::{ERROR, EventBody, TURN_ENDED, TurnEnded, TurnError, TurnStatus};
 use dispatch_sdk::contracts::fault::{BROKEN, CONFLICT, DEADLINE, NOT_FOUND, OVERLOADED, UNAVAILABLE};
-use dispatch_sdk::contracts::provider::Usage;
+use dispatch_sdk::contracts::provider::{FaultClass, Usage};
 use dispatch_sdk::contracts::storage::NO_SPACE;
 use dispatch_sdk::{Fault, Host};
 use std::time::Duration;
@@ -75,6 +75,7 @@ fn append_of(turn: &Turn, ended: &TurnEnded, error: Option<&TurnError>) -> Appen
         events,
         messages: Vec::new(),
         end_turn: true,
+        summary: Some(TurnSummary { timings: turn.timings(None), ..TurnSummary::default() }),
         ..AppendParams::default()
     }
 }
@@ -120,8 +121,8 @@ fn end_of(
     let reason = fault.as_ref().map_or("stopped", |fault| &fault.code).to_owned();
     let ended = TurnEnded { status, reason, duration_ms, ..spent };
     let error = fault.map(|fault| TurnError {
+        class: FaultClass::of_code(&fault.code),
         code: fault.code,
-        class: None,
         message: fault.message,
         retry_after_ms: None,
         http_status: None,

@@ -99,7 +99,7 @@ impl Orchestrator {
         Ok(turn::SteeringReply::default())
     }
 
-    /// The history stays as it is.
+    /// The history stays as it is: nothing in this build can shorten one, and it asks no kernel to ask.
     async fn boundary(
         self: Arc<Self>,
         _call: Call,

@@ -7,9 +7,10 @@ use crate::turn_table::{Place, StopWish, Turn};
 use crate::{Orchestrator, ending};
 use dispatch_sdk::contracts::conversations::{Live, LiveParams, Messages, MessagesParams, MessagesReply};
 use dispatch_sdk::contracts::event::{EventBody, NOTICE, TurnEnded};
-use dispatch_sdk::contracts::fault::{NO_SERVICE, OVERLOADED, PANICKED, UNAVAILABLE};
+use dispatch_sdk::contracts::fault::{BROKEN, NO_SERVICE, OVERLOADED, PANICKED, UNAVAILABLE};
 use dispatch_sdk::contracts::prompt::{System, SystemParams};
-use dispatch_sdk::contracts::turn::{Run, RunParams};
+use dispatch_sdk::contracts::provider::FaultClass;
+use dispatch_sdk::contracts::turn::{HISTORY_BYTES_MAX, Run, RunParams};
 use dispatch_sdk::{CallStream, Fault, Host, Item};
 use serde_json::json;
 use std::path::Path;
@@ -26,6 +27,8 @@ const BATCH_BYTES_MAX: usize = 256 * 1024;
 const LIVE_ATTEMPTS_MAX: u32 = 10;
 /// Before the second offer; doubled for each further one.
 const LIVE_WAIT_MS: u64 = 50;
+/// Most bytes of one page of a history.
+const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// First wait for room to read a history; doubled each time.
 const ROOM_WAIT_MS: u64 = 25;
 /// The last one; all of them together are less than a minute.
@@ -84,7 +87,9 @@ pub(crate) async fn run_to_its_end(this: Arc<Orchestrator>, host: Host, place: P
         },
     };
     let outcome = if admitted.is_some() {
-        this.counts.started(host.now_ms().saturating_sub(waits_since));
+        let now = host.now_ms();
+        this.counts.started(now.saturating_sub(waits_since));
+        turn.queued(now.saturating_sub(turn.started_at));
         // A task of its own, so that a panic is an outcome like any other.
         let task = tokio::spawn({
             let (host, gates, turn, plan) =
@@ -126,9 +131,12 @@ pub(crate) async fn end(this: Arc<Orchestrator>, host: Host, place: Place, plan:
 }
 
 async fn run(host: &Host, gates: &Gates, turn: &Turn, plan: RunPlan) -> Outcome {
+    let began_at = host.now_ms();
     let preparing = async {
         let _starting = gates.start().await;
-        prepare(host, turn, plan).await
+        let prepared = prepare(host, turn, plan).await;
+        turn.prepared(host.now_ms().saturating_sub(began_at));
+        prepared
     };
     let prepared = tokio::select! {
         biased;
@@ -143,7 +151,7 @@ async fn run(host: &Host, gates: &Gates, turn: &Turn, plan: RunPlan) -> Outcome 
 
 async fn prepare(host: &Host, turn: &Turn, plan: RunPlan) -> Result<RunParams, Fault> {
     let conversation_id = turn.conversation_id.clone();
-    let history = messages(host, &conversation_id).await?;
+    let history = history(host, &conversation_id).await?;
     if history.skipped > 0 {
         let message =
             format!("{} messages of the history could not be read and were left out", history.skipped);
@@ -183,15 +191,50 @@ async fn prepare(host: &Host, turn: &Turn, plan: RunPlan) -> Result<RunParams, F
         cwd: plan.cwd,
         messages: history.messages,
         steps_max: 0,
+        // Nothing here can shorten a history, so nothing is asked.
+        boundaries: Vec::new(),
     })
 }
 
-/// The history; asked for again while there is no room for the question: what was accepted is not lost to a limit of ours.
-async fn messages(host: &Host, conversation_id: &str) -> Result<MessagesReply, Fault> {
-    let params = MessagesParams { conversation_id: conversation_id.to_owned() };
+/// The history, page by page.
+///
+/// Errors: `context_overflow`, it has more than one request sends.
+async fn history(host: &Host, conversation_id: &str) -> Result<MessagesReply, Fault> {
+    let mut whole = MessagesReply::default();
+    let mut params = MessagesParams {
+        conversation_id: conversation_id.to_owned(),
+        bytes_max: PAGE_BYTES_MAX,
+        ..MessagesParams::default()
+    };
+    let mut n_bytes = 0;
+    loop {
+        let page = messages(host, &params).await?;
+        n_bytes += page.messages.iter().map(|message| message.get().len()).sum::<usize>();
+        if n_bytes > HISTORY_BYTES_MAX {
+            let message = format!(
+                "the history has more than the {HISTORY_BYTES_MAX} bytes that a request sends; begin a new conversation"
+            );
+            return Err(Fault::new(FaultClass::ContextOverflow.code(), message));
+        }
+        whole.messages.extend(page.messages);
+        whole.skipped += page.skipped;
+        match page.next {
+            None => return Ok(whole),
+            next if next > params.after => params.after = next,
+            Some(next) => {
+                let message =
+                    format!("the history does not go on after message {next}; its pages are in a circle");
+                return Err(Fault::new(BROKEN, message));
+            }
+        }
+    }
+}
+
+/// A page; asked for again while there is no room for the question: what was accepted is not lost to a limit of ours.
+async fn messages(host: &Host, params: &MessagesParams) -> Result<MessagesReply, Fault> {
     let mut wait_ms = ROOM_WAIT_MS;
     loop {
-        match host.call(Messages, &params).await {
+        match host.call(Messages, params).await {
             Err(fault) if fault.is(OVERLOADED) && wait_ms <= ROOM_WAIT_MS_MAX => {
                 host.sleep(Duration::from_millis(wait_ms)).await;
                 wait_ms *= 2;

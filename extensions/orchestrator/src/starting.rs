@@ -8,6 +8,7 @@ use dispatch_sdk::contracts::conversations::{BeginParams, Conversation, Get, Get
 use dispatch_sdk::contracts::event::{EventBody, INPUT, TURN_STARTED, TurnStarted};
 use dispatch_sdk::contracts::fault::IO;
 use dispatch_sdk::contracts::message::Message;
+use dispatch_sdk::contracts::turn::HISTORY_BYTES_MAX;
 use dispatch_sdk::contracts::turns::{StartParams, StartReply};
 use dispatch_sdk::contracts::{Empty, kernel};
 use dispatch_sdk::{Call, Fault, Host};
@@ -83,6 +84,9 @@ impl Orchestrator {
             events: vec![event(TURN_STARTED, &started), event(INPUT, &input)],
             messages: vec![raw(&message)],
             actor,
+            attempt: 1,
+            // What no request can send is refused here, and not acknowledged and failed then.
+            history_bytes_max: HISTORY_BYTES_MAX as u64,
             ..BeginParams::default()
         };
         Ok(Opening { begin, place: self.turns.enter(turn)? })

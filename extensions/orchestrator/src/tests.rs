@@ -8,6 +8,7 @@ mod explaining;
 mod models;
 mod opening;
 mod ops;
+mod preparing;
 mod queueing;
 mod starting;
 mod stopping;

@@ -4,6 +4,7 @@
 
 use dispatch_sdk::contracts::event::TurnEnded;
 use dispatch_sdk::contracts::fault::{CONFLICT, OVERLOADED, UNAVAILABLE};
+use dispatch_sdk::contracts::turn::TurnTimings;
 use dispatch_sdk::{Fault, Meta};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
@@ -57,6 +58,9 @@ pub(crate) struct Turn {
     pub(crate) written: Arc<tokio::sync::Mutex<Written>>,
     /// The last number that is known to be durable; 0 = none is known.
     pub(crate) kept_seq: AtomicU64,
+    /// In ms.
+    queue_ms: OnceLock<u64>,
+    prepare_ms: OnceLock<u64>,
 }
 
 impl Turn {
@@ -71,6 +75,27 @@ impl Turn {
             over: watch::Sender::new(false),
             written: Arc::default(),
             kept_seq: AtomicU64::new(0),
+            queue_ms: OnceLock::new(),
+            prepare_ms: OnceLock::new(),
+        }
+    }
+
+    /// Its time to run has come; it comes once.
+    pub(crate) fn queued(&self, ms: u64) {
+        self.queue_ms.get_or_init(|| ms);
+    }
+
+    /// History and prompt are there.
+    pub(crate) fn prepared(&self, ms: u64) {
+        self.prepare_ms.get_or_init(|| ms);
+    }
+
+    /// Where its time went, with what the kernel told of the run.
+    pub(crate) fn timings(&self, told: Option<TurnTimings>) -> TurnTimings {
+        TurnTimings {
+            queue_ms: self.queue_ms.get().copied(),
+            prepare_ms: self.prepare_ms.get().copied(),
+            ..told.unwrap_or_default()
         }
     }
 

@@ -8,10 +8,12 @@
 
 mod grants;
 mod hosts;
+mod messages;
 mod turn_row;
 
 pub use grants::*;
 pub use hosts::*;
+pub use messages::*;
 pub use turn_row::*;
 
 use crate::event::{Event, EventBody};
@@ -360,7 +362,8 @@ pub struct PlacedMessage {
 
 /// `conversations.v1/begin`: makes the conversation if need be and opens a turn in it, with its input, in one commit.
 ///
-/// Codes: `conflict`, the turn was begun and has ended: it never begins twice.
+/// Codes: `conflict`, the turn was begun and has ended: it never begins twice; `too_large`, the history would have more
+/// than `history_bytes_max` (detail [`HistoryTooLarge`]).
 pub struct Begin;
 
 impl Verb for Begin {
@@ -410,6 +413,14 @@ pub struct BeginParams {
     /// Whose the conversation is, if this turn makes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
+    /// Most bytes of all messages, as they are kept and with those of this turn; above it nothing is opened. 0 = no bound.
+    #[serde(default, skip_serializing_if = "is_no_bound")]
+    pub history_bytes_max: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_no_bound(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
@@ -529,35 +540,6 @@ pub struct SealParams {
 pub struct SealReply {
     /// False: the turn was not open any more, or not of that host.
     pub sealed: bool,
-}
-
-/// `conversations.v1/messages`: the history for the next request, reconciled.
-pub struct Messages;
-
-impl Verb for Messages {
-    type Params = MessagesParams;
-    type Reply = MessagesReply;
-    type Frame = NoFrame;
-    const NAME: &'static str = "conversations.v1/messages";
-    const MODE: Mode = Mode::Spawned;
-    const LIMITS: Limits = Limits::short(30_000);
-}
-
-/// Whose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessagesParams {
-    /// The conversation.
-    pub conversation_id: String,
-}
-
-/// The history.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct MessagesReply {
-    /// Raw `message::Message`s in order; byte-stable from call to call.
-    pub messages: Vec<Box<RawValue>>,
-    /// Rows that could not be read and were left out.
-    #[serde(default)]
-    pub skipped: u64,
 }
 
 /// `conversations.v1/events`: a page of the log.

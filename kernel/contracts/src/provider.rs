@@ -212,6 +212,12 @@ impl FaultClass {
         }
     }
 
+    /// The class with that code, if it is one of this version.
+    pub fn of_code(code: &str) -> Option<Self> {
+        // A code that is no class is not one of a later version: the router's own codes come this way too.
+        Self::deserialize(&Value::from(code)).ok().filter(|class| *class != Self::Unknown)
+    }
+
     /// Whether the same request may succeed later; [`ProviderFault::retryable`] knows better.
     pub const fn retryable(self) -> bool {
         !matches!(

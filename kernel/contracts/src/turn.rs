@@ -8,11 +8,17 @@
 //! it: whoever runs turns for others holds the capability `identity` and makes `run` a root call with that meta.
 
 use crate::event::{EventBody, TurnEnded};
+use crate::provider::Usage;
 use crate::tool::Effect;
 use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+/// Most bytes of the messages that one request sends. Below the bound of a call's body, with room for the tools and the
+/// system prompt.
+pub const HISTORY_BYTES_MAX: usize = 12 * 1024 * 1024;
 
 /// `turn.v1/run`.
 pub struct Run;
@@ -48,6 +54,14 @@ pub struct RunParams {
     /// Most steps; 0 = no bound.
     #[serde(default)]
     pub steps_max: u32,
+    /// Where the caller wants to be asked `turn_host.v1/boundary`; a reason that is not here costs no call. Absent =
+    /// between steps and when the history is too long; never at the start.
+    #[serde(default = "step_and_overflow")]
+    pub boundaries: Vec<BoundaryReason>,
+}
+
+fn step_and_overflow() -> Vec<BoundaryReason> {
+    vec![BoundaryReason::Step, BoundaryReason::Overflow]
 }
 
 /// `turn.v1/stop`: ends a running turn in order; it still commits what there is. Answers at once.
@@ -109,6 +123,35 @@ pub struct CommitParams {
     /// Events for the log, shown after they are durable.
     #[serde(default)]
     pub events: Vec<EventBody>,
+    /// With the last one: where the time of the run went, as far as it can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings: Option<TurnTimings>,
+}
+
+/// Where the time of a turn went, in ms; absent = nobody measured it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TurnTimings {
+    /// From its begin, or its adoption, to its run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_ms: Option<u64>,
+    /// Reading the history and making the prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepare_ms: Option<u64>,
+    /// From the request to the first frame of an answer, of whatever kind; of the first step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte_ms: Option<u64>,
+    /// From the request to the first content; of the first step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefill_ms: Option<u64>,
+    /// Waiting for commits; the one that ends the turn cannot tell of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_ms: Option<u64>,
+    /// Waiting between tries of a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_ms: Option<u64>,
+    /// From start to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
 }
 
 /// `turn_host.v1/ask`: whether a tool call that the policy marks `ask` may run. May take as long as a person does.
@@ -199,7 +242,12 @@ pub struct SteeringReply {
     pub ids: Vec<String>,
 }
 
-/// `turn_host.v1/boundary`: between two steps, the caller may replace the working history (compaction).
+/// `turn_host.v1/boundary`: the caller may replace the working history (compaction), where it said that it wants to be
+/// asked ([`RunParams::boundaries`]).
+///
+/// For `overflow` it is asked once a step, and the step is tried again if the history was replaced; else, and when the new
+/// one is too long as well, the turn ends as `failed` with the class `context_overflow`. A fault leaves the history as it
+/// is, with a notice.
 pub struct Boundary;
 
 impl Verb for Boundary {
@@ -211,11 +259,37 @@ impl Verb for Boundary {
     const LIMITS: Limits = Limits::long(300_000);
 }
 
-/// How full the context is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Where the turn is, and how full the context.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoundaryParams {
+    /// The turn; empty = from a kernel that does not say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub turn_id: String,
+    /// The step that comes next, or that is tried again; empty likewise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub step_id: String,
+    /// Why it is asked.
+    #[serde(default)]
+    pub reason: BoundaryReason,
     /// The last step's tokens.
-    pub usage: crate::provider::Usage,
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// Why `boundary` is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BoundaryReason {
+    /// The turn begins: before its first step, and before the filters of its input.
+    Start,
+    /// Between two steps.
+    #[default]
+    Step,
+    /// The provider refused the history as too long, or it has more than [`HISTORY_BYTES_MAX`].
+    Overflow,
+    /// A reason of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What to go on with.

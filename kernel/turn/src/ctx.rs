@@ -5,9 +5,11 @@ use crate::limits::EMIT_GRACE_MS;
 use crate::ports::{NobodyListens, TurnPorts};
 use crate::progress::{Progress, Waiting};
 use crate::stop::StopSignal;
+use crate::timing::Timing;
 use crate::tools::TurnTools;
 use dispatch_contracts::event::EventBody;
 use dispatch_contracts::kernel::WaitOn;
+use dispatch_contracts::turn::BoundaryReason;
 use serde::Serialize;
 use std::future::Future;
 use std::sync::OnceLock;
@@ -22,6 +24,7 @@ pub(crate) struct About {
     pub(crate) system: String,
     pub(crate) cwd: String,
     pub(crate) steps_max: u32,
+    pub(crate) boundaries: Vec<BoundaryReason>,
 }
 
 /// The unchanging surroundings of one turn.
@@ -34,6 +37,7 @@ pub(crate) struct Ctx<'a> {
     pub(crate) progress: &'a Progress,
     /// Names of the tools that the model sees; empty until `turn.tools` was filtered.
     pub(crate) offered: OnceLock<Vec<String>>,
+    pub(crate) timing: Timing,
 }
 
 impl Ctx<'_> {

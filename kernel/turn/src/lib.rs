@@ -17,6 +17,7 @@ mod ports;
 mod progress;
 mod steps;
 mod stop;
+mod timing;
 mod tools;
 
 pub use limits::{
@@ -50,8 +51,9 @@ pub async fn run_turn(
     progress: &Progress,
 ) -> TurnEnded {
     let frames = ctx::Frames::new(ports, &stop, progress);
-    let RunParams { conversation_id, turn_id, provider, model, system, cwd, messages, steps_max } = params;
-    let about = ctx::About { conversation_id, turn_id, provider, model, system, cwd, steps_max };
+    let RunParams { conversation_id, turn_id, provider, model, system, cwd, messages, steps_max, boundaries } =
+        params;
+    let about = ctx::About { conversation_id, turn_id, provider, model, system, cwd, steps_max, boundaries };
     let ctx = ctx::Ctx {
         about: &about,
         tools: &tools,
@@ -60,6 +62,7 @@ pub async fn run_turn(
         frames: &frames,
         progress,
         offered: OnceLock::new(),
+        timing: timing::Timing::default(),
     };
     steps::Turn::new(&ctx, messages).run().await
 }

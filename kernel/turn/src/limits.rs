@@ -2,6 +2,8 @@
 //!
 //! What one message, result or detail may have keeps below a frame of a call stream (4 MiB) and a call's body (16 MiB).
 
+pub use dispatch_contracts::turn::HISTORY_BYTES_MAX;
+
 /// A pending delta is shown when the last one is this old, in ms.
 pub const TEXT_FLUSH_MS: u64 = 5;
 /// A pending delta is shown when it has this many bytes.
@@ -22,9 +24,6 @@ pub const TOOL_OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const TOOL_OUTPUT_FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Most bytes of one committed message; more fails the turn.
 pub const MESSAGE_BYTES_MAX: usize = 3840 * 1024;
-/// Most bytes of the history that one request sends; more fails the turn. Below the bound of a call's body, with room for
-/// the tools and the system prompt.
-pub const HISTORY_BYTES_MAX: usize = 12 * 1024 * 1024;
 /// Most bytes that one filter may change at once, counted as JSON; more is a fault of the filter.
 pub const FILTER_OPS_BYTES_MAX: usize = 900 * 1024;
 /// The same at `tool.result`, where filters see what the tool answered before it is cut; a reply has no more bytes.

@@ -16,8 +16,8 @@ use dispatch_contracts::Fault;
 use dispatch_contracts::event::{EventBody, STEP_COMPLETED, StepCompleted, TOOL_CALL, ToolCalled, TurnEnded};
 use dispatch_contracts::fault::UNKNOWN_VERB;
 use dispatch_contracts::kernel::WaitOn;
-use dispatch_contracts::provider::{Finish, StreamReply, ToolOffer, Usage};
-use dispatch_contracts::turn::{BoundaryParams, SteeringReply};
+use dispatch_contracts::provider::{FaultClass, Finish, StreamReply, ToolOffer, Usage};
+use dispatch_contracts::turn::{BoundaryParams, BoundaryReason, SteeringReply};
 use serde_json::value::RawValue;
 use std::collections::HashSet;
 
@@ -51,6 +51,21 @@ impl Step {
     }
 }
 
+/// Whether a request was too long, for the provider or for us, and nothing of its answer was shown.
+fn overflows(asked: &Result<(Streamed, String), Fault>) -> bool {
+    match asked {
+        Ok((Streamed { end: StreamEnd::Failed(failure), shown, .. }, _)) => {
+            failure.error.class == Some(FaultClass::ContextOverflow) && !shown
+        }
+        Ok(_) => false,
+        Err(fault) => is_overflow(fault),
+    }
+}
+
+fn is_overflow(fault: &Fault) -> bool {
+    fault.is(FaultClass::ContextOverflow.code())
+}
+
 impl<'a> Turn<'a> {
     pub(crate) fn new(ctx: &'a Ctx<'a>, history: Vec<Box<RawValue>>) -> Self {
         let (usage, last_usage) = (Usage::default(), Usage::default());
@@ -76,6 +91,7 @@ impl<'a> Turn<'a> {
     /// All steps. Errors, here and below: the fault of a commit.
     async fn steps(&mut self) -> Result<Ending, Fault> {
         let ctx = self.ctx;
+        self.boundary(BoundaryReason::Start, &self.step_id(0)).await;
         let mut changed = Vec::new();
         let started = ctx.stop.race(async {
             request::filter_input(ctx, &mut self.history, &mut changed).await?;
@@ -105,24 +121,33 @@ impl<'a> Turn<'a> {
                     self.steer().await?;
                 }
             }
-            self.boundary().await;
+            step_idx += 1;
+            self.boundary(BoundaryReason::Step, &self.step_id(step_idx)).await;
             if ctx.stop.is_given() {
                 return Ok(Ending::Stopped);
             }
-            step_idx += 1;
         }
     }
 
     /// One step; `None` = the turn goes on.
     async fn step(&mut self, step_idx: u32) -> Result<Option<Ending>, Fault> {
         let ctx = self.ctx;
-        let step_id = format!("{}#{step_idx}", ctx.about.turn_id);
+        let step_id = self.step_id(step_idx);
         ctx.progress.enter_step(step_idx);
         let mut changed = Vec::new();
-        let asked = self.ask(&step_id, &mut changed).await;
+        let mut asked = self.ask(&step_id, &mut changed).await;
+        if asked.as_ref().is_some_and(overflows) && self.boundary(BoundaryReason::Overflow, &step_id).await {
+            let message = "the history was too long and was replaced; the step is tried again";
+            ctx.frames.notice("history_replaced", message).await;
+            asked = self.ask(&step_id, &mut changed).await;
+        }
         self.note(changed);
+        if ctx.stop.is_given() && asked.as_ref().is_some_and(overflows) {
+            return Ok(Some(Ending::Stopped));
+        }
         let (streamed, producer) = match asked {
             Some(Ok(asked)) => asked,
+            Some(Err(fault)) if is_overflow(&fault) => return Ok(Some(Ending::history_too_long(&fault))),
             Some(Err(fault)) => return Ok(Some(Ending::failed(&fault))),
             None => return Ok(Some(Ending::Stopped)),
         };
@@ -130,7 +155,7 @@ impl<'a> Turn<'a> {
         let ending = match &step.streamed.end {
             StreamEnd::Replied(reply) => return self.act(&step, reply).await,
             StreamEnd::Stopped => Ending::Stopped,
-            StreamEnd::Failed(failure) => Ending::Failed(failure.error.clone()),
+            StreamEnd::Failed(failure) => Ending::failed_by_provider(&failure.error),
         };
         self.break_off(&step).await;
         Ok(Some(ending))
@@ -256,6 +281,9 @@ impl<'a> Turn<'a> {
 
     /// The step's last two events.
     fn complete(&mut self, step: &Step, finish: Option<Finish>) {
+        if step.idx == 0 {
+            self.ctx.timing.first_step(step.streamed.first_byte_ms, step.streamed.first_ms);
+        }
         if let Some(usage) = step.usage() {
             self.spent.usage = sum(self.spent.usage, usage);
             self.spent.last_usage = usage;
@@ -311,21 +339,28 @@ impl<'a> Turn<'a> {
         SteeringReply { ids, messages }
     }
 
-    /// Lets the caller replace the working history.
-    async fn boundary(&mut self) {
+    /// Lets the caller replace the working history, where it wants to be asked; whether it did.
+    async fn boundary(&mut self, reason: BoundaryReason, step_id: &str) -> bool {
         let ctx = self.ctx;
-        let params = BoundaryParams { usage: self.spent.last_usage };
+        if !ctx.about.boundaries.contains(&reason) {
+            return false;
+        }
+        let (turn_id, step_id) = (ctx.about.turn_id.clone(), step_id.to_owned());
+        let params = BoundaryParams { turn_id, step_id, reason, usage: self.spent.last_usage };
         let _wait = ctx.wait(WaitOn::Boundary, "", None);
         match ctx.stop.race(async { ctx.ports.boundary(params).await }).await {
-            None => {}
-            Some(Ok(reply)) => {
-                self.history = reply.messages.unwrap_or_else(|| std::mem::take(&mut self.history))
-            }
+            None => false,
+            Some(Ok(reply)) => reply.messages.map(|messages| self.history = messages).is_some(),
             Some(Err(fault)) => {
                 let message = format!("the history stays as it is: {}", fault.message);
                 ctx.frames.notice("boundary_failed", &message).await;
+                false
             }
         }
+    }
+
+    fn step_id(&self, step_idx: u32) -> String {
+        format!("{}#{step_idx}", self.ctx.about.turn_id)
     }
 
     async fn note_left_out(&self, step: &Step) {

@@ -1,16 +1,17 @@
 //! Mending a history.
 
-use crate::history::{Outline, UNKNOWN_OUTCOME, mend};
+use crate::history::{Mending, Outline, UNKNOWN_OUTCOME};
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 fn mended(messages: &[&str]) -> Vec<String> {
-    let rows = messages.iter().map(|message| {
+    let mut mending = Mending::default();
+    for message in messages {
         let value = RawValue::from_string((*message).to_owned()).unwrap();
-        (Outline::read(&value).unwrap(), value)
-    });
-    mend(rows.collect()).iter().map(|value| value.get().to_owned()).collect()
+        mending.push(Outline::read(&value).unwrap(), value);
+    }
+    mending.finish().iter().map(|value| value.get().to_owned()).collect()
 }
 
 fn call(ids: &[&str]) -> String {

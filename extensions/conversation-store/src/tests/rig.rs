@@ -131,7 +131,7 @@ impl Rig {
     }
 
     pub(super) async fn messages(&self) -> contract::MessagesReply {
-        let params = contract::MessagesParams { conversation_id: CONV.to_owned() };
+        let params = contract::MessagesParams { conversation_id: CONV.to_owned(), ..Default::default() };
         self.store.call(contract::Messages, &params).await.unwrap()
     }
 

@@ -2,6 +2,7 @@
 
 use super::disk::{Disk, Fail};
 use super::rig::{CONV, Rig, body, called, message};
+use crate::old_turns::STEP_ROWS;
 use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::contracts::event::{TURN_ENDED, TurnStatus};
 use dispatch_sdk::fault;
@@ -100,7 +101,7 @@ async fn the_row_of_a_turn_says_who_began_it_with_what_and_how_it_ended() {
         ended_at: Some(at),
         usage: row.usage,
         steps: 2,
-        timings: contract::TurnTimings { duration_ms: Some(9), ..Default::default() },
+        timings: dispatch_sdk::contracts::turn::TurnTimings { duration_ms: Some(9), ..Default::default() },
         ..open
     };
     assert_eq!((row.usage.input_tokens, row.usage.output_tokens), (7, 2));
@@ -110,11 +111,41 @@ async fn the_row_of_a_turn_says_who_began_it_with_what_and_how_it_ended() {
     assert_eq!(ended(&rig, 0, Some(at)).await, []);
 }
 
+/// The host that died may have asked the model already.
+#[tokio::test]
+async fn a_turn_that_is_adopted_is_one_attempt_more() {
+    let rig = Rig::new().await;
+    let params = contract::BeginParams {
+        conversation_id: CONV.to_owned(),
+        create: true,
+        turn_id: "t".to_owned(),
+        host_id: "host-1".to_owned(),
+        attempt: 1,
+        ..Default::default()
+    };
+    rig.store.call(contract::Begin, &params).await.unwrap();
+    assert_eq!(turn(&rig, "t").await.attempt, 1);
+    let second = Rig::over(&rig.disk, FakeHost::new()).await;
+    let adopt = contract::AdoptParams {
+        conversation_id: CONV.to_owned(),
+        turn_id: "t".to_owned(),
+        dead_host_id: "host-1".to_owned(),
+        host_id: "host-2".to_owned(),
+    };
+    let adopted = second.store.call(contract::Adopt, &adopt).await.unwrap();
+    assert_eq!(adopted.turn.map(|turn| turn.attempt), Some(2));
+    assert_eq!(turn(&second, "t").await.attempt, 2);
+    let third = Rig::over(&rig.disk, FakeHost::new()).await;
+    assert!(third.adopt_from("t", "host-2", "host-3").await.unwrap());
+    third.end("t").await;
+    assert_eq!(turn(&third, "t").await.attempt, 3, "its end keeps it");
+}
+
 #[tokio::test]
 async fn what_the_end_tells_of_a_turn_goes_into_its_row() {
     let rig = Rig::new().await;
     rig.begin("t").await.unwrap();
-    let timings = contract::TurnTimings { queue_ms: Some(3), duration_ms: Some(11), ..Default::default() };
+    let timings = dispatch_sdk::contracts::turn::TurnTimings { queue_ms: Some(3), duration_ms: Some(11), ..Default::default() };
     let summary = contract::TurnSummary {
         status: Some(TurnStatus::Interrupted),
         steps: Some(4),
@@ -223,4 +254,69 @@ async fn the_open_turns_of_an_old_store_are_found_in_steps_that_outlive_a_proces
     assert!(disk.n_scans() - n_reads < 20, "it goes on where the one before was");
     rig.begin_elsewhere("new").await;
     assert_eq!(ids(&found(&rig).await), ["host-1", "host-9", "host-2"], "those that live come last");
+}
+
+/// Until a pass has come by, `turn` reads such a turn from its log: both must say the same.
+#[tokio::test]
+async fn old_turns_get_their_rows_in_steps_that_outlive_a_process() {
+    let disk = old_disk();
+    // A turn of more rows than one step looks through, and one after it, in a second conversation.
+    let head = disk.value("head/c-1").unwrap();
+    let open = head.find(",\"open_turn\"").unwrap();
+    disk.put("head/d-1", &format!("{},\"owner\":{{\"user\":\"ann\"}}}}", &head[..open]));
+    let mut seq = 0;
+    let mut row = |turn_id: &str, kind: &str, data: serde_json::Value| {
+        seq += 1;
+        let row =
+            json!({ "seq_first": seq, "turn_id": turn_id, "at": 1000 + seq, "type": kind, "data": data });
+        disk.put(&format!("log/d-1/{seq:020}"), &row.to_string());
+    };
+    row("long", "turn_started", json!({ "provider": "demo", "model": "m", "cwd": "/w", "actor": "" }));
+    for _ in 0..STEP_ROWS {
+        row("long", "step_completed", json!({}));
+    }
+    row("long", TURN_ENDED, json!({ "status": "failed", "reason": "x", "usage": {}, "duration_ms": 5 }));
+    row("next", "turn_started", json!({ "provider": "demo", "model": "m", "cwd": "/w", "actor": "" }));
+    row("next", TURN_ENDED, json!({ "status": "completed", "reason": "stop", "usage": {} }));
+
+    let rig = Rig::over(&disk, FakeHost::new()).await;
+    let of = |id: &str, turn_id: &str| contract::TurnParams {
+        conversation_id: id.to_owned(),
+        turn_id: turn_id.to_owned(),
+    };
+    let all = [of("c-1", "t1"), of("d-1", "long"), of("d-1", "next")];
+    let mut from_logs = Vec::new();
+    for params in &all {
+        from_logs.push(rig.store.call(contract::Turn, params).await.unwrap());
+    }
+    assert_eq!(disk.keys("turn/"), Vec::<String>::new());
+    // The first call makes the index; each further one is of another process.
+    let mut n_calls = 0;
+    while !disk.value("layout").is_some_and(|layout| layout.contains("\"version\":3")) {
+        let rig = Rig::over(&disk, FakeHost::new()).await;
+        for _ in 0..2 {
+            rig.store.call(contract::Hosts, &Default::default()).await.unwrap();
+        }
+        n_calls += 1;
+        assert!(n_calls < 20, "{:?}", disk.value("layout"));
+    }
+    assert!(n_calls > 1, "bounded work in a call");
+    assert_eq!(disk.keys("turn/"), ["turn/c-1/t1", "turn/d-1/long", "turn/d-1/next"]);
+    for (params, from_log) in all.iter().zip(from_logs) {
+        assert_eq!(rig.store.call(contract::Turn, params).await.unwrap(), from_log);
+    }
+    let steps = u32::try_from(STEP_ROWS).unwrap();
+    let found = ended(&rig, 0, None).await;
+    let expected = [
+        ("long".to_owned(), TurnStatus::Failed, 0, steps),
+        ("next".to_owned(), TurnStatus::Completed, 0, 0),
+        ("t1".to_owned(), TurnStatus::Completed, 7, 1),
+    ];
+    assert_eq!(found, expected);
+    let value = disk.keys("ended/")[0].clone();
+    assert!(disk.value(&value).unwrap().contains("ann"), "whose it is");
+    // The turn that is open gets its row when it ends.
+    assert!(rig.adopt("t2", "host-2").await.unwrap());
+    rig.end("t2").await;
+    assert_eq!(disk.keys("turn/").len(), 4);
 }

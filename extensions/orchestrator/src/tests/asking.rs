@@ -93,7 +93,7 @@ async fn steering_and_boundary_have_nothing_to_say() {
     let world = World::new().await;
     let steering = world.ext().call(turn::Steering, &Empty {}).await.expect("it answers");
     assert_eq!(steering.messages.len(), 0);
-    let params = turn::BoundaryParams { usage: Default::default() };
+    let params = turn::BoundaryParams::default();
     let boundary = world.ext().call(turn::Boundary, &params).await.expect("it answers");
     assert!(boundary.messages.is_none());
 }

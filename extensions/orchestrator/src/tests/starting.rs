@@ -55,6 +55,7 @@ async fn a_turn_is_acked_shown_in_order_and_ended_once() {
         let run = json!({
             "conversation_id": reply.conversation_id, "turn_id": reply.turn_id, "provider": "one", "model": "",
             "system": "be brief", "cwd": "/tmp", "messages": [{ "role": "user" }], "steps_max": 0,
+            "boundaries": [],
         });
         assert_eq!(state.run_params, [run]);
     });

@@ -230,6 +230,14 @@ impl Script {
         self.world.ext().as_caller(KERNEL_INSTANCE).call(turn::Commit, &params).await.map(drop)
     }
 
+    /// Commits the first frames with these fields.
+    pub(super) async fn offer_with(&self, mut fields: Value) -> Result<(), Fault> {
+        fields["turn_id"] = json!(self.turn_id);
+        fields["frames_before"] = json!(0);
+        let params: turn::CommitParams = serde_json::from_value(fields).expect("a commit");
+        self.world.ext().as_caller(KERNEL_INSTANCE).call(turn::Commit, &params).await.map(drop)
+    }
+
     /// Commits the end and answers it.
     pub(super) async fn end(&self, status: &str, reason: &str) -> Result<Value, Fault> {
         let ended = json!({ "status": status, "reason": reason });

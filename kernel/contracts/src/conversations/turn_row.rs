@@ -3,6 +3,7 @@
 use super::{ID_PATTERN, Owner};
 use crate::event::TurnStatus;
 use crate::provider::Usage;
+use crate::turn::TurnTimings;
 use crate::verb::{Limits, Mode, NoFrame, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -82,35 +83,10 @@ pub struct TurnRow {
     /// The computer that its tools work on; empty = this one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub computer: String,
-    /// Which attempt at its input this is, from 1; 0 = nobody counted.
+    /// Which attempt at its input this is, from 1; 0 = nobody counted. A turn that is adopted counts as one more: the host
+    /// that died may have asked the model already.
     #[serde(default)]
     pub attempt: u32,
-}
-
-/// Where the time of a turn went, in ms; absent = nobody measured it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct TurnTimings {
-    /// From its begin to its run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue_ms: Option<u64>,
-    /// Reading the history and making the prompt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prepare_ms: Option<u64>,
-    /// From the request to the first byte of an answer; of the first step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_byte_ms: Option<u64>,
-    /// From the request to the first content; of the first step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prefill_ms: Option<u64>,
-    /// Waiting for commits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit_ms: Option<u64>,
-    /// Waiting between tries.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_ms: Option<u64>,
-    /// From start to end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration_ms: Option<u64>,
 }
 
 /// What the append that ends a turn tells of it; what is absent is taken from its `turn_ended`, or was counted.
@@ -132,7 +108,8 @@ pub struct TurnSummary {
 
 /// `conversations.v1/ended_turns`: the turns of all conversations that ended in a span of time, oldest end first.
 ///
-/// Turns that ended before rows were kept are not among them.
+/// Turns that ended before rows were kept are among them once the store has made theirs, which it does bit by bit while a
+/// host serves.
 pub struct EndedTurns;
 
 impl Verb for EndedTurns {

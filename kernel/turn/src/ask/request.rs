@@ -5,10 +5,9 @@ use crate::ctx::Ctx;
 use crate::filter::filters::{self, Subject};
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::EventBody;
-use dispatch_contracts::fault::TOO_LARGE;
 use dispatch_contracts::filter::Point;
 use dispatch_contracts::message::Role;
-use dispatch_contracts::provider::{StreamParams, ToolOffer};
+use dispatch_contracts::provider::{FaultClass, StreamParams, ToolOffer};
 use dispatch_contracts::tool::ToolSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -82,7 +81,7 @@ impl<'h> Request<'h> {
     }
 }
 
-/// Errors: `too_large` the messages have more bytes than one request may send.
+/// Errors: `context_overflow` the messages have more bytes than one request may send.
 fn check_size(ctx: &Ctx<'_>, messages: &[Box<RawValue>]) -> Result<(), Fault> {
     let n_bytes: usize = messages.iter().map(|message| message.get().len()).sum();
     let bytes_max = ctx.tools.limits.history_bytes_max;
@@ -93,7 +92,7 @@ fn check_size(ctx: &Ctx<'_>, messages: &[Box<RawValue>]) -> Result<(), Fault> {
         "the history has {n_bytes} bytes in {} messages, and a request sends at most {bytes_max}; begin a new conversation",
         messages.len()
     );
-    Err(Fault::new(TOO_LARGE, message))
+    Err(Fault::new(FaultClass::ContextOverflow.code(), message))
 }
 
 /// The tools offered in this turn.

@@ -10,7 +10,7 @@ use dispatch_contracts::Fault;
 use dispatch_contracts::event::{RETRY_SCHEDULED, RetryScheduled, TurnError};
 use dispatch_contracts::fault::{DEADLINE, OVERLOADED};
 use dispatch_contracts::kernel::WaitOn;
-use dispatch_contracts::provider::{FaultClass, ProviderFault, StreamReply};
+use dispatch_contracts::provider::{FaultClass, ProviderFault, StreamFrame, StreamReply};
 use dispatch_contracts::retry::DecideParams;
 use serde::Deserialize;
 use serde_json::Value;
@@ -37,7 +37,12 @@ pub(crate) struct Streamed {
     pub(crate) parts: Vec<DraftPart>,
     pub(crate) n_calls_left_out: usize,
     pub(crate) end: StreamEnd,
+    /// Text of it was shown.
+    pub(crate) shown: bool,
     pub(crate) requested_at: u64,
+    /// When its first frame came, of whatever kind.
+    pub(crate) first_byte_ms: Option<u64>,
+    /// When its first content came.
     pub(crate) first_ms: Option<u64>,
     pub(crate) stream_ms: u64,
 }
@@ -49,8 +54,8 @@ pub(crate) async fn run(ctx: &Ctx<'_>, step_id: &str, request: &Request<'_>) -> 
     loop {
         let requested_at = ctx.now_ms();
         let mut draft = Draft::new(ctx, step_id);
-        let mut first_ms = None;
-        let read = read(ctx, &mut draft, request, requested_at, &mut first_ms).await;
+        let mut came = Came::default();
+        let read = read(ctx, &mut draft, request, requested_at, &mut came).await;
         let stream_ms = ctx.since(requested_at);
         attempt += 1;
         let end = match read {
@@ -63,9 +68,31 @@ pub(crate) async fn run(ctx: &Ctx<'_>, step_id: &str, request: &Request<'_>) -> 
             }
             read => read,
         };
-        let Draft { parts, n_calls_left_out, .. } = draft;
-        return Streamed { parts, n_calls_left_out, end, requested_at, first_ms, stream_ms };
+        let Draft { parts, n_calls_left_out, shown, .. } = draft;
+        let Came { first_byte_ms, first_ms } = came;
+        return Streamed {
+            parts,
+            n_calls_left_out,
+            end,
+            shown,
+            requested_at,
+            first_byte_ms,
+            first_ms,
+            stream_ms,
+        };
     }
+}
+
+/// When something came of an answer, in ms after its request.
+#[derive(Default)]
+struct Came {
+    first_byte_ms: Option<u64>,
+    first_ms: Option<u64>,
+}
+
+/// Whether a frame only says that the endpoint is waited for.
+fn is_sign_of_life(frame: &StreamFrame) -> bool {
+    matches!(frame, StreamFrame::TextDelta { text } if text.is_empty())
 }
 
 async fn read(
@@ -73,7 +100,7 @@ async fn read(
     draft: &mut Draft<'_>,
     request: &Request<'_>,
     requested_at: u64,
-    first_ms: &mut Option<u64>,
+    came: &mut Came,
 ) -> StreamEnd {
     let wait = ctx.wait(WaitOn::Provider, &ctx.about.provider, None);
     let mut stream = ctx.ports.stream_provider(&ctx.about.provider, request.params());
@@ -97,11 +124,14 @@ async fn read(
         match item {
             Item::Frame(frame) => {
                 let came_ms = ctx.since(requested_at);
+                if !is_sign_of_life(&frame) {
+                    came.first_byte_ms.get_or_insert(came_ms);
+                }
                 if let Err(fault) = draft.push(frame).await {
                     break StreamEnd::Failed(failure(&fault));
                 }
-                if first_ms.is_none() && !draft.parts.is_empty() {
-                    *first_ms = Some(came_ms);
+                if !draft.parts.is_empty() {
+                    came.first_ms.get_or_insert(came_ms);
                 }
             }
             Item::End(Ok(reply)) => break StreamEnd::Replied(reply),
@@ -151,7 +181,10 @@ async fn wait_to_retry(
     let planned = RetryScheduled { step_id, attempt, delay_ms, class, message: error.message.clone() };
     ctx.frames.emit(RETRY_SCHEDULED, &planned).await;
     let _wait = ctx.wait(WaitOn::RetrySleep, "", None);
-    match ctx.stop.race(ctx.ports.sleep(delay_ms)).await {
+    let waits_since = ctx.now_ms();
+    let waited = ctx.stop.race(ctx.ports.sleep(delay_ms)).await;
+    ctx.timing.waited_to_retry(ctx.since(waits_since));
+    match waited {
         Some(()) => Retry::Again,
         None => Retry::Stopped,
     }
@@ -163,7 +196,7 @@ fn failure(fault: &Fault) -> Failure {
     let class = match fault.code.as_str() {
         DEADLINE => Some(FaultClass::Stalled),
         OVERLOADED => Some(FaultClass::ProviderOverloaded),
-        code => said.as_ref().map(|said| said.class).or_else(|| class_of(code)),
+        code => said.as_ref().map(|said| said.class).or_else(|| FaultClass::of_code(code)),
     };
     let code = match class {
         Some(FaultClass::Unknown) | None => fault.code.clone(),
@@ -178,9 +211,4 @@ fn failure(fault: &Fault) -> Failure {
         http_status: said.as_ref().and_then(|said| said.http_status),
     };
     Failure { error, retryable: said.and_then(|said| said.retryable).unwrap_or(by_class) }
-}
-
-fn class_of(code: &str) -> Option<FaultClass> {
-    // A code that is no class is not one of a later version: the router's own codes come this way too.
-    FaultClass::deserialize(&Value::from(code)).ok().filter(|class| *class != FaultClass::Unknown)
 }

@@ -18,6 +18,12 @@ const NO_SPACE: &str = "no_space";
 pub(crate) async fn commit(ctx: &Ctx<'_>, params: CommitParams) -> Result<(), Fault> {
     let _wait = ctx.wait(WaitOn::Commit, "", None);
     let began_at = ctx.now_ms();
+    let committed = offer(ctx, params, began_at).await;
+    ctx.timing.committed(ctx.since(began_at));
+    committed
+}
+
+async fn offer(ctx: &Ctx<'_>, params: CommitParams, began_at: u64) -> Result<(), Fault> {
     let mut wait_ms = COMMIT_WAIT_MS;
     loop {
         let Err(fault) = ctx.ports.commit(&params).await else { return Ok(()) };

@@ -7,7 +7,11 @@ use crate::ctx::Ctx;
 use crate::limits::FAULT_CHARS_MAX;
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::{ERROR, TURN_ENDED, TurnEnded, TurnError, TurnStatus};
-use dispatch_contracts::provider::{Finish, Usage};
+use dispatch_contracts::provider::{FaultClass, Finish, Usage};
+
+/// What is said after a provider's words about a context that is full.
+const CONVERSATION_TOO_LONG: &str = "; the conversation is too long for this model: begin a new one, or choose a model that \
+                                     takes more";
 
 /// Why a turn is over.
 pub(crate) enum Ending {
@@ -25,6 +29,20 @@ impl Ending {
     /// The end by a fault that is no provider's.
     pub(crate) fn failed(fault: &Fault) -> Self {
         Self::Failed(error_of(fault))
+    }
+
+    /// The end by a history that is too long for one request of ours.
+    pub(crate) fn history_too_long(fault: &Fault) -> Self {
+        Self::Failed(TurnError { class: Some(FaultClass::ContextOverflow), ..error_of(fault) })
+    }
+
+    /// The end by a provider, with what to do where its own words may not say so.
+    pub(crate) fn failed_by_provider(error: &TurnError) -> Self {
+        let mut error = error.clone();
+        if error.class == Some(FaultClass::ContextOverflow) {
+            error.message.push_str(CONVERSATION_TOO_LONG);
+        }
+        Self::Failed(error)
     }
 
     /// The end by a finish reason, with nothing left to run.

@@ -3,7 +3,7 @@
 use crate::commit::committing;
 use crate::ctx::Ctx;
 use dispatch_contracts::Fault;
-use dispatch_contracts::event::EventBody;
+use dispatch_contracts::event::{EventBody, TURN_ENDED};
 use dispatch_contracts::turn::CommitParams;
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
@@ -49,6 +49,7 @@ impl Outbox {
             frames_before: ctx.frames.n_shown(),
             messages: Vec::new(),
             events: Vec::new(),
+            timings: None,
         };
         self.n_taken += 1;
         let mut n_bytes = 0;
@@ -63,6 +64,8 @@ impl Outbox {
                 Item::Event(event) => params.events.push(event),
             }
         }
+        let ends = params.events.last().is_some_and(|event| event.kind == TURN_ENDED);
+        params.timings = ends.then(|| ctx.timing.told());
         Some(params)
     }
 

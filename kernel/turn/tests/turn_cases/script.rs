@@ -4,6 +4,7 @@ use dispatch_contracts::filter::FilterSpec;
 use dispatch_contracts::message::Message;
 use dispatch_contracts::tool::Decision;
 use dispatch_contracts::tool::ToolSpec;
+use dispatch_contracts::turn::{BoundaryReason, RunParams};
 use dispatch_turn::{ToolPolicy, TurnLimits, TurnTools};
 use serde::Deserialize;
 use serde_json::json;
@@ -32,6 +33,10 @@ pub(crate) struct Script {
     pub(crate) asks: Vec<HostAct>,
     pub(crate) steering: Vec<HostAct>,
     pub(crate) boundaries: Vec<HostAct>,
+    /// Where the caller wants to be asked; absent = it does not say. With it each question is written down whole.
+    pub(crate) boundaries_wanted: Option<Vec<BoundaryReason>>,
+    /// The last commit is written down with its timings.
+    pub(crate) show_timings: bool,
     pub(crate) commits: Vec<HostAct>,
     /// The answer to all further ones.
     pub(crate) further_commits: Option<HostAct>,
@@ -177,6 +182,16 @@ pub(crate) struct HostAct {
 }
 
 impl Script {
+    /// What a caller that does not say wants is the contract's to decide.
+    pub(crate) fn boundaries_wanted(&self) -> Vec<BoundaryReason> {
+        self.boundaries_wanted.clone().unwrap_or_else(|| {
+            let silent = json!({
+                "conversation_id": "c", "turn_id": "t", "provider": "p", "cwd": "/", "messages": [],
+            });
+            serde_json::from_value::<RunParams>(silent).expect("the fields without a default").boundaries
+        })
+    }
+
     pub(crate) fn history(&self) -> Vec<Box<RawValue>> {
         if self.messages.is_empty() {
             return vec![to_raw_value(&Message::user("hi")).expect("a message is JSON")];

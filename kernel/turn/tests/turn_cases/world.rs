@@ -205,6 +205,9 @@ impl TurnPorts for World {
         for event in params.events.iter().filter(|_| first) {
             write!(line, "\n    {} {}", event.kind, event.data).expect("a string can be written");
         }
+        if let Some(timings) = params.timings.filter(|_| self.script.show_timings) {
+            write!(line, "\n    timings {}", json(&timings)).expect("a string can be written");
+        }
         self.with(|record| {
             if record.commit_under_way {
                 record.broken.push(format!("commit {n} began while another was under way"));
@@ -255,7 +258,10 @@ impl TurnPorts for World {
     }
 
     fn boundary(&self, params: BoundaryParams) -> BoxFuture<'_, Result<BoundaryReply, Fault>> {
-        self.note(&format!("boundary {}", json(&params)));
+        match &self.script.boundaries_wanted {
+            Some(_) => self.note(&format!("boundary {}", json(&params))),
+            None => self.note(&format!("boundary {{\"usage\":{}}}", json(&params.usage))),
+        }
         let act = self.script.boundaries.get(self.nth("boundary")).cloned();
         self.answer(act, "{}").boxed()
     }

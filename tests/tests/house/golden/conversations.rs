@@ -130,8 +130,14 @@ fn reading() -> Vec<Golden> {
             vec![],
         ),
         golden::<Messages>(
-            vec![MessagesParams { conversation_id: id() }],
-            vec![MessagesReply { messages: vec![said("hello")], skipped: 0 }],
+            vec![
+                MessagesParams { conversation_id: id(), ..MessagesParams::default() },
+                MessagesParams { conversation_id: id(), after: Some(2), limit: 100, bytes_max: 4_194_304 },
+            ],
+            vec![
+                MessagesReply { messages: vec![said("hello")], skipped: 0, next: None },
+                MessagesReply { messages: vec![said("hello")], skipped: 1, next: Some(9) },
+            ],
             vec![],
         ),
         golden::<Events>(
@@ -238,6 +244,7 @@ fn writing() -> Vec<Golden> {
                     computer: "laptop".to_owned(),
                     attempt: 1,
                     owner: Some(owner()),
+                    history_bytes_max: 12_582_912,
                     ..BeginParams::default()
                 },
             ],

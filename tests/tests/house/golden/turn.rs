@@ -4,6 +4,7 @@
 
 use dispatch_contracts::event::{TurnEnded, TurnStatus};
 use dispatch_contracts::tool::Effect;
+use dispatch_contracts::turn::TurnTimings;
 use dispatch_contracts::turn::*;
 use dispatch_contracts::{Empty, approvals};
 use serde_json::json;
@@ -31,6 +32,16 @@ fn answered() -> Vec<AskReply> {
     ]
 }
 
+fn boundaries() -> Vec<BoundaryParams> {
+    let asked = |reason| BoundaryParams {
+        turn_id: TURN.to_owned(),
+        step_id: format!("{TURN}#1"),
+        reason,
+        usage: usage(),
+    };
+    [BoundaryReason::Start, BoundaryReason::Step, BoundaryReason::Overflow].map(asked).into()
+}
+
 pub(super) fn samples() -> Vec<Golden> {
     let run = RunParams {
         conversation_id: CONVERSATION.to_owned(),
@@ -41,6 +52,7 @@ pub(super) fn samples() -> Vec<Golden> {
         cwd: CWD.to_owned(),
         messages: vec![said("hello")],
         steps_max: 50,
+        boundaries: vec![BoundaryReason::Start, BoundaryReason::Overflow],
     };
     let statuses =
         [TurnStatus::Completed, TurnStatus::Failed, TurnStatus::Interrupted, TurnStatus::Cancelled];
@@ -51,6 +63,7 @@ pub(super) fn samples() -> Vec<Golden> {
         frames_before: 5,
         messages: vec![said("hello")],
         events: durable(),
+        timings: Some(TurnTimings { commit_ms: Some(9), retry_ms: Some(0), ..TurnTimings::default() }),
     };
     vec![
         golden::<Run>(vec![run], ends, live()),
@@ -71,7 +84,7 @@ pub(super) fn samples() -> Vec<Golden> {
             vec![],
         ),
         golden::<Boundary>(
-            vec![BoundaryParams { usage: usage() }],
+            boundaries(),
             vec![BoundaryReply { messages: Some(vec![said("a summary")]) }, BoundaryReply::default()],
             vec![],
         ),

@@ -4,30 +4,39 @@
 #![forbid(unsafe_code)]
 
 mod scenarios;
+mod turn;
 mod verbs;
 
 use dispatch_sdk::Contributions;
 use dispatch_sdk::contracts::command::{CommandSpec, Main, MainParams, MainReply, OutFrame};
+use dispatch_sdk::contracts::provider;
 use dispatch_sdk::contracts::tool::OutputStream;
+use dispatch_sdk::contracts::turn as host_of_turns;
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use verbs::{Bounce, DriverBounce};
 
 dispatch_sdk::export!(Caller);
 
 pub(crate) struct Caller {
     pub(crate) host: Host,
+    /// What the kernel asked of a turn that this instance runs.
+    pub(crate) asked: Mutex<Vec<Value>>,
 }
 
 impl Extension for Caller {
     fn open(host: Host, _config: Config) -> Result<Self, Fault> {
-        Ok(Self { host })
+        Ok(Self { host, asked: Mutex::default() })
     }
 
     fn verbs(verbs: &mut Verbs<Self>) {
         verbs.on(Main, Self::main);
         verbs.on(DriverBounce, Self::bounce);
+        verbs.on(provider::Stream, Self::stream);
+        verbs.on(host_of_turns::Commit, Self::commit);
+        verbs.on(host_of_turns::Steering, Self::steering);
+        verbs.on(host_of_turns::Boundary, Self::boundary);
     }
 
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
@@ -36,7 +45,8 @@ impl Extension for Caller {
             summary: "Plays one scenario.".to_owned(),
             options: Vec::new(),
         };
-        Ok(Contributions { commands: vec![command], ..Contributions::default() })
+        let providers = vec![turn::provider()];
+        Ok(Contributions { commands: vec![command], providers, ..Contributions::default() })
     }
 }
 

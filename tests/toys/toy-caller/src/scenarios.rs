@@ -6,6 +6,7 @@ use crate::verbs::{
 };
 use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::kernel::Health;
+use dispatch_sdk::contracts::turn::BoundaryReason;
 use dispatch_sdk::{Call, Fault, Host, Item, Meta, Verb};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -45,6 +46,10 @@ pub(crate) async fn play(caller: &Caller, call: &Call, scenario: &str) -> Result
         "too-deep" => host.call(Bounce, &json!({ "left": 40 })).await,
         "overloaded" => overloaded(&host).await,
         "topics" => topics(&host).await,
+        "overflow" => {
+            crate::turn::run(caller, &host, vec![BoundaryReason::Start, BoundaryReason::Overflow]).await
+        }
+        "overflow-unasked" => crate::turn::run(caller, &host, Vec::new()).await,
         other => Ok(json!({ "no such scenario": other })),
     }
 }
