@@ -28,6 +28,11 @@ pub(crate) fn page(reply: &ExplainReply) -> String {
             format!("provider {}, model {}", name(&reply.provider), name(&reply.model))
         },
     ];
+    if let Some(stop) = &reply.stop {
+        let by = if stop.by.is_empty() { String::new() } else { format!(" by {}", name(&stop.by)) };
+        let after_ms = stop.at.saturating_sub(reply.started_at);
+        lines.push(format!("its stop was asked for{by} after {after_ms} ms"));
+    }
     for change in &reply.changes {
         push_change(&mut lines, "", change);
     }

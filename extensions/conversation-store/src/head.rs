@@ -1,6 +1,6 @@
 //! The record at the head of each conversation: its version is what every write is conditional on.
 
-use dispatch_sdk::contracts::conversations::{Conversation, OpenTurn, Owner};
+use dispatch_sdk::contracts::conversations::{Conversation, OpenTurn, Owner, StopWish};
 use serde::{Deserialize, Serialize};
 
 /// Most characters of a title.
@@ -56,6 +56,9 @@ pub(crate) struct HeadTurn {
     /// What was there when it was begun or adopted; absent in heads that are older than the field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) begun: Option<Begun>,
+    /// Somebody wants it to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stop: Option<StopWish>,
 }
 
 /// How far a conversation was when its open turn had its input and nothing else.
@@ -85,7 +88,13 @@ impl Head {
     pub(crate) fn open_turn(&self) -> Option<OpenTurn> {
         let turn = self.open_turn.as_ref()?;
         let begun = turn.begun.is_some() && !self.is_untouched();
-        Some(OpenTurn { turn_id: turn.turn_id.clone(), host_id: turn.host_id.clone(), begun })
+        let (turn_id, host_id) = (turn.turn_id.clone(), turn.host_id.clone());
+        Some(OpenTurn { turn_id, host_id, begun, stop: turn.stop.clone() })
+    }
+
+    /// The wish that the open turn ends.
+    pub(crate) fn stop(&self) -> Option<&StopWish> {
+        self.open_turn.as_ref()?.stop.as_ref()
     }
 
     pub(crate) fn conversation(&self, id: &str) -> Conversation {

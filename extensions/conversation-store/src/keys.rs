@@ -83,6 +83,18 @@ pub(crate) fn parts_of_open(key: &str) -> Option<(&str, &str)> {
     key.strip_prefix(OPEN_START)?.split_once('/')
 }
 
+/// The open turns that somebody wants to end, by host.
+const STOP_START: &str = "stop/";
+
+pub(crate) fn stop(host_id: &str, id: &str) -> String {
+    format!("{STOP_START}{host_id}/{id}")
+}
+
+/// Where those of a host begin, and end.
+pub(crate) fn stops_of(host_id: &str) -> (String, String) {
+    (format!("{STOP_START}{host_id}/"), format!("{STOP_START}{host_id}0"))
+}
+
 /// The row of a host.
 pub(crate) fn host(host_id: &str) -> String {
     format!("{HOSTS_START}{host_id}")

@@ -28,6 +28,7 @@ mod read;
 mod row;
 mod seal;
 mod spill;
+mod stops;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -98,6 +99,8 @@ impl Extension for ConversationStore {
         verbs.on(contract::Hosts, Self::hosts);
         verbs.on(contract::HostLife, Self::host_life);
         verbs.on(contract::Bury, Self::bury);
+        verbs.on(contract::RequestStop, Self::request_stop);
+        verbs.on(contract::StopWishes, Self::stop_wishes);
         verbs.on(contract::Turn, Self::turn);
         verbs.on(contract::EndedTurns, Self::ended_turns);
         verbs.on(contract::Grants, Self::grants);
@@ -208,6 +211,25 @@ impl ConversationStore {
         params: contract::BuryParams,
     ) -> Result<contract::HostLifeReply, Fault> {
         self.hosts.bury(&call.host(), &params.host_id).await
+    }
+
+    async fn request_stop(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::RequestStopParams,
+    ) -> Result<contract::RequestStopReply, Fault> {
+        keys::check_id(&params.conversation_id)?;
+        check_turn_id(&params.turn_id)?;
+        stops::request(&call.host(), &self.convs.counts, &params).await
+    }
+
+    async fn stop_wishes(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::StopWishesParams,
+    ) -> Result<contract::StopWishesReply, Fault> {
+        keys::check_id(&params.host_id)?;
+        stops::of_host(&call.host(), &params).await
     }
 
     async fn turn(

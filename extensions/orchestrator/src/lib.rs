@@ -25,6 +25,7 @@ mod sweeping;
 mod turn_table;
 mod unwritten;
 mod watching;
+mod wishes;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, e
 use gates::Gates;
 use settings::Settings;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use turn_table::TurnTable;
 use unwritten::Unwritten;
 use watching::Watches;
@@ -51,6 +53,8 @@ struct Orchestrator {
     counts: Arc<Counts>,
     watches: Arc<Watches>,
     unwritten: Arc<Unwritten>,
+    /// Somebody looks for wishes to stop.
+    looking: AtomicBool,
 }
 
 impl Extension for Orchestrator {
@@ -64,6 +68,7 @@ impl Extension for Orchestrator {
             watches: Watches::new(),
             settings,
             unwritten: Unwritten::new(),
+            looking: AtomicBool::new(false),
         })
     }
 

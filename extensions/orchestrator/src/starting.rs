@@ -90,6 +90,7 @@ impl Orchestrator {
 
     /// Runs an opened turn as a task of this instance's runtime, in which the caller must be.
     pub(crate) fn run_in_background(self: &Arc<Self>, host: Host, place: Place, plan: RunPlan) {
+        self.look_for_wishes();
         tokio::spawn(crate::running::run_to_its_end(Arc::clone(self), host, place, plan));
     }
 

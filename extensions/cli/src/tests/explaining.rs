@@ -16,6 +16,7 @@ fn answers(cli: &Opened, reply: Value) {
 fn a_turn() -> Value {
     json!({
         "conversation_id": "c1", "turn_id": "t1", "started_at": 1, "provider": "one", "model": "m",
+        "stop": { "at": 24, "by": "user:\u{1b}ann" },
         "changes": [{ "point": "turn.tools", "filter": "lean", "ops": [{ "op": "remove", "at": 3 }] }],
         "steps": [
             {
@@ -89,6 +90,7 @@ async fn a_person_reads_plain_lines_of_what_happened_and_why() {
     let expected = "\
 turn t1 of conversation c1: failed (auth) in 30 ms, 10 tokens in, 5 out
 provider one, model m
+its stop was asked for by user:␛ann after 23 ms
 filter lean at turn.tools
   remove 3
 step t1#0: 20 ms, stream 9 ms, first content after 3 ms, finish tool_calls, 10 tokens in, 5 out

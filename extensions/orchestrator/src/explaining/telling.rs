@@ -29,6 +29,7 @@ pub(super) fn tell(
         notices: Vec::new(),
         error: None,
         ended: None,
+        stop: None,
         incomplete,
     };
     let mut teller = Teller { reply, open: None, known: Known::default() };

@@ -169,7 +169,13 @@ async fn a_turn_that_runs_has_an_open_step_and_no_end() {
     let called =
         json!({ "step_id": "t#0", "tool_call_id": "a", "name": "shell", "args": {}, "effect": "exec" });
     log_of(&world, vec![started("t"), ("t", "tool_call", called)], 9);
+    world.host.on("conversations.v1/turn", |params| {
+        assert_eq!(params, json!({ "conversation_id": "c", "turn_id": "t" }));
+        let stop = json!({ "at": 9, "by": "user:ann" });
+        Ok(json!({ "turn_id": "t", "seq_first": 1, "seq_last": 1, "started_at": 5, "stop": stop }))
+    });
     let told = explain(&world, None).await.unwrap();
+    assert_eq!(told["stop"], json!({ "at": 9, "by": "user:ann" }), "somebody wants it to end");
     let open = json!([{
         "step_id": "t#0", "tools": [{ "tool_call_id": "a", "name": "shell", "effect": "exec" }],
     }]);

@@ -1,6 +1,6 @@
 //! What is kept of each turn beside its events: its row, written in the commits that begin and end it.
 
-use super::{ID_PATTERN, Owner};
+use super::{ID_PATTERN, Owner, StopWish};
 use crate::event::TurnStatus;
 use crate::provider::Usage;
 use crate::verb::{Limits, Mode, NoFrame, Verb};
@@ -85,6 +85,9 @@ pub struct TurnRow {
     /// Which attempt at its input this is, from 1; 0 = nobody counted.
     #[serde(default)]
     pub attempt: u32,
+    /// Somebody wanted it to end, or wants it to; absent = nobody wrote it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<StopWish>,
 }
 
 /// Where the time of a turn went, in ms; absent = nobody measured it.

@@ -2,6 +2,7 @@
 //!
 //! They must not know how a turn is run.
 
+use dispatch_contracts::conversations::StopWish;
 use dispatch_contracts::event::{DeniedBy, TurnError};
 use dispatch_contracts::filter::Point;
 use dispatch_contracts::message::ToolStatus;
@@ -96,6 +97,7 @@ fn explained() -> ExplainReply {
         }],
         error: Some(error),
         ended: Some(turn_ended()),
+        stop: Some(StopWish { at: AT + 400, by: "user:ann".to_owned() }),
         incomplete: true,
     }
 }
@@ -108,6 +110,7 @@ fn explained_least() -> ExplainReply {
         notices: vec![],
         error: None,
         ended: None,
+        stop: None,
         incomplete: false,
         ..explained()
     }
@@ -137,7 +140,10 @@ pub(super) fn samples() -> Vec<Golden> {
                 StopParams { conversation_id: id(), turn_id: Some(TURN.to_owned()) },
                 StopParams { conversation_id: id(), turn_id: None },
             ],
-            vec![StopReply { stopped: true }],
+            vec![
+                StopReply { stopped: true, requested: false },
+                StopReply { stopped: false, requested: true },
+            ],
             vec![],
         ),
         golden::<Watch>(
