@@ -4,7 +4,7 @@
 //! Codes: `turn_in_flight`, `not_found`, `invalid`, `no_provider` (detail: why each provider is not ready), `stale`.
 
 use crate::conversations::{ID_PATTERN, StopWish};
-use crate::event::{DeniedBy, Event, TurnEnded, TurnError};
+use crate::event::{AllowScope, ApprovalDecision, DeniedBy, Event, TurnEnded, TurnError};
 use crate::filter::Point;
 use crate::message::ToolStatus;
 use crate::provider::{FaultClass, Finish, ModelInfo, ProviderSpec, Usage};
@@ -328,9 +328,32 @@ pub struct ExplainedTool {
     /// Who said no, if it was denied and the log says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denied_by: Option<DeniedBy>,
+    /// The question whether it may run; absent = nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ExplainedApproval>,
     /// What the model was told when it did not end `ok`; cut at [`EXPLAIN_VALUE_BYTES_MAX`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+}
+
+/// The question whether a call may run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExplainedApproval {
+    /// What it came to; absent = nobody has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<ApprovalDecision>,
+    /// Who said so; empty = nobody, or it was not told.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// For how long it is allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<AllowScope>,
+    /// From the question to the answer, as they were written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_ms: Option<u64>,
+    /// The arguments that it ran with, as JSON, where they were changed; cut at [`EXPLAIN_VALUE_BYTES_MAX`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub args: String,
 }
 
 /// What one filter changed at one point.

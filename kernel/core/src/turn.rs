@@ -6,6 +6,7 @@
 //! What is shown without durability goes through `emit` and is counted; everything else goes through `commit`, which
 //! says how many frames came before it. A turn without tools commits once.
 
+mod asking;
 mod bound;
 mod calls;
 mod committing;

@@ -183,6 +183,43 @@ async fn a_turn_that_runs_has_an_open_step_and_no_end() {
 }
 
 #[tokio::test]
+async fn a_question_is_told_with_its_answer_and_what_was_changed() {
+    let world = World::new().await;
+    let called = |id: &str| {
+        let data =
+            json!({ "step_id": "t#0", "tool_call_id": id, "name": "shell", "args": {}, "effect": "exec" });
+        ("t", "tool_call", data)
+    };
+    let of_call = |kind: &'static str, id: &str, more: Value| {
+        let mut data = json!({ "step_id": "t#0", "tool_call_id": id, "tool": "shell", "effect": "exec" });
+        data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ("t", kind, data)
+    };
+    let rows = vec![
+        started("t"),
+        called("a"),
+        of_call("approval_requested", "a", json!({ "args": {} })),
+        called("b"),
+        of_call("approval_requested", "b", json!({ "args": {} })),
+        called("c"),
+        of_call(
+            "approval_resolved",
+            "a",
+            json!({ "decision": "allow", "by": "user:ann", "scope": "once", "args": { "cmd": "ls" } }),
+        ),
+    ];
+    log_of(&world, rows, 9);
+    let told = explain(&world, None).await.unwrap();
+    let tool = |id: &str| json!({ "tool_call_id": id, "name": "shell", "effect": "exec" });
+    let (mut allowed, mut open) = (tool("a"), tool("b"));
+    allowed["approval"] = json!({
+        "decision": "allow", "by": "user:ann", "scope": "once", "waited_ms": 4, "args": "{\"cmd\":\"ls\"}",
+    });
+    open["approval"] = json!({});
+    assert_eq!(told["steps"][0]["tools"], json!([allowed, open, tool("c")]));
+}
+
+#[tokio::test]
 async fn a_long_value_is_cut_and_of_a_long_turn_the_newest_is_kept() {
     let world = World::new().await;
     let long = "é".repeat(4000);

@@ -1,5 +1,6 @@
 //! The steps of a turn, one after another: ask the provider, run what it asks for, go on.
 
+use super::asking;
 use super::calls::{Call, Desk, Plan};
 use super::ctx::Ctx;
 use super::draft::{DraftPart, message_too_large};
@@ -225,6 +226,9 @@ impl<'a> Turn<'a> {
                 effect: ctx.tools.spec(&call.name).map(|tool| tool.effect),
             };
             self.outbox.event(event(TOOL_CALL, &called));
+            if let Plan::Run { tool, ask: true, .. } = &call.plan {
+                self.outbox.event(asking::requested(&step.id, call, tool));
+            }
         }
         let mut results = Results::new(&step.id, calls);
         for (idx, call) in calls.iter().enumerate() {

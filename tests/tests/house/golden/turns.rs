@@ -3,7 +3,7 @@
 //! They must not know how a turn is run.
 
 use dispatch_contracts::conversations::StopWish;
-use dispatch_contracts::event::{DeniedBy, TurnError};
+use dispatch_contracts::event::{AllowScope, ApprovalDecision, DeniedBy, TurnError};
 use dispatch_contracts::filter::Point;
 use dispatch_contracts::message::ToolStatus;
 use dispatch_contracts::provider::{FaultClass, Finish, ModelInfo};
@@ -47,7 +47,24 @@ fn explained() -> ExplainReply {
         status: Some(ToolStatus::Denied),
         duration_ms: Some(0),
         denied_by: Some(DeniedBy::Approval),
+        approval: Some(ExplainedApproval {
+            decision: Some(ApprovalDecision::Deny),
+            by: "user:ann".to_owned(),
+            scope: None,
+            waited_ms: Some(1200),
+            args: String::new(),
+        }),
         reason: "`shell` was not run: the user said no".to_owned(),
+    };
+    let changed = ExplainedTool {
+        denied_by: None,
+        approval: Some(ExplainedApproval {
+            decision: Some(ApprovalDecision::Allow),
+            scope: Some(AllowScope::Once),
+            args: r#"{"command":"ls"}"#.to_owned(),
+            ..ExplainedApproval::default()
+        }),
+        ..tool.clone()
     };
     let open = ExplainedTool {
         tool_call_id: "call_2".to_owned(),
@@ -55,6 +72,7 @@ fn explained() -> ExplainReply {
         status: None,
         duration_ms: None,
         denied_by: None,
+        approval: None,
         reason: String::new(),
         ..tool.clone()
     };
@@ -70,7 +88,7 @@ fn explained() -> ExplainReply {
             message: "the endpoint asked to wait".to_owned(),
         }],
         changes: vec![change(Point::ToolResult, vec![replace])],
-        tools: vec![tool, open],
+        tools: vec![tool, open, changed],
     };
     let error = TurnError {
         code: "auth".to_owned(),
