@@ -6,6 +6,7 @@
 
 mod adopting;
 mod asking;
+mod checking;
 mod committing;
 mod counting;
 mod ending;
@@ -81,6 +82,7 @@ impl Extension for Orchestrator {
         verbs.on(turns::Models, Self::models);
         verbs.on(instance::Serve, Self::serve);
         verbs.on(instance::Drain, Self::drain);
+        verbs.on(instance::Check, Self::check);
         verbs.on(instance::Metrics, Self::metrics);
         verbs.on_inline(turn::Commit, Self::commit);
         verbs.on(turn::Ask, Self::ask);
