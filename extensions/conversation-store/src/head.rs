@@ -3,7 +3,7 @@
 use dispatch_sdk::contracts::conversations::{Conversation, OpenTurn, Owner, StopWish};
 use serde::{Deserialize, Serialize};
 
-/// Most characters of a title.
+/// Most characters of a title that is made of an input.
 const TITLE_CHARS_MAX: usize = 80;
 
 /// What is known of a conversation without reading its log.
@@ -114,8 +114,10 @@ impl Head {
     }
 }
 
-/// The first line with anything on it, trimmed, at most 80 characters.
+/// The first line that says something, cut after 80 characters.
 pub(crate) fn title_of(input: &str) -> String {
-    let line = input.trim().lines().next().unwrap_or_default().trim();
-    line.chars().take(TITLE_CHARS_MAX).collect::<String>().trim_end().to_owned()
+    let line = input.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let mut chars = line.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let title: String = chars.by_ref().take(TITLE_CHARS_MAX).collect();
+    if chars.next().is_some() { format!("{title}…") } else { title }
 }

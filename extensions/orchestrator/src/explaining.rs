@@ -2,9 +2,9 @@
 //!
 //! It must not know what is running: a turn is explained by what was written of it, in its log and its row, whoever ran it.
 
+use crate::Orchestrator;
 use crate::explaining::facts::{Fact, Row};
-use crate::{Orchestrator, request};
-use dispatch_sdk::contracts::conversations::{Events, EventsParams, StopWish, Turn, TurnParams};
+use dispatch_sdk::contracts::conversations::{Events, EventsParams, StopWish, Turn, TurnParams, check_id};
 use dispatch_sdk::contracts::fault::{NOT_FOUND, UNKNOWN_VERB};
 use dispatch_sdk::contracts::turns::{EXPLAIN_ITEMS_MAX, EXPLAIN_ROWS_MAX, ExplainParams, ExplainReply};
 use dispatch_sdk::{Call, Fault};
@@ -23,7 +23,7 @@ impl Orchestrator {
         call: Call,
         params: ExplainParams,
     ) -> Result<ExplainReply, Fault> {
-        request::check_conversation_id(&params.conversation_id)?;
+        check_id(&params.conversation_id)?;
         let found = Search::new(params).run(&call).await?;
         let stop = stop_wish(&call, &found).await?;
         let told = telling::tell(found.conversation_id, found.turn_id, found.rows, found.incomplete);

@@ -1,9 +1,10 @@
 //! `turns.v1/stop`, and what happens to running turns when the host goes down.
 
 use crate::turn_table::{StopWish, Turn};
-use crate::{Orchestrator, ending, request};
+use crate::{Orchestrator, ending};
 use dispatch_sdk::contracts::conversations::{
     Append, Get, GetParams, OpenTurn, RequestStop, RequestStopParams, Seal, SealParams, Watch, WatchParams,
+    check_id,
 };
 use dispatch_sdk::contracts::event::TURN_ENDED;
 use dispatch_sdk::contracts::fault::{CONFLICT, DEADLINE, NOT_FOUND};
@@ -34,7 +35,7 @@ impl Orchestrator {
         call: Call,
         params: StopParams,
     ) -> Result<StopReply, Fault> {
-        request::check_conversation_id(&params.conversation_id)?;
+        check_id(&params.conversation_id)?;
         let running = self.turns.of_conversation(&params.conversation_id);
         let meant = running.filter(|turn| params.turn_id.as_ref().is_none_or(|id| *id == turn.turn_id));
         match meant {

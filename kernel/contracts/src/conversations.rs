@@ -8,11 +8,13 @@
 
 mod grants;
 mod hosts;
+mod ids;
 mod stops;
 mod turn_row;
 
 pub use grants::*;
 pub use hosts::*;
+pub use ids::*;
 pub use stops::*;
 pub use turn_row::*;
 
@@ -34,8 +36,6 @@ pub const APPEND_ITEMS_MAX: usize = 2500;
 /// Most conversations in one page.
 pub const LIST_LIMIT_MAX: usize = 200;
 
-/// What an id looks like, as JSON Schema reads it.
-pub(crate) const ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
 /// What a title looks like: something visible, and no control characters.
 const TITLE_PATTERN: &str =
     r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
@@ -397,7 +397,7 @@ pub struct BeginParams {
     /// Kept as the conversation's last.
     #[serde(default)]
     pub model: String,
-    /// Title if the conversation has none yet.
+    /// What the title is made of if the conversation has none yet: its first line that says something.
     #[serde(default)]
     pub title: String,
     /// `turn_started` and `input`.

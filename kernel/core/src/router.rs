@@ -33,6 +33,7 @@ use arc_swap::ArcSwap;
 use dispatch_abi::abi_stable::std_types::{RArc, RVec};
 use dispatch_abi::{CallOpts, HostObj, SharedBytes};
 use dispatch_contracts::Fault;
+use dispatch_contracts::bounds::CANCEL_GRACE_MS;
 use open_calls::OpenCalls;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,7 +41,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// Time between the two phases of cancelling; longer while calls made out of the cancelled one use theirs.
-pub const CANCEL_GRACE: Duration = Duration::from_millis(500);
+pub const CANCEL_GRACE: Duration = Duration::from_millis(CANCEL_GRACE_MS);
 
 /// Routes calls between instances.
 pub(crate) struct Router {
