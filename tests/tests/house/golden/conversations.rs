@@ -43,8 +43,13 @@ fn owner() -> Owner {
 }
 
 fn owned() -> Conversation {
-    let open = OpenTurn { turn_id: turn(), host_id: HOST.to_owned(), begun: true, stop: Some(wish()) };
+    let open = OpenTurn { turn_id: turn(), host_id: HOST.to_owned(), begun: true, stop: None };
     Conversation { open_turn: Some(open), owner: Some(owner()), ..conversation() }
+}
+
+fn stopping() -> Conversation {
+    let open = OpenTurn { turn_id: turn(), host_id: HOST.to_owned(), begun: true, stop: Some(wish()) };
+    Conversation { open_turn: Some(open), ..conversation() }
 }
 
 fn wish() -> StopWish {
@@ -121,7 +126,7 @@ fn reading() -> Vec<Golden> {
     vec![
         golden::<Get>(
             vec![GetParams { conversation_id: id() }],
-            vec![conversation(), idle(), archived(), owned()],
+            vec![conversation(), idle(), archived(), owned(), stopping()],
             vec![],
         ),
         golden::<List>(
