@@ -46,6 +46,8 @@ mod served;
 mod serving_turns;
 #[path = "stories/setting_up.rs"]
 mod setting_up;
+#[path = "stories/stopping.rs"]
+mod stopping;
 #[path = "stories/swap.rs"]
 mod swap;
 #[path = "stories/terminal.rs"]

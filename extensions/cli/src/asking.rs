@@ -4,6 +4,7 @@
 
 use crate::Cli;
 use crate::question::{Shown, shown};
+use crate::running::actor_of;
 use crate::runs::Run;
 use crate::screen::Screen;
 use dispatch_sdk::contracts::command::{Question, Read, ReadParams, ReadReply};
@@ -26,9 +27,10 @@ impl Cli {
         let answer = async {
             match self.runs.of_conversation(&params.conversation_id).await {
                 Some(run) if run.tty.stdin && run.tty.stderr => question(&run, &params, effect).await,
-                Some(_) => Ok(AskReply::Deny {
-                    reason: format!("there is no terminal to ask on; allow it with `--allow {effect}`"),
-                }),
+                Some(_) => {
+                    let reason = format!("there is no terminal to ask on; allow it with `--allow {effect}`");
+                    Ok(AskReply::deny(reason))
+                }
                 None => Err(Fault::new(UNAVAILABLE, "no `run` shows this conversation on a terminal")),
             }
         };
@@ -53,7 +55,7 @@ async fn question(run: &Run, asked: &AskParams, effect: &str) -> Result<AskReply
             let reason = format!(
                 "its arguments have {n_lines} lines, too many to be shown to anybody; do it in smaller parts"
             );
-            return Ok(AskReply::Deny { reason });
+            return Ok(AskReply::deny(reason));
         }
     };
     for (idx, page) in lines.chunks(PAGE_LINES).enumerate() {
@@ -65,16 +67,16 @@ async fn question(run: &Run, asked: &AskParams, effect: &str) -> Result<AskReply
             let prompt = format!("  {n_shown} of {} lines; [Enter] shows more, [n]o refuses ", lines.len());
             let reply = answer(run, &screen, &prompt).await?;
             if reply.eof || matches!(reply.text.trim().to_lowercase().as_str(), "n" | "no") {
-                return refused(&mut screen, &reply).await;
+                return refused(run, &mut screen, &reply).await;
             }
         }
     }
     let prompt = format!("  allow this {effect}? [y]es / [a]lways in this conversation / [N]o ");
     let reply = answer(run, &screen, &prompt).await?;
     match reply.text.trim().to_lowercase().as_str() {
-        "y" | "yes" => Ok(AskReply::Allow { scope: AllowScope::Once }),
-        "a" | "always" => Ok(AskReply::Allow { scope: AllowScope::Conversation }),
-        _ => refused(&mut screen, &reply).await,
+        "y" | "yes" => Ok(AskReply::allow(AllowScope::Once, actor_of(&run.call))),
+        "a" | "always" => Ok(AskReply::allow(AllowScope::Conversation, actor_of(&run.call))),
+        _ => refused(run, &mut screen, &reply).await,
     }
 }
 
@@ -84,11 +86,11 @@ async fn answer(run: &Run, screen: &Screen, prompt: &str) -> Result<ReadReply, F
     run.call.host().call(Read, &ReadParams { bytes_max: ANSWER_BYTES_MAX, line: true, question }).await
 }
 
-async fn refused(screen: &mut Screen, reply: &ReadReply) -> Result<AskReply, Fault> {
+async fn refused(run: &Run, screen: &mut Screen, reply: &ReadReply) -> Result<AskReply, Fault> {
     if reply.eof {
         screen.asked("").await?;
     }
-    Ok(AskReply::Deny { reason: "the user said no".to_owned() })
+    Ok(AskReply::Deny { reason: "the user said no".to_owned(), by: actor_of(&run.call) })
 }
 
 const fn effect_word(effect: Effect) -> &'static str {

@@ -1,11 +1,12 @@
 //! An explanation as lines for a person; every text of somebody else passes through `one_line`.
 
 use crate::render::{NOTE_CHARS_MAX, error_line};
-use dispatch_sdk::contracts::event::{DeniedBy, TurnEnded};
+use dispatch_sdk::contracts::event::{AllowScope, ApprovalDecision, DeniedBy, TurnEnded};
 use dispatch_sdk::contracts::plain::one_line;
 use dispatch_sdk::contracts::provider::Usage;
 use dispatch_sdk::contracts::turns::{
-    ExplainReply, ExplainedChange, ExplainedOp, ExplainedRetry, ExplainedStep, ExplainedTool,
+    ExplainReply, ExplainedApproval, ExplainedChange, ExplainedOp, ExplainedRetry, ExplainedStep,
+    ExplainedTool,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -28,6 +29,11 @@ pub(crate) fn page(reply: &ExplainReply) -> String {
             format!("provider {}, model {}", name(&reply.provider), name(&reply.model))
         },
     ];
+    if let Some(stop) = &reply.stop {
+        let by = if stop.by.is_empty() { String::new() } else { format!(" by {}", name(&stop.by)) };
+        let after_ms = stop.at.saturating_sub(reply.started_at);
+        lines.push(format!("its stop was asked for{by} after {after_ms} ms"));
+    }
     for change in &reply.changes {
         push_change(&mut lines, "", change);
     }
@@ -82,6 +88,7 @@ fn push_step(lines: &mut Vec<String>, step: &ExplainedStep) {
     }
     for tool in &step.tools {
         lines.push(tool_line(tool));
+        lines.extend(tool.approval.as_ref().map(approval_line));
     }
     for change in &step.changes {
         push_change(lines, "  ", change);
@@ -100,6 +107,26 @@ fn tool_line(tool: &ExplainedTool) -> String {
     let first = tool.reason.lines().next().unwrap_or_default();
     let why = if first.is_empty() { String::new() } else { format!(": {}", one_line(first, NOTE_CHARS_MAX)) };
     format!("  tool {}{effect} {}: {status}{by}{took}{why}", name(&tool.name), name(&tool.tool_call_id))
+}
+
+fn approval_line(approval: &ExplainedApproval) -> String {
+    let by = if approval.by.is_empty() { String::new() } else { format!(" by {}", name(&approval.by)) };
+    let waited = approval.waited_ms.map_or(String::new(), |ms| format!(" after {ms} ms"));
+    let what = match approval.decision {
+        None => "nobody has answered",
+        Some(ApprovalDecision::Allow) if approval.scope == Some(AllowScope::Conversation) => {
+            "allowed in this conversation"
+        }
+        Some(ApprovalDecision::Allow) => "allowed",
+        Some(ApprovalDecision::Deny) => "denied",
+        Some(ApprovalDecision::Withdrawn) => "withdrawn: the turn was stopped",
+        Some(ApprovalDecision::Unknown) => "answered in words of a later version",
+    };
+    let args = match approval.args.as_str() {
+        "" => String::new(),
+        args => format!("; it ran with {}", one_line(args, VALUE_CHARS_MAX)),
+    };
+    format!("    asked: {what}{by}{waited}{args}")
 }
 
 fn push_change(lines: &mut Vec<String>, indent: &str, change: &ExplainedChange) {

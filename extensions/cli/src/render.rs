@@ -6,8 +6,9 @@ use crate::screen::Screen;
 use crate::words::{clock_time, duration};
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::event::{
-    Delta, ERROR, Event, NOTICE, RETRY_SCHEDULED, RetryScheduled, TEXT_DELTA, TOOL_CALL, TOOL_OUTPUT,
-    TOOL_RESULT, TURN_ENDED, ToolCalled, ToolOutput, ToolResulted, TurnEnded, TurnError, TurnStatus,
+    APPROVAL_RESOLVED, AllowScope, ApprovalDecision, ApprovalResolved, Delta, ERROR, Event, NOTICE,
+    RETRY_SCHEDULED, RetryScheduled, TEXT_DELTA, TOOL_CALL, TOOL_OUTPUT, TOOL_RESULT, TURN_ENDED, ToolCalled,
+    ToolOutput, ToolResulted, TurnEnded, TurnError, TurnStatus,
 };
 use dispatch_sdk::contracts::fault::BROKEN;
 use dispatch_sdk::contracts::message::ToolStatus;
@@ -48,6 +49,13 @@ impl Render {
                 self.running.insert(call.tool_call_id, name);
                 Ok(())
             }
+            APPROVAL_RESOLVED => match allowed_line(&read(event)?) {
+                Some(line) => {
+                    screen.end_text().await?;
+                    screen.note(&line).await
+                }
+                None => Ok(()),
+            },
             TOOL_OUTPUT => {
                 let output: ToolOutput = read(event)?;
                 let name = self.name_of(&output.tool_call_id);
@@ -89,6 +97,26 @@ impl Render {
         };
         screen.note(&format!("  {who}{what}")).await
     }
+}
+
+/// Who allowed a call, and what was changed; what was not allowed is told with its result.
+fn allowed_line(resolved: &ApprovalResolved) -> Option<String> {
+    if resolved.decision != ApprovalDecision::Allow {
+        return None;
+    }
+    let by = match one_line(&resolved.by, VALUE_CHARS_MAX) {
+        by if by.is_empty() => String::new(),
+        by => format!(" by {by}"),
+    };
+    let scope = match resolved.scope {
+        Some(AllowScope::Conversation) => " in this conversation",
+        Some(AllowScope::Once) | None => "",
+    };
+    let args = resolved
+        .args
+        .clone()
+        .map_or(String::new(), |args| format!(", with {}", args_line(&Value::Object(args))));
+    Some(format!("  {} allowed{by}{scope}{args}", one_line(&resolved.tool, VALUE_CHARS_MAX)))
 }
 
 /// What went wrong, and when the next try is: `at` is when it was announced, unix ms.

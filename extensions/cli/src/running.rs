@@ -92,10 +92,14 @@ impl Cli {
 
     /// Root calls in the name of whoever called the command.
     pub(crate) fn root(&self, call: &Call) -> Host {
-        let meta = call.meta();
-        let actor = if meta.actor.is_empty() { ACTOR.to_owned() } else { meta.actor };
-        self.host.with_meta(&Meta { actor, trace: meta.trace, ..Meta::default() })
+        self.host.with_meta(&Meta { actor: actor_of(call), trace: call.meta().trace, ..Meta::default() })
     }
+}
+
+/// Who acts through a command.
+pub(crate) fn actor_of(call: &Call) -> String {
+    let actor = call.meta().actor;
+    if actor.is_empty() { ACTOR.to_owned() } else { actor }
 }
 
 /// Shows help, or what is wrong with the command line.

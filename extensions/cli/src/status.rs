@@ -2,8 +2,9 @@
 
 use crate::words::{clock_time, duration};
 use dispatch_sdk::contracts::event::{
-    Event, REASONING_DELTA, RETRY_SCHEDULED, RetryScheduled, STEP_COMPLETED, TEXT_DELTA, TOOL_CALL,
-    TOOL_OUTPUT, TOOL_RESULT, ToolCalled,
+    APPROVAL_REQUESTED, APPROVAL_RESOLVED, ApprovalRequested, ApprovalResolved, Event, REASONING_DELTA,
+    RETRY_SCHEDULED, RetryScheduled, STEP_COMPLETED, TEXT_DELTA, TOOL_CALL, TOOL_OUTPUT, TOOL_RESULT,
+    ToolCalled,
 };
 use dispatch_sdk::contracts::plain::one_line;
 
@@ -25,6 +26,7 @@ enum Doing {
     Model,
     Thinking,
     Tool(String),
+    Asking(String),
     Waiting { until: u64 },
 }
 
@@ -43,6 +45,14 @@ impl Status {
                 self.n_running += 1;
                 let Ok(call) = serde_json::from_str::<ToolCalled>(event.data.get()) else { return };
                 Doing::Tool(one_line(&call.name, NAME_CHARS_MAX))
+            }
+            APPROVAL_REQUESTED => {
+                let Ok(asked) = serde_json::from_str::<ApprovalRequested>(event.data.get()) else { return };
+                Doing::Asking(one_line(&asked.tool, NAME_CHARS_MAX))
+            }
+            APPROVAL_RESOLVED => {
+                let Ok(asked) = serde_json::from_str::<ApprovalResolved>(event.data.get()) else { return };
+                Doing::Tool(one_line(&asked.tool, NAME_CHARS_MAX))
             }
             TOOL_OUTPUT => return,
             TOOL_RESULT => {
@@ -77,6 +87,7 @@ impl Status {
                 format!("{mark} {elapsed} · {name} and {} more run", self.n_running - 1)
             }
             Doing::Tool(name) => format!("{mark} {elapsed} · {name} runs"),
+            Doing::Asking(name) => format!("{mark} {elapsed} · {name} waits for consent"),
             Doing::Waiting { until } => {
                 let left = duration((until - now).next_multiple_of(1000));
                 format!("{mark} waits until {} · {left} left", clock_time(*until, now))
@@ -110,6 +121,13 @@ mod tests {
         };
         status.see(&call("shell"), 20_000);
         assert_eq!(line(&mut status, 21_000), "1 s · shell runs");
+        let asked =
+            json!({ "step_id": "s", "tool_call_id": "1", "tool": "shell", "effect": "exec", "args": {} });
+        status.see(&event(APPROVAL_REQUESTED, 0, asked), 21_000);
+        assert_eq!(line(&mut status, 21_500), "0 s · shell waits for consent");
+        let resolved = json!({ "step_id": "s", "tool_call_id": "1", "tool": "shell", "decision": "allow" });
+        status.see(&event(APPROVAL_RESOLVED, 0, resolved), 21_700);
+        assert_eq!(line(&mut status, 21_800), "0 s · shell runs");
         status.see(&call("grep\u{1b}"), 22_000);
         assert_eq!(line(&mut status, 22_000), "0 s · grep␛ and 1 more run");
         for _ in 0..3 {

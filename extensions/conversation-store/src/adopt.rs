@@ -55,7 +55,7 @@ pub(crate) async fn adopt(
         if !before.head.is_open_by(turn_id, dead_host_id) {
             return Err(faults::not_of(id, turn_id, dead_host_id, &before.head));
         }
-        if !before.head.is_untouched() {
+        if !before.head.is_untouched() || before.head.stop().is_some() {
             return Ok(AdoptReply { created_at: before.head.created_at, ..AdoptReply::default() });
         }
         match try_adopt(&in_time, &convs, &hosts, &params, &before).await {

@@ -116,6 +116,7 @@ async fn try_begin(
         cursor,
         started_at: at,
         begun: Some(Begun { seq_last: head.seq_last, messages: head.messages }),
+        stop: None,
     });
     let mut batch = Batch::new(&params.conversation_id, before, &head);
     for (seq, event) in (cursor + 1..).zip(&params.events) {

@@ -5,11 +5,10 @@
 use crate::counts::Counts;
 use crate::faults;
 use crate::head::Head;
-use crate::keys;
 use crate::store::{self, Batch};
 use crate::writer::CONFLICT_RETRIES_MAX;
 use dispatch_sdk::contracts::conversations::{
-    ArchiveParams, Conversation, CreateParams, CreateReply, RenameParams, TITLE_CHARS_MAX,
+    ArchiveParams, Conversation, CreateParams, CreateReply, RenameParams, TITLE_CHARS_MAX, check_id,
 };
 use dispatch_sdk::{Fault, Host, fault};
 /// Most bytes of a working directory: PATH_MAX of Linux.
@@ -70,7 +69,7 @@ async fn change(
     id: &str,
     change: impl Fn(&mut Head),
 ) -> Result<Conversation, Fault> {
-    keys::check_id(id)?;
+    check_id(id)?;
     for _ in 0..CONFLICT_RETRIES_MAX {
         let before = store::head_of(host, id).await?;
         let mut head = before.head.clone();
@@ -88,7 +87,7 @@ async fn change(
 }
 
 fn check(params: &CreateParams) -> Result<(), Fault> {
-    params.conversation_id.as_deref().map_or(Ok(()), keys::check_id)?;
+    params.conversation_id.as_deref().map_or(Ok(()), check_id)?;
     params.title.as_deref().map_or(Ok(()), check_title)?;
     if let Some(cwd) = &params.cwd {
         check_name("working directory", cwd, CWD_BYTES_MAX)?;

@@ -2,6 +2,7 @@
 
 use crate::head::Head;
 use dispatch_sdk::contracts::conversations::{HistoryTooLarge, TURN_IN_FLIGHT};
+use dispatch_sdk::contracts::event::TurnStatus;
 use dispatch_sdk::contracts::storage::{CORRUPT, NO_SPACE, VALUE_BYTES_MAX};
 use dispatch_sdk::{Fault, fault};
 
@@ -14,6 +15,14 @@ pub(crate) fn not_open(id: &str, turn_id: &str) -> Fault {
         "turn `{turn_id}` is not open in conversation `{id}` by this instance; begin a turn before writing to it"
     );
     Fault::new(fault::CONFLICT, message)
+}
+
+/// The turn that is to end has ended.
+pub(crate) fn ended(id: &str, turn_id: &str, status: Option<TurnStatus>) -> Fault {
+    let status = serde_json::to_value(status).expect("a word always encodes");
+    let how = status.as_str().map(|word| format!(" as `{word}`")).unwrap_or_default();
+    let message = format!("turn `{turn_id}` of conversation `{id}` has ended{how}; there is nothing to stop");
+    Fault::new(fault::CONFLICT, message).with_detail(serde_json::json!({ "status": status }))
 }
 
 pub(crate) fn turn_in_flight(id: &str, head: &Head) -> Fault {

@@ -1,10 +1,10 @@
 //! The record at the head of each conversation: its version is what every write is conditional on.
 
-use dispatch_sdk::contracts::conversations::{Conversation, OpenTurn, Owner};
+use dispatch_sdk::contracts::conversations::{Conversation, OpenTurn, Owner, StopWish};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Most characters of a title.
+/// Most characters of a title that is made of an input.
 const TITLE_CHARS_MAX: usize = 80;
 
 /// What is known of a conversation without reading its log.
@@ -60,6 +60,9 @@ pub(crate) struct HeadTurn {
     /// What was there when it was begun or adopted; absent in heads that are older than the field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) begun: Option<Begun>,
+    /// Somebody wants it to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stop: Option<StopWish>,
 }
 
 /// How far a conversation was when its open turn had its input and nothing else.
@@ -105,7 +108,13 @@ impl Head {
     pub(crate) fn open_turn(&self) -> Option<OpenTurn> {
         let turn = self.open_turn.as_ref()?;
         let begun = turn.begun.is_some() && !self.is_untouched();
-        Some(OpenTurn { turn_id: turn.turn_id.clone(), host_id: turn.host_id.clone(), begun })
+        let (turn_id, host_id) = (turn.turn_id.clone(), turn.host_id.clone());
+        Some(OpenTurn { turn_id, host_id, begun, stop: turn.stop.clone() })
+    }
+
+    /// The wish that the open turn ends.
+    pub(crate) fn stop(&self) -> Option<&StopWish> {
+        self.open_turn.as_ref()?.stop.as_ref()
     }
 
     pub(crate) fn conversation(&self, id: &str) -> Conversation {
@@ -125,8 +134,10 @@ impl Head {
     }
 }
 
-/// The first line with anything on it, trimmed, at most 80 characters.
+/// The first line that says something, cut after 80 characters.
 pub(crate) fn title_of(input: &str) -> String {
-    let line = input.trim().lines().next().unwrap_or_default().trim();
-    line.chars().take(TITLE_CHARS_MAX).collect::<String>().trim_end().to_owned()
+    let line = input.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let mut chars = line.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let title: String = chars.by_ref().take(TITLE_CHARS_MAX).collect();
+    if chars.next().is_some() { format!("{title}…") } else { title }
 }

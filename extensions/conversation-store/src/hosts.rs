@@ -9,7 +9,7 @@ use crate::faults;
 use crate::here::{Place, Probe, Prober};
 use crate::keys;
 use crate::store::{self, Batch};
-use dispatch_sdk::contracts::conversations::{HOST_LEASE_MS, HOST_RENEW_MS, HostLifeReply, Life};
+use dispatch_sdk::contracts::conversations::{HOST_LEASE_MS, HOST_RENEW_MS, HostLifeReply, Life, check_id};
 use dispatch_sdk::contracts::storage::{Commit, CommitParams, Get, GetParams, Put, Require};
 use dispatch_sdk::{Fault, Host, fault};
 use serde::{Deserialize, Serialize};
@@ -220,7 +220,7 @@ impl Hosts {
 
     /// A person says that a host is dead.
     pub(crate) async fn bury(&self, host: &Host, host_id: &str) -> Result<HostLifeReply, Fault> {
-        keys::check_id(host_id)?;
+        check_id(host_id)?;
         let key = keys::host(host_id);
         let found = row_of(host, host_id).await?;
         match self.life_of(host_id, found.as_ref(), host.now_ms()) {

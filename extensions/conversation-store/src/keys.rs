@@ -3,25 +3,6 @@
 //! Numbers are padded with zeros, so that bytewise order is their order. No part but the last holds a `/`, and `0` is the
 //! byte after `/`: `log/<id>0` is the end of everything below `log/<id>/`.
 
-use dispatch_sdk::{Fault, fault};
-
-/// Most bytes of a conversation's id.
-const ID_BYTES_MAX: usize = 64;
-
-/// Checks an id that came from outside: `[A-Za-z0-9_-]{1,64}`.
-pub(crate) fn check_id(id: &str) -> Result<(), Fault> {
-    let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    if (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(good) {
-        return Ok(());
-    }
-    let shown: String = id.chars().take(ID_BYTES_MAX).collect();
-    let message = format!(
-        "`{}` cannot be the id of a conversation; use 1 to {ID_BYTES_MAX} of `A-Z a-z 0-9 _ -`",
-        shown.escape_debug()
-    );
-    Err(Fault::new(fault::INVALID, message))
-}
-
 pub(crate) fn head(id: &str) -> String {
     format!("{HEADS_START}{id}")
 }
@@ -81,6 +62,18 @@ pub(crate) fn open_of(host_id: &str) -> (String, String) {
 /// The host and the conversation of an open turn.
 pub(crate) fn parts_of_open(key: &str) -> Option<(&str, &str)> {
     key.strip_prefix(OPEN_START)?.split_once('/')
+}
+
+/// The open turns that somebody wants to end, by host.
+const STOP_START: &str = "stop/";
+
+pub(crate) fn stop(host_id: &str, id: &str) -> String {
+    format!("{STOP_START}{host_id}/{id}")
+}
+
+/// Where those of a host begin, and end.
+pub(crate) fn stops_of(host_id: &str) -> (String, String) {
+    (format!("{STOP_START}{host_id}/"), format!("{STOP_START}{host_id}0"))
 }
 
 /// The row of a host.

@@ -29,6 +29,7 @@ mod read;
 mod row;
 mod seal;
 mod spill;
+mod stops;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -99,6 +100,8 @@ impl Extension for ConversationStore {
         verbs.on(contract::Hosts, Self::hosts);
         verbs.on(contract::HostLife, Self::host_life);
         verbs.on(contract::Bury, Self::bury);
+        verbs.on(contract::RequestStop, Self::request_stop);
+        verbs.on(contract::StopWishes, Self::stop_wishes);
         verbs.on(contract::Turn, Self::turn);
         verbs.on(contract::EndedTurns, Self::ended_turns);
         verbs.on(contract::Grants, Self::grants);
@@ -147,7 +150,7 @@ impl ConversationStore {
         params: contract::GetParams,
     ) -> Result<contract::Conversation, Fault> {
         let id = &params.conversation_id;
-        keys::check_id(id)?;
+        contract::check_id(id)?;
         Ok(store::head_of(&call.host(), id).await?.head.conversation(id))
     }
 
@@ -211,12 +214,31 @@ impl ConversationStore {
         self.hosts.bury(&call.host(), &params.host_id).await
     }
 
+    async fn request_stop(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::RequestStopParams,
+    ) -> Result<contract::RequestStopReply, Fault> {
+        contract::check_id(&params.conversation_id)?;
+        check_turn_id(&params.turn_id)?;
+        stops::request(&call.host(), &self.convs.counts, &params).await
+    }
+
+    async fn stop_wishes(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::StopWishesParams,
+    ) -> Result<contract::StopWishesReply, Fault> {
+        contract::check_id(&params.host_id)?;
+        stops::of_host(&call.host(), &params).await
+    }
+
     async fn turn(
         self: Arc<Self>,
         call: Call,
         params: contract::TurnParams,
     ) -> Result<contract::TurnRow, Fault> {
-        keys::check_id(&params.conversation_id)?;
+        contract::check_id(&params.conversation_id)?;
         check_turn_id(&params.turn_id)?;
         turn_rows::read(&call.host(), &params).await
     }
@@ -234,12 +256,12 @@ impl ConversationStore {
         call: Call,
         params: contract::GrantsParams,
     ) -> Result<contract::GrantsReply, Fault> {
-        keys::check_id(&params.conversation_id)?;
+        contract::check_id(&params.conversation_id)?;
         grants::list(&call.host(), &params.conversation_id).await
     }
 
     async fn grant(self: Arc<Self>, call: Call, params: contract::GrantParams) -> Result<Empty, Fault> {
-        keys::check_id(&params.conversation_id)?;
+        contract::check_id(&params.conversation_id)?;
         grants::grant(&call.host(), &params).await?;
         Ok(Empty {})
     }
@@ -249,7 +271,7 @@ impl ConversationStore {
         call: Call,
         params: contract::RevokeParams,
     ) -> Result<contract::RevokeReply, Fault> {
-        keys::check_id(&params.conversation_id)?;
+        contract::check_id(&params.conversation_id)?;
         grants::revoke(&call.host(), &params).await
     }
 
@@ -258,9 +280,9 @@ impl ConversationStore {
         call: Call,
         params: contract::BeginParams,
     ) -> Result<contract::BeginReply, Fault> {
-        keys::check_id(&params.conversation_id)?;
+        contract::check_id(&params.conversation_id)?;
         check_turn_id(&params.turn_id)?;
-        keys::check_id(&params.host_id)?;
+        contract::check_id(&params.host_id)?;
         check_items(params.events.len() + params.messages.len())?;
         let budget_ms = opening_ms(&call);
         let (convs, hosts) = (Arc::clone(&self.convs), Arc::clone(&self.hosts));
@@ -272,9 +294,9 @@ impl ConversationStore {
         call: Call,
         params: contract::AdoptParams,
     ) -> Result<contract::AdoptReply, Fault> {
-        keys::check_id(&params.conversation_id)?;
+        contract::check_id(&params.conversation_id)?;
         check_turn_id(&params.turn_id)?;
-        keys::check_id(&params.host_id)?;
+        contract::check_id(&params.host_id)?;
         if params.host_id == params.dead_host_id {
             let message = format!("host `{}` cannot adopt a turn of its own", params.host_id);
             return Err(Fault::new(fault::INVALID, message));
@@ -290,7 +312,7 @@ impl ConversationStore {
         params: contract::AppendParams,
     ) -> Result<contract::AppendReply, Fault> {
         let (id, turn_id) = (params.conversation_id.clone(), params.turn_id.clone());
-        keys::check_id(&id)?;
+        contract::check_id(&id)?;
         check_items(params.events.len() + params.messages.len())?;
         if params.end_turn && params.events.last().is_none_or(|event| event.kind != TURN_ENDED) {
             let message =
@@ -338,7 +360,7 @@ impl ConversationStore {
         params: contract::SealParams,
     ) -> Result<contract::SealReply, Fault> {
         let id = &params.conversation_id;
-        keys::check_id(id)?;
+        contract::check_id(id)?;
         let sealed = seal::seal(&call.host(), &self.convs.counts, &params).await?;
         if sealed && let Some(conv) = self.convs.get(id) {
             conv.lose(&params.turn_id);
@@ -352,7 +374,7 @@ impl ConversationStore {
         call: Call,
         params: contract::MessagesParams,
     ) -> Result<contract::MessagesReply, Fault> {
-        keys::check_id(&params.conversation_id)?;
+        contract::check_id(&params.conversation_id)?;
         store::head_of(&call.host(), &params.conversation_id).await?;
         history::page(&call.host(), &params).await
     }
@@ -362,7 +384,7 @@ impl ConversationStore {
         call: Call,
         params: contract::HistoryParams,
     ) -> Result<contract::HistoryReply, Fault> {
-        keys::check_id(&params.conversation_id)?;
+        contract::check_id(&params.conversation_id)?;
         read::history(&call.host(), &params).await
     }
 
@@ -371,7 +393,7 @@ impl ConversationStore {
         call: Call,
         params: contract::EventsParams,
     ) -> Result<contract::EventsReply, Fault> {
-        keys::check_id(&params.conversation_id)?;
+        contract::check_id(&params.conversation_id)?;
         read::events(&call.host(), &params).await
     }
 

@@ -1,9 +1,9 @@
 //! Lists of conversations, by activity.
 
 use crate::faults;
-use crate::keys::{self, Index};
+use crate::keys::Index;
 use crate::store::Pages;
-use dispatch_sdk::contracts::conversations::{Conversation, LIST_LIMIT_MAX, ListParams, ListReply};
+use dispatch_sdk::contracts::conversations::{Conversation, LIST_LIMIT_MAX, ListParams, ListReply, check_id};
 use dispatch_sdk::contracts::storage;
 use dispatch_sdk::{Fault, Host, fault};
 use tracing::warn;
@@ -36,7 +36,7 @@ fn start(params: &ListParams, index: Index) -> Result<String, Fault> {
         (None, None) => Ok(index.start()),
         (Some(before), None) => Ok(index.before(before)),
         (Some(before), Some(id)) => {
-            keys::check_id(id)?;
+            check_id(id)?;
             Ok(storage::after_key(&index.entry(before, id)))
         }
         (None, Some(id)) => {

@@ -27,6 +27,8 @@ const PAGE_ROWS: usize = 256;
 const PARTIAL_BYTES_MAX: usize = 128 * 1024;
 /// `reason` of the end.
 const HOST_DIED: &str = "host_died";
+/// The same of a turn that somebody wanted to end.
+const STOPPED: &str = "stopped";
 
 /// Seals the turn; `false` = it is not open, or another host has it by now.
 pub(crate) async fn seal(host: &Host, counts: &Counts, params: &SealParams) -> Result<bool, Fault> {
@@ -43,7 +45,8 @@ pub(crate) async fn seal(host: &Host, counts: &Counts, params: &SealParams) -> R
         let ended_at = ledger.last.as_ref().map_or(turn.started_at, |row| row.at);
         let duration_ms = ended_at.saturating_sub(turn.started_at);
         let row = turn_rows::of_open(host, id, &known.head, turn).await?;
-        match try_seal(host, counts, id, &known, row, ledger.end(duration_ms)).await {
+        let end = ledger.end(turn.stop.is_some(), duration_ms);
+        match try_seal(host, counts, id, &known, row, end).await {
             Ok(()) => return Ok(true),
             Err(fault) if fault.is(fault::CONFLICT) => {}
             Err(fault) => return Err(fault),
@@ -202,8 +205,8 @@ impl Ledger {
         self.context_tokens = usage.input_tokens + usage.output_tokens;
     }
 
-    /// The events and messages that end the turn as interrupted.
-    pub(crate) fn end(self, duration_ms: u64) -> End {
+    /// The events and messages that end the turn: as interrupted, or as cancelled if that is what somebody wanted.
+    pub(crate) fn end(self, stop_wished: bool, duration_ms: u64) -> End {
         let mut events = Vec::new();
         let mut messages = Vec::new();
         for called in &self.calls {
@@ -227,9 +230,13 @@ impl Ledger {
             let parts = vec![Part::Text { text: partial.text }];
             messages.push(raw(&Message { role: Role::Assistant, parts }));
         }
+        let (status, reason) = match stop_wished {
+            true => (TurnStatus::Cancelled, STOPPED),
+            false => (TurnStatus::Interrupted, HOST_DIED),
+        };
         let ended = TurnEnded {
-            status: TurnStatus::Interrupted,
-            reason: HOST_DIED.to_owned(),
+            status,
+            reason: reason.to_owned(),
             usage: self.usage,
             context_tokens: self.context_tokens,
             duration_ms,

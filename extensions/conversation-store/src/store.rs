@@ -121,7 +121,7 @@ pub(crate) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     /// Replaces the head `before` (`None` = it must not exist) and moves what indexes it along: the entry by activity,
-    /// and that of its open turn.
+    /// that of its open turn, and that of the wish that this ends.
     pub(crate) fn new(id: &'a str, before: Option<&Known>, head: &Head) -> Self {
         let mut commit = CommitParams::default();
         commit.require.push(Require { key: keys::head(id), version: before.map(|known| known.version) });
@@ -135,10 +135,16 @@ impl<'a> Batch<'a> {
         }
         commit.put.push(Put { key: activity, value: raw(&head.conversation(id)) });
         let open_of = |head: &Head| Some(keys::open(&head.open_turn.as_ref()?.host_id, id));
-        let (closed, open) = (before.and_then(|known| open_of(&known.head)), open_of(head));
-        if closed != open {
-            commit.delete.extend(closed);
-            commit.put.extend(open.map(|key| Put { key, value: entry_value() }));
+        let stop_of = |head: &Head| {
+            let open = head.open_turn.as_ref().filter(|open| open.stop.is_some())?;
+            Some(keys::stop(&open.host_id, id))
+        };
+        for index in [&open_of as &dyn Fn(&Head) -> Option<String>, &stop_of] {
+            let (old, new) = (before.and_then(|known| index(&known.head)), index(head));
+            if old != new {
+                commit.delete.extend(old);
+                commit.put.extend(new.map(|key| Put { key, value: entry_value() }));
+            }
         }
         Self { id, commit }
     }

@@ -25,6 +25,7 @@ mod sealing;
 mod slow;
 mod small;
 mod spilling;
+mod stops;
 mod turns;
 mod watching;
 mod world;

@@ -47,7 +47,8 @@ pub(crate) fn begun(params: &BeginParams, head: &Head, cursor: u64, first: u64, 
 /// The row of a turn that is open: as it was begun, or what its head tells if it is older than rows.
 pub(crate) async fn of_open(host: &Host, id: &str, head: &Head, open: &HeadTurn) -> Result<TurnRow, Fault> {
     let row = store::read::<TurnRow>(host, &keys::turn(id, &open.turn_id)).await?;
-    Ok(row.map_or_else(|| from_head(head, open), |(row, _)| row))
+    let row = row.map_or_else(|| from_head(head, open), |(row, _)| row);
+    Ok(TurnRow { stop: open.stop.clone(), ..row })
 }
 
 pub(crate) fn from_head(head: &Head, open: &HeadTurn) -> TurnRow {
@@ -129,12 +130,12 @@ pub(crate) fn ended_entry(id: &str, row: &TurnRow, owner: Option<Owner>) -> Put 
 /// The row of a turn.
 pub(crate) async fn read(host: &Host, params: &TurnParams) -> Result<TurnRow, Fault> {
     let TurnParams { conversation_id: id, turn_id } = params;
-    if let Some((row, _)) = store::read::<TurnRow>(host, &keys::turn(id, turn_id)).await? {
-        return Ok(row);
-    }
     let head = store::head_of(host, id).await?.head;
     if let Some(open) = head.open_turn.as_ref().filter(|open| open.turn_id == *turn_id) {
-        return Ok(from_head(&head, open));
+        return of_open(host, id, &head, open).await;
+    }
+    if let Some((row, _)) = store::read::<TurnRow>(host, &keys::turn(id, turn_id)).await? {
+        return Ok(row);
     }
     from_log(host, id, turn_id).await?.ok_or_else(|| {
         let message = format!("there is no turn `{turn_id}` in conversation `{id}`");

@@ -12,7 +12,7 @@ use crate::read::read_row;
 use crate::spill;
 use crate::store::{self, Pages};
 use crate::watcher::{Frame, Next};
-use dispatch_sdk::contracts::conversations::WatchParams;
+use dispatch_sdk::contracts::conversations::{WatchParams, check_id};
 use dispatch_sdk::contracts::storage::Entry;
 use dispatch_sdk::{Call, Fault, fault};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ const READ_RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Emits every event after the cursor, until the call is cancelled.
 pub(crate) async fn watch(convs: &Arc<Convs>, call: &Call, params: WatchParams) -> Result<(), Fault> {
-    keys::check_id(&params.conversation_id)?;
+    check_id(&params.conversation_id)?;
     let head = store::head_of(&call.host(), &params.conversation_id).await?.head;
     faults::check_cursor(&params.conversation_id, &head, params.after)?;
     let reader = Reader {

@@ -191,6 +191,7 @@ impl Writer {
         row.steps += turn_rows::n_steps(events);
         if let Some(append) = append.filter(|append| append.end_turn) {
             let (last, summary) = (append.events.last(), append.summary.as_ref());
+            row.stop = self.known.head.stop().cloned();
             turn_rows::end(&mut batch, &id, row.clone(), &head, last, summary, at);
         }
         let (version, durable) = batch.commit(&self.host, &self.convs.counts).await?;

@@ -8,7 +8,7 @@ use dispatch_sdk::contracts::event::{ERROR, EventBody, TURN_ENDED, TurnEnded, Tu
 use dispatch_sdk::contracts::fault::{BROKEN, CONFLICT, DEADLINE, NOT_FOUND, OVERLOADED, UNAVAILABLE};
 use dispatch_sdk::contracts::provider::{FaultClass, Usage};
 use dispatch_sdk::contracts::storage::NO_SPACE;
-use dispatch_sdk::{Fault, Host};
+use dispatch_sdk::{Backoff, Fault, Host};
 use std::time::Duration;
 
 /// How often the end is offered to the store before whoever waits for it is told; with the waits below about two minutes.
@@ -16,9 +16,9 @@ pub(crate) const END_ATTEMPTS_MAX: u32 = 12;
 /// The same after a commit that the kernel has offered for two minutes already.
 const END_AGAIN_ATTEMPTS_MAX: u32 = 3;
 /// Before the second offer; doubled for each further one.
-const END_WAIT_MS: u64 = 100;
+const END_WAIT: Duration = Duration::from_millis(100);
 /// Longest wait between two offers.
-const END_WAIT_MAX_MS: u64 = 30_000;
+const END_WAIT_MAX: Duration = Duration::from_secs(30);
 /// `reason` of a turn whose caller had gone before it was acknowledged.
 const UNACKNOWLEDGED: &str = "unacknowledged";
 
@@ -133,7 +133,7 @@ fn end_of(
 /// Offers an end so often. Errors: the last one, when the store took none.
 pub(crate) async fn write(host: &Host, append: &AppendParams, attempts_max: u32) -> Result<(), Fault> {
     let turn_id = &append.turn_id;
-    let mut wait_ms = END_WAIT_MS;
+    let mut backoff = Backoff::new(END_WAIT, END_WAIT_MAX);
     let mut attempt = 1;
     loop {
         let fault = match host.call(Append, append).await {
@@ -155,8 +155,7 @@ pub(crate) async fn write(host: &Host, append: &AppendParams, attempts_max: u32)
         if attempt == attempts_max {
             return Err(fault);
         }
-        host.sleep(Duration::from_millis(wait_ms)).await;
-        wait_ms = (wait_ms * 2).min(END_WAIT_MAX_MS);
+        backoff.wait(host).await;
         attempt += 1;
     }
 }

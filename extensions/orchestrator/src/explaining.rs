@@ -1,11 +1,11 @@
 //! `turns.v1/explain`: finds a turn in the log, from the newest row back, and hands its rows on to be told.
 //!
-//! It must not know what is running: a turn is explained by what was written of it, whoever ran it.
+//! It must not know what is running: a turn is explained by what was written of it, in its log and its row, whoever ran it.
 
+use crate::Orchestrator;
 use crate::explaining::facts::{Fact, Row};
-use crate::{Orchestrator, request};
-use dispatch_sdk::contracts::conversations::{Events, EventsParams};
-use dispatch_sdk::contracts::fault::NOT_FOUND;
+use dispatch_sdk::contracts::conversations::{Events, EventsParams, StopWish, Turn, TurnParams, check_id};
+use dispatch_sdk::contracts::fault::{NOT_FOUND, UNKNOWN_VERB};
 use dispatch_sdk::contracts::turns::{EXPLAIN_ITEMS_MAX, EXPLAIN_ROWS_MAX, ExplainParams, ExplainReply};
 use dispatch_sdk::{Call, Fault};
 use std::sync::Arc;
@@ -23,9 +23,22 @@ impl Orchestrator {
         call: Call,
         params: ExplainParams,
     ) -> Result<ExplainReply, Fault> {
-        request::check_conversation_id(&params.conversation_id)?;
+        check_id(&params.conversation_id)?;
         let found = Search::new(params).run(&call).await?;
-        Ok(telling::tell(found.conversation_id, found.turn_id, found.rows, found.incomplete))
+        let stop = stop_wish(&call, &found).await?;
+        let told = telling::tell(found.conversation_id, found.turn_id, found.rows, found.incomplete);
+        Ok(ExplainReply { stop, ..told })
+    }
+}
+
+/// The wish that the turn ends stands in its row: whoever wishes cannot write the log of a turn that another runs.
+async fn stop_wish(call: &Call, found: &Found) -> Result<Option<StopWish>, Fault> {
+    let params =
+        TurnParams { conversation_id: found.conversation_id.clone(), turn_id: found.turn_id.clone() };
+    match call.host().call(Turn, &params).await {
+        Ok(row) => Ok(row.stop),
+        Err(fault) if fault.is(NOT_FOUND) || fault.is(UNKNOWN_VERB) => Ok(None),
+        Err(fault) => Err(fault),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod adopting;
 mod asking;
+mod checking;
 mod committing;
 mod counting;
 mod ending;
@@ -25,6 +26,7 @@ mod sweeping;
 mod turn_table;
 mod unwritten;
 mod watching;
+mod wishes;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, e
 use gates::Gates;
 use settings::Settings;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use turn_table::TurnTable;
 use unwritten::Unwritten;
 use watching::Watches;
@@ -51,6 +54,8 @@ struct Orchestrator {
     counts: Arc<Counts>,
     watches: Arc<Watches>,
     unwritten: Arc<Unwritten>,
+    /// Somebody looks for wishes to stop.
+    looking: AtomicBool,
 }
 
 impl Extension for Orchestrator {
@@ -64,6 +69,7 @@ impl Extension for Orchestrator {
             watches: Watches::new(),
             settings,
             unwritten: Unwritten::new(),
+            looking: AtomicBool::new(false),
         })
     }
 
@@ -76,6 +82,7 @@ impl Extension for Orchestrator {
         verbs.on(turns::Models, Self::models);
         verbs.on(instance::Serve, Self::serve);
         verbs.on(instance::Drain, Self::drain);
+        verbs.on(instance::Check, Self::check);
         verbs.on(instance::Metrics, Self::metrics);
         verbs.on_inline(turn::Commit, Self::commit);
         verbs.on(turn::Ask, Self::ask);

@@ -18,7 +18,7 @@ use dispatch_sdk::contracts::fault::{
 };
 use dispatch_sdk::contracts::storage::NO_SPACE;
 use dispatch_sdk::contracts::turns::StartReply;
-use dispatch_sdk::{Call, Fault, Host};
+use dispatch_sdk::{Backoff, Call, Fault, Host};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -29,9 +29,9 @@ const ANSWER_MS: u64 = 2_000;
 /// How often it is looked whether a turn was opened after all; with the waits below about two minutes.
 const SETTLE_ATTEMPTS_MAX: u32 = 12;
 /// Before the second look; doubled for each further one.
-const SETTLE_WAIT_MS: u64 = 100;
+const SETTLE_WAIT: Duration = Duration::from_millis(100);
 /// Longest wait between two looks.
-const SETTLE_WAIT_MAX_MS: u64 = 30_000;
+const SETTLE_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// An opened turn on its way to the caller; nothing runs until it says that the caller has it.
 pub(crate) struct Ack {
@@ -195,7 +195,7 @@ fn opened_nothing(fault: &Fault) -> bool {
 /// A store that was asked may still write for a while, so one look is not enough.
 async fn settle(host: &Host, turn: &Turn) {
     let (conversation_id, turn_id) = (&turn.conversation_id, &turn.turn_id);
-    let mut wait_ms = SETTLE_WAIT_MS;
+    let mut backoff = Backoff::new(SETTLE_WAIT, SETTLE_WAIT_MAX);
     for attempt in 1..=SETTLE_ATTEMPTS_MAX {
         let found = host.call(Get, &GetParams { conversation_id: conversation_id.clone() }).await;
         let is_open = found.is_ok_and(|found| found.open_turn.is_some_and(|open| open.turn_id == *turn_id));
@@ -219,8 +219,7 @@ async fn settle(host: &Host, turn: &Turn) {
             }
         }
         if attempt < SETTLE_ATTEMPTS_MAX {
-            host.sleep(Duration::from_millis(wait_ms)).await;
-            wait_ms = (wait_ms * 2).min(SETTLE_WAIT_MAX_MS);
+            backoff.wait(host).await;
         }
     }
 }

@@ -63,7 +63,7 @@ fn stop() -> OpSpec {
         surface: surface("POST", "stop", "stop"),
         ..OpSpec::of::<Stop>(
             "turns.stop",
-            "Stops the running turn of a conversation and answers when it has ended.",
+            "Stops the running turn of a conversation, whichever host runs it, and answers when it has ended.",
             Intent::Write,
         )
     }

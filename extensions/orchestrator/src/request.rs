@@ -1,21 +1,20 @@
 //! What a client may ask of `turns.v1/start`, checked at the door.
 
+use dispatch_sdk::contracts::conversations::check_id;
 use dispatch_sdk::contracts::fault::INVALID;
 use dispatch_sdk::contracts::turns::{INPUT_BYTES_MAX, StartParams};
 use dispatch_sdk::{Fault, fault};
 use std::path::Path;
 
-const CONVERSATION_ID_CHARS_MAX: usize = 64;
 const CWD_BYTES_MAX: usize = 4096;
 const NAME_BYTES_MAX: usize = 256;
-const TITLE_CHARS_MAX: usize = 80;
 
 /// Refuses what no conversation can take.
 ///
 /// Errors: `invalid`, naming the field; `too_large` for the input.
 pub(crate) fn check(params: &StartParams) -> Result<(), Fault> {
     if let Some(id) = &params.conversation_id {
-        check_conversation_id(id)?;
+        check_id(id)?;
     }
     if params.input.trim().is_empty() {
         return Err(Fault::new(INVALID, "`input` is blank; say something"));
@@ -39,18 +38,6 @@ pub(crate) fn check_name(field: &str, value: &str) -> Result<(), Fault> {
     Err(Fault::new(INVALID, message))
 }
 
-/// Refuses an id that no conversation can have.
-pub(crate) fn check_conversation_id(id: &str) -> Result<(), Fault> {
-    let shaped = id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    if id.is_empty() || id.len() > CONVERSATION_ID_CHARS_MAX || !shaped {
-        let message = format!(
-            "`conversation_id` must be 1 to {CONVERSATION_ID_CHARS_MAX} letters, digits, `-` or `_`; found {id:.80?}"
-        );
-        return Err(Fault::new(INVALID, message));
-    }
-    Ok(())
-}
-
 fn check_cwd(cwd: &str) -> Result<(), Fault> {
     if !Path::new(cwd).is_absolute() || cwd.len() > CWD_BYTES_MAX || cwd.contains('\0') {
         let message =
@@ -58,12 +45,4 @@ fn check_cwd(cwd: &str) -> Result<(), Fault> {
         return Err(Fault::new(INVALID, message));
     }
     Ok(())
-}
-
-/// The first line of the input that says something, as a title.
-pub(crate) fn title_of(input: &str) -> String {
-    let line = input.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let mut chars = line.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let title: String = chars.by_ref().take(TITLE_CHARS_MAX).collect();
-    if chars.next().is_some() { format!("{title}…") } else { title }
 }

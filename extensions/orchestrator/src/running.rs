@@ -11,7 +11,7 @@ use dispatch_sdk::contracts::fault::{BROKEN, NO_SERVICE, OVERLOADED, PANICKED, U
 use dispatch_sdk::contracts::prompt::{System, SystemParams};
 use dispatch_sdk::contracts::provider::FaultClass;
 use dispatch_sdk::contracts::turn::{HISTORY_BYTES_MAX, Run, RunParams};
-use dispatch_sdk::{CallStream, Fault, Host, Item};
+use dispatch_sdk::{Backoff, CallStream, Fault, Host, Item};
 use serde_json::json;
 use std::path::Path;
 use std::pin::pin;
@@ -26,13 +26,17 @@ const BATCH_BYTES_MAX: usize = 256 * 1024;
 /// How often a batch is offered while the store says that it is busy.
 const LIVE_ATTEMPTS_MAX: u32 = 10;
 /// Before the second offer; doubled for each further one.
-const LIVE_WAIT_MS: u64 = 50;
 /// Most bytes of one page of a history.
 const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// First wait for room to read a history; doubled each time.
-const ROOM_WAIT_MS: u64 = 25;
-/// The last one; all of them together are less than a minute.
-const ROOM_WAIT_MS_MAX: u64 = 25_600;
+const LIVE_WAIT: Duration = Duration::from_millis(50);
+/// Longest wait between two offers.
+const LIVE_WAIT_MAX: Duration = Duration::from_secs(15);
+/// How often a history is asked for while there is no room for the question; with the waits below less than a minute.
+const ROOM_ATTEMPTS_MAX: u32 = 12;
+/// Before the second time; doubled for each further one.
+const ROOM_WAIT: Duration = Duration::from_millis(25);
+/// Longest wait between two.
+const ROOM_WAIT_MAX: Duration = Duration::from_millis(25_600);
 /// Most files that one notice names.
 const UNTRUSTED_NAMED_MAX: usize = 8;
 
@@ -232,16 +236,14 @@ async fn history(host: &Host, conversation_id: &str) -> Result<MessagesReply, Fa
 
 /// A page; asked for again while there is no room for the question: what was accepted is not lost to a limit of ours.
 async fn messages(host: &Host, params: &MessagesParams) -> Result<MessagesReply, Fault> {
-    let mut wait_ms = ROOM_WAIT_MS;
-    loop {
+    let mut backoff = Backoff::new(ROOM_WAIT, ROOM_WAIT_MAX);
+    for _ in 1..ROOM_ATTEMPTS_MAX {
         match host.call(Messages, params).await {
-            Err(fault) if fault.is(OVERLOADED) && wait_ms <= ROOM_WAIT_MS_MAX => {
-                host.sleep(Duration::from_millis(wait_ms)).await;
-                wait_ms *= 2;
-            }
+            Err(fault) if fault.is(OVERLOADED) => backoff.wait(host).await,
             answered => return answered,
         }
     }
+    host.call(Messages, params).await
 }
 
 /// Hands every frame on before it is counted, so that a commit finds all that came before it.
@@ -292,13 +294,10 @@ async fn next_batch(stream: &mut CallStream<Run>) -> (Vec<EventBody>, Option<Out
 async fn show(host: &Host, turn: &Turn, events: Vec<EventBody>) -> Result<(), Fault> {
     let params =
         LiveParams { conversation_id: turn.conversation_id.clone(), turn_id: turn.turn_id.clone(), events };
-    let mut wait_ms = LIVE_WAIT_MS;
+    let mut backoff = Backoff::new(LIVE_WAIT, LIVE_WAIT_MAX);
     for _ in 1..LIVE_ATTEMPTS_MAX {
         match host.call(Live, &params).await {
-            Err(fault) if fault.is(OVERLOADED) || fault.is(UNAVAILABLE) => {
-                host.sleep(Duration::from_millis(wait_ms)).await;
-                wait_ms *= 2;
-            }
+            Err(fault) if fault.is(OVERLOADED) || fault.is(UNAVAILABLE) => backoff.wait(host).await,
             shown => return shown.map(drop),
         }
     }

@@ -4,7 +4,9 @@ use crate::provider_choice::Providers;
 use crate::running::{Outcome, RunPlan};
 use crate::turn_table::{Place, Turn};
 use crate::{Orchestrator, opening, request};
-use dispatch_sdk::contracts::conversations::{BeginParams, Conversation, Get, GetParams, OpenTurn};
+use dispatch_sdk::contracts::conversations::{
+    BeginParams, Conversation, Get, GetParams, OpenTurn, TITLE_CHARS_MAX,
+};
 use dispatch_sdk::contracts::event::{EventBody, INPUT, TURN_STARTED, TurnStarted};
 use dispatch_sdk::contracts::fault::IO;
 use dispatch_sdk::contracts::message::Message;
@@ -80,7 +82,7 @@ impl Orchestrator {
             cwd,
             provider,
             model,
-            title: request::title_of(&params.input),
+            title: params.input.trim_start().chars().take(TITLE_CHARS_MAX).collect(),
             events: vec![event(TURN_STARTED, &started), event(INPUT, &input)],
             messages: vec![raw(&message)],
             actor,
@@ -94,6 +96,7 @@ impl Orchestrator {
 
     /// Runs an opened turn as a task of this instance's runtime, in which the caller must be.
     pub(crate) fn run_in_background(self: &Arc<Self>, host: Host, place: Place, plan: RunPlan) {
+        self.look_for_wishes();
         tokio::spawn(crate::running::run_to_its_end(Arc::clone(self), host, place, plan));
     }
 

@@ -2,6 +2,7 @@
 
 mod adopting;
 mod asking;
+mod checking;
 mod counting;
 mod ending;
 mod explaining;

@@ -1,8 +1,10 @@
 //! `turns.v1/watch`: the conversation's events as conversation-store sends them, byte for byte.
 
-use crate::{Orchestrator, request};
+use crate::Orchestrator;
 use dispatch_sdk::contracts::Verb as _;
-use dispatch_sdk::contracts::conversations::{self, Conversation, Events, EventsParams, Get, GetParams};
+use dispatch_sdk::contracts::conversations::{
+    self, Conversation, Events, EventsParams, Get, GetParams, check_id,
+};
 use dispatch_sdk::contracts::event::TURN_ENDED;
 use dispatch_sdk::contracts::fault::BROKEN;
 use dispatch_sdk::contracts::turns::{WatchParams, WatchReply};
@@ -27,7 +29,7 @@ const LAST_BYTES_MAX: usize = 4 * 1024;
 
 impl Orchestrator {
     pub(crate) async fn watch(self: Arc<Self>, call: Call, params: WatchParams) -> Result<WatchReply, Fault> {
-        request::check_conversation_id(&params.conversation_id)?;
+        check_id(&params.conversation_id)?;
         let until = params.until_turn.as_deref();
         let last_seq = match until {
             Some(turn_id) => last_seq_if_over(&call, &params.conversation_id, turn_id).await?,

@@ -1,7 +1,7 @@
 //! The arguments of `read_file`, and what the model is told about them.
 
-use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::tool::{Effect, Locality, ToolSpec};
+use dispatch_sdk::{Fault, whole_number};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
@@ -85,9 +85,7 @@ fn limit() -> u64 {
 /// JSON Schema calls `20.0` an integer, and some models write it so.
 fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let number = serde_json::Number::deserialize(from)?;
-    let float = number.as_f64().filter(|float| float.fract() == 0.0 && (0.0..=1e15).contains(float));
-    // In this range a float that is whole converts without loss.
-    number.as_u64().or(float.map(|float| float as u64)).ok_or_else(|| {
+    whole_number(&number).ok_or_else(|| {
         serde::de::Error::custom(format!("`{number}` is no whole number that a file could have lines of"))
     })
 }

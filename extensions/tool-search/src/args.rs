@@ -2,11 +2,11 @@
 
 use crate::output::{GLOB_PATHS_MAX, GREP_MATCHES_MAX, LINE_CHARS_MAX};
 use crate::stop::SEARCH_MS_MAX;
-use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::tool::{Effect, Locality, ToolSpec};
+use dispatch_sdk::{Fault, whole_number};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 /// Characters of a pattern at most.
 const PATTERN_CHARS_MAX: usize = 2_000;
@@ -135,11 +135,9 @@ fn here() -> String {
 
 /// JSON Schema calls `2.0` an integer, and some models write it so.
 fn context_lines<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
-    let lines = f64::deserialize(from)?;
-    if lines.fract() != 0.0 || !(0.0..=f64::from(CONTEXT_LINES_MAX)).contains(&lines) {
-        let wrong = format!("`context` is {lines}, but counts lines from 0 to {CONTEXT_LINES_MAX}");
-        return Err(D::Error::custom(wrong));
-    }
-    // In this range a float that is whole converts without loss.
-    Ok(lines as usize)
+    let number = Number::deserialize(from)?;
+    let lines = whole_number(&number).filter(|lines| *lines <= CONTEXT_LINES_MAX.into());
+    lines.map(|lines| lines as usize).ok_or_else(|| {
+        D::Error::custom(format!("`context` is {number}, but counts lines from 0 to {CONTEXT_LINES_MAX}"))
+    })
 }

@@ -10,6 +10,7 @@ mod placement;
 use std::path::Path;
 use std::sync::Arc;
 
+use dispatch_contracts::bounds::CALLS_IN_FLIGHT_DEFAULT;
 use semver::Version;
 use toml::de::DeTable;
 
@@ -90,7 +91,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { calls_in_flight_max: 256, topic_queue_max: 4096 }
+        Self { calls_in_flight_max: CALLS_IN_FLIGHT_DEFAULT, topic_queue_max: 4096 }
     }
 }
 

@@ -9,6 +9,12 @@ pub const CALLS_BACK_MAX: u32 = 64;
 /// Deepest chain of calls.
 pub const CALL_DEPTH_MAX: u32 = 16;
 
+/// Calls that an instance serves at once unless its manifest says other.
+pub const CALLS_IN_FLIGHT_DEFAULT: u32 = 256;
+
+/// Time between the two phases of cancelling a call, in ms; longer while calls made out of it use theirs.
+pub const CANCEL_GRACE_MS: u64 = 500;
+
 /// What `overloaded` suggests when such a bound is reached, in ms.
 pub const RETRY_AFTER_MS: u64 = 100;
 

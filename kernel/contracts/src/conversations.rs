@@ -8,12 +8,16 @@
 
 mod grants;
 mod hosts;
+mod ids;
 mod messages;
+mod stops;
 mod turn_row;
 
 pub use grants::*;
 pub use hosts::*;
+pub use ids::*;
 pub use messages::*;
+pub use stops::*;
 pub use turn_row::*;
 
 use crate::event::{Event, EventBody};
@@ -34,8 +38,6 @@ pub const APPEND_ITEMS_MAX: usize = 2500;
 /// Most conversations in one page.
 pub const LIST_LIMIT_MAX: usize = 200;
 
-/// What an id looks like, as JSON Schema reads it.
-pub(crate) const ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
 /// What a title looks like: something visible, and no control characters.
 const TITLE_PATTERN: &str =
     r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
@@ -94,6 +96,9 @@ pub struct OpenTurn {
     /// More than its input was written of it for certain: it can be sealed, and never be adopted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub begun: bool,
+    /// Somebody wants it to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<StopWish>,
 }
 
 /// `conversations.v1/get`.
@@ -261,7 +266,8 @@ fn yes() -> bool {
 
 /// `conversations.v1/adopt`: takes over the open turn of a dead host, if nothing but its input was written of it.
 ///
-/// Such a turn waited for its start; running it now is running it once. Any other stays as it is, for `seal`.
+/// Such a turn waited for its start; running it now is running it once. Any other stays as it is, for `seal`, and so does
+/// one that somebody wants to end ([`StopWish`]).
 /// Of several that try the first to write wins, for each requires the version of the conversation that it read.
 pub struct Adopt;
 
@@ -290,7 +296,7 @@ pub struct AdoptParams {
 /// Whether it was taken over.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdoptReply {
-    /// False: it had begun already.
+    /// False: it had begun already, or is to end.
     pub adopted: bool,
     /// When the conversation was made, unix ms.
     pub created_at: u64,
@@ -394,7 +400,7 @@ pub struct BeginParams {
     /// Kept as the conversation's last.
     #[serde(default)]
     pub model: String,
-    /// Title if the conversation has none yet.
+    /// What the title is made of if the conversation has none yet: its first line that says something.
     #[serde(default)]
     pub title: String,
     /// `turn_started` and `input`.
@@ -508,9 +514,10 @@ pub struct LiveParams {
     pub events: Vec<EventBody>,
 }
 
-/// `conversations.v1/seal`: ends the open turn of a dead host as `interrupted`.
+/// `conversations.v1/seal`: ends the open turn of a dead host as `interrupted`, or as `cancelled` if somebody wanted it
+/// to end ([`StopWish`]).
 ///
-/// A pure function over the log: each tool call without a result gets one (`outcome_unknown`) directly after it, then
+/// A pure function over the log and that wish: each tool call without a result gets one (`outcome_unknown`) directly after it, then
 /// `turn_ended`. Doing it twice is doing it once.
 pub struct Seal;
 

@@ -8,8 +8,8 @@ use crate::message::ToolStatus;
 use crate::provider::{FaultClass, Finish, Usage};
 use crate::tool::Effect;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 /// A turn began: [`TurnStarted`].
 pub const TURN_STARTED: &str = "turn_started";
@@ -21,6 +21,10 @@ pub const TEXT_DELTA: &str = "text_delta";
 pub const REASONING_DELTA: &str = "reasoning_delta";
 /// The model asked for a tool: [`ToolCalled`].
 pub const TOOL_CALL: &str = "tool_call";
+/// A tool call waits for consent: [`ApprovalRequested`]. Durable before anybody is asked.
+pub const APPROVAL_REQUESTED: &str = "approval_requested";
+/// What came of the question: [`ApprovalResolved`]. One that allows is durable before the tool starts.
+pub const APPROVAL_RESOLVED: &str = "approval_resolved";
 /// Live output of a tool: [`ToolOutput`].
 pub const TOOL_OUTPUT: &str = "tool_output";
 /// A tool is done: [`ToolResulted`].
@@ -111,11 +115,78 @@ pub struct ToolCalled {
     pub tool_call_id: String,
     /// Tool name.
     pub name: String,
-    /// Arguments as they were run.
+    /// Arguments as they were run, unless an [`ApprovalResolved`] has others.
     pub args: Value,
     /// What the tool may change; absent when there is no such tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
+}
+
+/// `approval_requested`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalRequested {
+    /// `<turn>#<n>`.
+    pub step_id: String,
+    /// Which call.
+    pub tool_call_id: String,
+    /// Tool name.
+    pub tool: String,
+    /// What it may change.
+    pub effect: Effect,
+    /// Arguments as they would be run.
+    pub args: Value,
+}
+
+/// `approval_resolved`: one for each request, unless the host died.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalResolved {
+    /// `<turn>#<n>`.
+    pub step_id: String,
+    /// Which call.
+    pub tool_call_id: String,
+    /// Tool name.
+    pub tool: String,
+    /// What it came to.
+    pub decision: ApprovalDecision,
+    /// Who said so; empty = nobody, or it was not told.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// For how long it is allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<AllowScope>,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The arguments that it runs with, where whoever allowed it changed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Map<String, Value>>,
+}
+
+/// What a question came to. Only `allow` allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ApprovalDecision {
+    /// It may run.
+    Allow,
+    /// It may not, or nobody could be asked.
+    Deny,
+    /// The turn was stopped before there was an answer.
+    Withdrawn,
+    /// A decision of a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// For how long an `allow` holds. A scope that the reader does not know counts as `once`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AllowScope {
+    /// Every call of this tool in this conversation: kept with it until it is taken back.
+    Conversation,
+    /// This call alone.
+    #[default]
+    #[serde(other)]
+    Once,
 }
 
 /// `tool_output`.

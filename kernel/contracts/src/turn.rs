@@ -7,14 +7,15 @@
 //! Whom a turn is for is the `actor` in the meta of `run`; tools, filters, commits and questions inherit it. No body names
 //! it: whoever runs turns for others holds the capability `identity` and makes `run` a root call with that meta.
 
+pub use crate::event::AllowScope;
 use crate::event::{EventBody, TurnEnded};
 use crate::provider::Usage;
 use crate::tool::Effect;
 use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 /// Most bytes of the messages that one request sends. Below the bound of a call's body, with room for the tools and the
 /// system prompt.
@@ -183,7 +184,8 @@ pub struct AskParams {
     pub args: Value,
 }
 
-/// The answer. Only `allow` allows.
+/// The answer. Only `allow` allows. Question and answer are events of the turn (`approval_requested`,
+/// `approval_resolved`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "decision", rename_all = "lowercase")]
 pub enum AskReply {
@@ -192,27 +194,37 @@ pub enum AskReply {
         /// For how long this holds.
         #[serde(default)]
         scope: AllowScope,
+        /// What to run it with instead: checked against the tool's schema, told in the log and to the model; what does
+        /// not fit is a deny. Filters are not asked again. Absent = as it was asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        args: Option<Map<String, Value>>,
+        /// Who allows it; empty = not told.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        by: String,
     },
     /// It may not.
     Deny {
         /// Told to the model.
         reason: String,
+        /// Who says so; empty = nobody was there, or not told.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        by: String,
     },
     /// A decision of a later version: it may not.
     #[serde(other)]
     Unknown,
 }
 
-/// For how long an `allow` holds. A scope that the reader does not know counts as `once`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AllowScope {
-    /// Every call of this tool in this conversation: kept with it until it is taken back.
-    Conversation,
-    /// This call alone.
-    #[default]
-    #[serde(other)]
-    Once,
+impl AskReply {
+    /// It may run as it was asked.
+    pub fn allow(scope: AllowScope, by: impl Into<String>) -> Self {
+        Self::Allow { scope, args: None, by: by.into() }
+    }
+
+    /// It may not, as nobody in particular says.
+    pub fn deny(reason: impl Into<String>) -> Self {
+        Self::Deny { reason: reason.into(), by: String::new() }
+    }
 }
 
 /// `turn_host.v1/steering`: what was said while the turn ran. Asked once after each step, the last one included: where there

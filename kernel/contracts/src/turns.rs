@@ -3,8 +3,8 @@
 //!
 //! Codes: `turn_in_flight`, `not_found`, `invalid`, `no_provider` (detail: why each provider is not ready), `stale`.
 
-use crate::conversations::ID_PATTERN;
-use crate::event::{DeniedBy, Event, TurnEnded, TurnError};
+use crate::conversations::{ID_PATTERN, StopWish};
+use crate::event::{AllowScope, ApprovalDecision, DeniedBy, Event, TurnEnded, TurnError};
 use crate::filter::Point;
 use crate::message::ToolStatus;
 use crate::provider::{FaultClass, Finish, ModelInfo, ProviderSpec, Usage};
@@ -80,8 +80,10 @@ pub struct StartReply {
 
 /// `turns.v1/stop`: ends the open turn of a conversation. Answers when it has ended.
 ///
-/// A turn that waits for its run or whose host is dead is ended too. Codes: `unavailable`, another host process runs it
-/// (detail `{turn_id, host_id}`), or its end cannot be written (`no_space` on a full disk); `deadline`.
+/// A turn that waits for its run or whose host is dead is ended too. Of a turn that another host process runs the wish is
+/// written down, durable before the reply, and its end is waited for: that host ends it when it sees the wish
+/// (`conversations.v1/request_stop`), and whoever takes it over does if that host dies.
+/// Codes: `unavailable`, its end cannot be written (`no_space` on a full disk); `deadline`.
 pub struct Stop;
 
 impl Verb for Stop {
@@ -109,8 +111,11 @@ pub struct StopParams {
 /// Whether there was something to stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StopReply {
-    /// A turn was open and has ended; false: none was.
+    /// A turn was open and has ended; false: none was, or it has not ended yet.
     pub stopped: bool,
+    /// It runs in another host process and had not ended when this was answered; the wish stands, and it will.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub requested: bool,
 }
 
 /// `turns.v1/watch`: the conversation's events after a cursor.
@@ -192,7 +197,7 @@ pub struct ProviderModels {
     pub fault: String,
 }
 
-/// `turns.v1/explain`: what happened in a turn, step by step, made from the log alone.
+/// `turns.v1/explain`: what happened in a turn, step by step, made from the log and its row.
 pub struct Explain;
 
 impl Verb for Explain {
@@ -245,6 +250,9 @@ pub struct ExplainReply {
     /// How it ended; absent = it has not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<TurnEnded>,
+    /// The wish that it ends, if it was written down: of one asked of the host that ran it nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<StopWish>,
     /// Something is missing: there was more than [`EXPLAIN_ITEMS_MAX`] or [`EXPLAIN_ROWS_MAX`], or a row that nobody
     /// can read.
     #[serde(default)]
@@ -320,9 +328,32 @@ pub struct ExplainedTool {
     /// Who said no, if it was denied and the log says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denied_by: Option<DeniedBy>,
+    /// The question whether it may run; absent = nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ExplainedApproval>,
     /// What the model was told when it did not end `ok`; cut at [`EXPLAIN_VALUE_BYTES_MAX`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+}
+
+/// The question whether a call may run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExplainedApproval {
+    /// What it came to; absent = nobody has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<ApprovalDecision>,
+    /// Who said so; empty = nobody, or it was not told.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// For how long it is allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<AllowScope>,
+    /// From the question to the answer, as they were written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_ms: Option<u64>,
+    /// The arguments that it ran with, as JSON, where they were changed; cut at [`EXPLAIN_VALUE_BYTES_MAX`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub args: String,
 }
 
 /// What one filter changed at one point.

@@ -31,6 +31,7 @@ use crate::clock::Clock;
 use arc_swap::ArcSwap;
 use dispatch_abi::{CallOpts, HostObj, SharedBytes};
 use dispatch_contracts::Fault;
+use dispatch_contracts::bounds::CANCEL_GRACE_MS;
 use dispatch_wire::shared;
 use open_calls::OpenCalls;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// Time between the two phases of cancelling; longer while calls made out of the cancelled one use theirs.
-pub const CANCEL_GRACE: Duration = Duration::from_millis(500);
+pub const CANCEL_GRACE: Duration = Duration::from_millis(CANCEL_GRACE_MS);
 
 /// Routes calls between instances.
 pub(crate) struct Router {

@@ -15,6 +15,7 @@
 
 mod adapter;
 mod arguments;
+mod backoff;
 mod call;
 mod config;
 mod export;
@@ -28,8 +29,10 @@ mod stack;
 mod stream;
 mod topics;
 mod watches;
+mod whole_number;
 
 pub use arguments::arguments;
+pub use backoff::Backoff;
 pub use call::{Call, Meta};
 pub use config::Config;
 pub use dispatch_abi::SharedBytes;
@@ -41,6 +44,7 @@ pub use extension::{Extension, Topic, Verbs};
 pub use host::Host;
 pub use stream::{CallStream, Item, RawItem, RawStream};
 pub use watches::{Watch, Watches};
+pub use whole_number::whole_number;
 
 /// What `export!` and the testkit reach; not for authors.
 #[doc(hidden)]

@@ -26,6 +26,7 @@ pub use record::{LogRecord, Published, RecordedCall};
 use calls::OpenCall;
 use clock::Clock;
 use dispatch_contracts::Fault;
+use dispatch_contracts::bounds::CANCEL_GRACE_MS;
 use dispatch_contracts::fault::{INVALID, UNAVAILABLE};
 use dispatch_contracts::kernel::{Dirs, OpenParams};
 use dispatch_sdk::Extension;
@@ -44,9 +45,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::oneshot;
-
-/// Time between cancelling a call and dropping it, unless the test sets another.
-const CANCEL_GRACE_MS: u64 = 500;
 
 /// A host for tests. Cheap to clone; it is closed when the last handle and the last [`Opened`] are dropped.
 ///

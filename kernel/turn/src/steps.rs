@@ -1,5 +1,6 @@
 //! The steps of a turn, one after another: ask the provider, run what it asks for, go on.
 
+use crate::act::asking;
 use crate::act::calls::{Call, Desk, Plan};
 use crate::act::pool;
 use crate::act::results::Results;
@@ -250,6 +251,9 @@ impl<'a> Turn<'a> {
                 effect: ctx.tools.spec(&call.name).map(|tool| tool.effect),
             };
             self.outbox.event(event(TOOL_CALL, &called));
+            if let Plan::Run { tool, ask: true, .. } = &call.plan {
+                self.outbox.event(asking::requested(&step.id, call, tool));
+            }
         }
         let mut results = Results::new(&step.id, calls);
         for (idx, call) in calls.iter().enumerate() {

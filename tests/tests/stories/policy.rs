@@ -71,3 +71,29 @@ fn a_build_that_denies_is_not_asked_about() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(only(&events, "tool_result")["status"], "denied");
 }
+
+/// A question is part of the log like what it is about, whoever answers it.
+#[test]
+fn a_question_and_its_answer_are_events_in_their_order_and_explained() {
+    let host = Host::new(touch_then_answer());
+    let text = format!(
+        "include = [\"{}/manifests/default.toml\"]\npolicy = {{ exec = \"ask\" }}\n",
+        house::workspace_dir().display()
+    );
+    let build = host.write("build.toml", &text);
+    let (ran, events) = host.events(&["--build", build.to_str().expect("UTF-8"), "make it"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let asked: Vec<&str> = crate::host::types(&events)
+        .into_iter()
+        .filter(|kind| kind.starts_with("tool_") || kind.starts_with("approval_"))
+        .collect();
+    assert_eq!(asked, ["tool_call", "approval_requested", "approval_resolved", "tool_result"]);
+    assert_eq!(only(&events, "approval_requested")["effect"], "exec");
+    let resolved = only(&events, "approval_resolved");
+    assert_eq!(resolved["decision"], "deny");
+    assert!(resolved["reason"].as_str().expect("a reason").contains("no terminal"), "{resolved}");
+    let conversation = crate::host::conversation_of(&events);
+    let explained = host.bare(&["explain", &conversation]).output().expect("started");
+    let explained = String::from_utf8(explained.stdout).expect("UTF-8");
+    assert!(explained.contains("    asked: denied after "), "{explained}");
+}

@@ -16,6 +16,7 @@ fn answers(cli: &Opened, reply: Value) {
 fn a_turn() -> Value {
     json!({
         "conversation_id": "c1", "turn_id": "t1", "started_at": 1, "provider": "one", "model": "m",
+        "stop": { "at": 24, "by": "user:\u{1b}ann" },
         "changes": [{ "point": "turn.tools", "filter": "lean", "ops": [{ "op": "remove", "at": 3 }] }],
         "steps": [
             {
@@ -35,7 +36,10 @@ fn a_turn() -> Value {
                     { "tool_call_id": "a", "name": "read_file", "effect": "read", "status": "ok", "duration_ms": 7 },
                     { "tool_call_id": "b", "name": "shell", "effect": "exec", "status": "denied", "duration_ms": 0,
                       "denied_by": "policy", "reason": "it was not run\nat all" },
-                    { "tool_call_id": "d", "name": "ev\u{1b}il" },
+                    { "tool_call_id": "d", "name": "ev\u{1b}il", "approval": {} },
+                    { "tool_call_id": "e", "name": "shell", "approval": {
+                        "decision": "allow", "by": "user:\u{1b}", "scope": "conversation", "waited_ms": 9,
+                        "args": "{\"cmd\":\"\u{1b}ls\"}" } },
                 ],
             },
             { "step_id": "t1#1" },
@@ -89,6 +93,7 @@ async fn a_person_reads_plain_lines_of_what_happened_and_why() {
     let expected = "\
 turn t1 of conversation c1: failed (auth) in 30 ms, 10 tokens in, 5 out
 provider one, model m
+its stop was asked for by user:␛ann after 23 ms
 filter lean at turn.tools
   remove 3
 step t1#0: 20 ms, stream 9 ms, first content after 3 ms, finish tool_calls, 10 tokens in, 5 out
@@ -96,6 +101,9 @@ step t1#0: 20 ms, stream 9 ms, first content after 3 ms, finish tool_calls, 10 t
   tool read_file (read) a: ok, 7 ms
   tool shell (exec) b: denied by the policy of the host, 0 ms: it was not run
   tool ev␛il d: no result
+    asked: nobody has answered
+  tool shell e: no result
+    asked: allowed in this conversation by user:␛ after 9 ms; it ran with {\"cmd\":\"␛ls\"}
   filter redact at tool.result on a, 2 ms
     replace content: 1: [redacted:aws] 2: ␛[31m (cut)
   filter cheap at provider.request

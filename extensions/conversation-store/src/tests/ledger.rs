@@ -11,7 +11,7 @@ fn end(rows: &[(&str, Value)]) -> End {
         let (turn_id, kind) = ("t".to_owned(), (*kind).to_owned());
         ledger.see(Row { seq, seq_first: seq, turn_id, at: 0, kind, data: to_raw_value(data).unwrap() });
     }
-    ledger.end(7)
+    ledger.end(false, 7)
 }
 
 fn values<'a>(raws: impl Iterator<Item = &'a str>) -> Vec<Value> {

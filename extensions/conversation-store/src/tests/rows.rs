@@ -145,7 +145,11 @@ async fn a_turn_that_is_adopted_is_one_attempt_more() {
 async fn what_the_end_tells_of_a_turn_goes_into_its_row() {
     let rig = Rig::new().await;
     rig.begin("t").await.unwrap();
-    let timings = dispatch_sdk::contracts::turn::TurnTimings { queue_ms: Some(3), duration_ms: Some(11), ..Default::default() };
+    let timings = dispatch_sdk::contracts::turn::TurnTimings {
+        queue_ms: Some(3),
+        duration_ms: Some(11),
+        ..Default::default()
+    };
     let summary = contract::TurnSummary {
         status: Some(TurnStatus::Interrupted),
         steps: Some(4),

@@ -32,7 +32,12 @@ async fn a_begun_turn_shows_in_the_conversation_and_its_title_stays() {
     let begun = rig.begin("t1").await.unwrap();
     assert_eq!((begun.cursor, begun.durable), (0, true));
     let found = rig.get().await;
-    let open = contract::OpenTurn { turn_id: "t1".to_owned(), host_id: "host-1".to_owned(), begun: false };
+    let open = contract::OpenTurn {
+        turn_id: "t1".to_owned(),
+        host_id: "host-1".to_owned(),
+        begun: false,
+        stop: None,
+    };
     assert_eq!((found.title.as_str(), found.seq_last, found.open_turn), ("Say hi", 2, Some(open)));
     assert_eq!(rig.end("t1").await.seq_last, 3);
     assert_eq!(rig.begin("t2").await.unwrap().cursor, 3);

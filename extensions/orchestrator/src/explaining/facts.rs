@@ -1,9 +1,9 @@
 //! What is kept of one row of the log: the facts that an explanation is made of, without what was said.
 
 use dispatch_sdk::contracts::event::{
-    ERROR, Event, FILTER_CHANGED, FilterChanged, NOTICE, RETRY_SCHEDULED, RetryScheduled, STEP_COMPLETED,
-    StepCompleted, TOOL_CALL, TOOL_RESULT, TURN_ENDED, TURN_STARTED, ToolResulted, TurnEnded, TurnError,
-    TurnStarted, USAGE,
+    APPROVAL_REQUESTED, APPROVAL_RESOLVED, ApprovalResolved, ERROR, Event, FILTER_CHANGED, FilterChanged,
+    NOTICE, RETRY_SCHEDULED, RetryScheduled, STEP_COMPLETED, StepCompleted, TOOL_CALL, TOOL_RESULT,
+    TURN_ENDED, TURN_STARTED, ToolResulted, TurnEnded, TurnError, TurnStarted, USAGE,
 };
 use dispatch_sdk::contracts::message::ToolStatus;
 use dispatch_sdk::contracts::provider::Usage;
@@ -27,6 +27,8 @@ pub(super) struct Row {
 pub(super) enum Fact {
     Started(TurnStarted),
     Called(Called),
+    Asked(Asked),
+    Resolved(ApprovalResolved),
     Resulted(ToolResulted),
     Spent(Spent),
     Completed(StepCompleted),
@@ -47,6 +49,13 @@ pub(super) struct Called {
     pub(super) effect: Option<Effect>,
 }
 
+/// `approval_requested`, of which the call tells the rest.
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    pub(super) step_id: String,
+    pub(super) tool_call_id: String,
+}
+
 /// `usage`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Spent {
@@ -61,6 +70,8 @@ impl Row {
             Fact::Changed(change) => 1 + change.ops.len(),
             Fact::Started(_)
             | Fact::Called(_)
+            | Fact::Asked(_)
+            | Fact::Resolved(_)
             | Fact::Resulted(_)
             | Fact::Spent(_)
             | Fact::Completed(_)
@@ -76,6 +87,8 @@ impl Row {
         let fact = match event.kind.as_str() {
             TURN_STARTED => Fact::Started(data(event)?),
             TOOL_CALL => Fact::Called(data(event)?),
+            APPROVAL_REQUESTED => Fact::Asked(data(event)?),
+            APPROVAL_RESOLVED => Fact::Resolved(data(event)?),
             TOOL_RESULT => Fact::Resulted(without_content(data(event)?)),
             USAGE => Fact::Spent(data(event)?),
             STEP_COMPLETED => Fact::Completed(data(event)?),
@@ -112,7 +125,7 @@ fn without_content(mut result: ToolResulted) -> ToolResulted {
     result
 }
 
-fn shorten(text: &mut String) {
+pub(super) fn shorten(text: &mut String) {
     if text.len() > EXPLAIN_VALUE_BYTES_MAX {
         text.truncate(text.floor_char_boundary(EXPLAIN_VALUE_BYTES_MAX));
         text.shrink_to_fit();

@@ -3,13 +3,16 @@
 //! Everything between the ends of two steps belongs to the later one; only `turn.input` and `turn.tools` come before all.
 
 use super::changes::Known;
-use super::facts::{Called, Fact, Row};
-use dispatch_sdk::contracts::event::{RetryScheduled, StepCompleted, ToolResulted};
+use super::facts::{Called, Fact, Row, shorten};
+use dispatch_sdk::contracts::event::{ApprovalResolved, RetryScheduled, StepCompleted, ToolResulted};
 use dispatch_sdk::contracts::filter::Point;
 use dispatch_sdk::contracts::message::ToolStatus;
 use dispatch_sdk::contracts::turns::{
-    ExplainReply, ExplainedChange, ExplainedRetry, ExplainedStep, ExplainedTool, StepTiming,
+    ExplainReply, ExplainedApproval, ExplainedChange, ExplainedRetry, ExplainedStep, ExplainedTool,
+    StepTiming,
 };
+use serde_json::Value;
+use std::collections::HashMap;
 
 /// Tells the turn; `rows` are in the order of the log.
 pub(super) fn tell(
@@ -29,10 +32,11 @@ pub(super) fn tell(
         notices: Vec::new(),
         error: None,
         ended: None,
+        stop: None,
         incomplete,
     };
-    let mut teller = Teller { reply, open: None, known: Known::default() };
-    rows.into_iter().for_each(|row| teller.row(row.fact));
+    let mut teller = Teller { reply, open: None, known: Known::default(), asked_at: HashMap::new() };
+    rows.into_iter().for_each(|row| teller.row(row));
     teller.close();
     teller.reply
 }
@@ -42,17 +46,26 @@ struct Teller {
     /// The step whose end has not come.
     open: Option<ExplainedStep>,
     known: Known,
+    /// When it was asked about the calls that nobody has answered for, unix ms.
+    asked_at: HashMap<String, u64>,
 }
 
 impl Teller {
-    fn row(&mut self, fact: Fact) {
-        match fact {
+    fn row(&mut self, row: Row) {
+        match row.fact {
             Fact::Started(started) => {
                 self.reply.provider = started.provider;
                 self.reply.model = started.model;
             }
             Fact::Changed(change) => self.change(change),
             Fact::Called(called) => self.called(called),
+            Fact::Asked(asked) => {
+                if let Some(tool) = self.tool(asked.step_id, &asked.tool_call_id) {
+                    tool.approval = Some(ExplainedApproval::default());
+                    self.asked_at.insert(asked.tool_call_id, row.at);
+                }
+            }
+            Fact::Resolved(resolved) => self.resolved(resolved, row.at),
             Fact::Resulted(result) => self.resulted(result),
             Fact::Spent(spent) => self.step(Some(spent.step_id)).usage = Some(spent.usage),
             Fact::Completed(completed) => self.completed(completed),
@@ -91,20 +104,34 @@ impl Teller {
             status: None,
             duration_ms: None,
             denied_by: None,
+            approval: None,
             reason: String::new(),
         };
         self.step(Some(step_id)).tools.push(tool);
     }
 
+    fn resolved(&mut self, resolved: ApprovalResolved, at: u64) {
+        let ApprovalResolved { step_id, tool_call_id, decision, by, scope, args, .. } = resolved;
+        let waited_ms = self.asked_at.remove(&tool_call_id).map(|asked_at| at.saturating_sub(asked_at));
+        let mut args = args.map_or(String::new(), |args| Value::Object(args).to_string());
+        shorten(&mut args);
+        if let Some(tool) = self.tool(step_id, &tool_call_id) {
+            tool.approval = Some(ExplainedApproval { decision: Some(decision), by, scope, waited_ms, args });
+        }
+    }
+
     fn resulted(&mut self, result: ToolResulted) {
-        let tools = &mut self.step(Some(result.step_id)).tools;
-        // Its call may have been left out.
-        if let Some(tool) = tools.iter_mut().find(|tool| tool.tool_call_id == result.tool_call_id) {
+        if let Some(tool) = self.tool(result.step_id, &result.tool_call_id) {
             tool.status = Some(result.status);
             tool.duration_ms = Some(result.duration_ms);
             tool.denied_by = result.denied_by;
             tool.reason = if result.status == ToolStatus::Ok { String::new() } else { result.content };
         }
+    }
+
+    /// A call of the step under way; it may have been left out.
+    fn tool(&mut self, step_id: String, tool_call_id: &str) -> Option<&mut ExplainedTool> {
+        self.step(Some(step_id)).tools.iter_mut().find(|tool| tool.tool_call_id == tool_call_id)
     }
 
     fn completed(&mut self, completed: StepCompleted) {

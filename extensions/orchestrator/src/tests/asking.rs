@@ -51,6 +51,23 @@ async fn what_was_allowed_for_a_conversation_is_kept_with_it_and_asked_again_onc
 }
 
 #[tokio::test]
+async fn who_allowed_and_what_was_changed_reach_the_kernel_and_a_grant_says_whose_it_is() {
+    let world = World::new().await;
+    let allowed = json!({
+        "decision": "allow", "scope": "conversation", "args": { "command": "pwd" }, "by": "user:ann",
+    });
+    let answer = allowed.clone();
+    world.host.on("approvals.v1/ask", move |_| Ok(answer.clone()));
+    assert_eq!(ask(&world, "a", "shell").await, allowed);
+    world.change(|state| assert_eq!(state.grants[0]["by"], "user:ann"));
+    world.host.on("conversations.v1/grants", |_| {
+        Ok(json!({ "grants": [{ "tool": "shell", "granted_at": 1, "by": "user:ann" }] }))
+    });
+    let again = json!({ "decision": "allow", "scope": "conversation", "by": "user:ann" });
+    assert_eq!(ask(&world, "a", "shell").await, again, "the next call runs as the model wrote it");
+}
+
+#[tokio::test]
 async fn a_store_that_cannot_tell_what_was_allowed_makes_it_be_asked() {
     let world = World::new().await;
     world.host.on("conversations.v1/grants", |_| Err(Fault::new("io", "cannot read")));

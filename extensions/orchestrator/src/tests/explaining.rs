@@ -169,11 +169,54 @@ async fn a_turn_that_runs_has_an_open_step_and_no_end() {
     let called =
         json!({ "step_id": "t#0", "tool_call_id": "a", "name": "shell", "args": {}, "effect": "exec" });
     log_of(&world, vec![started("t"), ("t", "tool_call", called)], 9);
+    world.host.on("conversations.v1/turn", |params| {
+        assert_eq!(params, json!({ "conversation_id": "c", "turn_id": "t" }));
+        let stop = json!({ "at": 9, "by": "user:ann" });
+        Ok(json!({ "turn_id": "t", "seq_first": 1, "seq_last": 1, "started_at": 5, "stop": stop }))
+    });
     let told = explain(&world, None).await.unwrap();
+    assert_eq!(told["stop"], json!({ "at": 9, "by": "user:ann" }), "somebody wants it to end");
     let open = json!([{
         "step_id": "t#0", "tools": [{ "tool_call_id": "a", "name": "shell", "effect": "exec" }],
     }]);
     assert_eq!((&told["steps"], told.get("ended")), (&open, None));
+}
+
+#[tokio::test]
+async fn a_question_is_told_with_its_answer_and_what_was_changed() {
+    let world = World::new().await;
+    let called = |id: &str| {
+        let data =
+            json!({ "step_id": "t#0", "tool_call_id": id, "name": "shell", "args": {}, "effect": "exec" });
+        ("t", "tool_call", data)
+    };
+    let of_call = |kind: &'static str, id: &str, more: Value| {
+        let mut data = json!({ "step_id": "t#0", "tool_call_id": id, "tool": "shell", "effect": "exec" });
+        data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ("t", kind, data)
+    };
+    let rows = vec![
+        started("t"),
+        called("a"),
+        of_call("approval_requested", "a", json!({ "args": {} })),
+        called("b"),
+        of_call("approval_requested", "b", json!({ "args": {} })),
+        called("c"),
+        of_call(
+            "approval_resolved",
+            "a",
+            json!({ "decision": "allow", "by": "user:ann", "scope": "once", "args": { "cmd": "ls" } }),
+        ),
+    ];
+    log_of(&world, rows, 9);
+    let told = explain(&world, None).await.unwrap();
+    let tool = |id: &str| json!({ "tool_call_id": id, "name": "shell", "effect": "exec" });
+    let (mut allowed, mut open) = (tool("a"), tool("b"));
+    allowed["approval"] = json!({
+        "decision": "allow", "by": "user:ann", "scope": "once", "waited_ms": 4, "args": "{\"cmd\":\"ls\"}",
+    });
+    open["approval"] = json!({});
+    assert_eq!(told["steps"][0]["tools"], json!([allowed, open, tool("c")]));
 }
 
 #[tokio::test]

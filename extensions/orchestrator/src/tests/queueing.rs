@@ -73,7 +73,7 @@ async fn a_waiting_turn_can_be_stopped_and_never_runs() {
     world.on("turn.v1/stop", |_, _| Ok(json!({ "stopping": false })));
     let params = StopParams { conversation_id: id, turn_id: None };
     let reply = world.ext().call(Stop, &params).await.expect("it answers");
-    assert_eq!(reply, StopReply { stopped: true });
+    assert_eq!(reply, StopReply { stopped: true, requested: false });
     world.change(|state| assert_eq!(state.ends(), [json!(["cancelled", "stopped"])]));
     go_on.add_permits(1);
     world.until(|state| state.ends().len() == 2).await;

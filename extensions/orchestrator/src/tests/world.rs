@@ -169,6 +169,24 @@ impl World {
             let sealed = state.open.take_if(|open| open["turn_id"] == params["turn_id"]).is_some();
             Ok(json!({ "sealed": sealed }))
         });
+        self.on("conversations.v1/turn", |_, params| {
+            Ok(json!({ "turn_id": params["turn_id"], "seq_first": 1, "seq_last": 2, "started_at": 5 }))
+        });
+        self.on("conversations.v1/request_stop", |state, params| {
+            let Some(open) = state.open.as_mut().filter(|open| open["turn_id"] == params["turn_id"]) else {
+                return Err(Fault::new("conflict", "it has ended"));
+            };
+            if open["stop"].is_null() {
+                open["stop"] = json!({ "at": 7, "by": params["by"] });
+            }
+            Ok(json!({ "stop": open["stop"], "host_id": open["host_id"], "durable": true }))
+        });
+        self.on("conversations.v1/stop_wishes", |state, params| {
+            let wished = |open: &&Value| open["host_id"] == params["host_id"] && !open["stop"].is_null();
+            let shown =
+                |open: &Value| json!({ "conversation_id": "c", "turn_id": open["turn_id"], "stop": open["stop"] });
+            Ok(json!({ "wishes": state.open.iter().filter(wished).map(shown).collect::<Vec<_>>() }))
+        });
         self.on("conversations.v1/grants", |state, params| {
             let of = |grant: &&Value| grant["conversation_id"] == params["conversation_id"];
             let shown = |grant: &Value| json!({ "tool": grant["tool"], "granted_at": 1 });

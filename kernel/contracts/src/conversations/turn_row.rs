@@ -1,6 +1,6 @@
 //! What is kept of each turn beside its events: its row, written in the commits that begin and end it.
 
-use super::{ID_PATTERN, Owner};
+use super::{ID_PATTERN, Owner, StopWish};
 use crate::event::TurnStatus;
 use crate::provider::Usage;
 use crate::turn::TurnTimings;
@@ -87,6 +87,9 @@ pub struct TurnRow {
     /// that died may have asked the model already.
     #[serde(default)]
     pub attempt: u32,
+    /// Somebody wanted it to end, or wants it to; absent = nobody wrote it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<StopWish>,
 }
 
 /// What the append that ends a turn tells of it; what is absent is taken from its `turn_ended`, or was counted.

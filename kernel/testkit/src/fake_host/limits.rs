@@ -6,16 +6,15 @@ use super::calls::{Callee, Caller, Cause, OpenCall};
 use super::clock::Entered;
 use super::{Shared, lock};
 use dispatch_abi::BODY_BYTES_MAX;
-use dispatch_contracts::bounds::{CALL_DEPTH_MAX, CALLS_BACK_MAX, LONG_CALLS_MAX, RETRY_AFTER_MS};
+use dispatch_contracts::bounds::{
+    CALL_DEPTH_MAX, CALLS_BACK_MAX, CALLS_IN_FLIGHT_DEFAULT, LONG_CALLS_MAX, RETRY_AFTER_MS,
+};
 use dispatch_contracts::fault::{NOT_REQUIRED, OVERLOADED, TOO_LARGE};
 use dispatch_contracts::{Fault, Limits, contract_of};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-/// Slots of an instance whose manifest says nothing else.
-const CALLS_IN_FLIGHT_MAX: u32 = 256;
 
 /// What the manifest of an instance says, as far as the router reads it.
 #[derive(Default)]
@@ -88,7 +87,7 @@ impl Shared {
             ancestor = open.get(&call.parent_id);
         }
         let max = lock(&self.limits).get(&slot.id).and_then(|limits| limits.calls_in_flight_max);
-        let max = max.unwrap_or(CALLS_IN_FLIGHT_MAX);
+        let max = max.unwrap_or(CALLS_IN_FLIGHT_DEFAULT);
         let full = count(Held::InFlight, &of_it) >= u64::from(max);
         let why = || format!("`{}` has {max} calls in flight already", slot.id);
         if full { Err(overloaded(verb, &why())) } else { Ok(Held::InFlight) }

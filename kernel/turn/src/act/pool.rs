@@ -1,7 +1,9 @@
 //! Runs the calls of one step: first in, first out; an exclusive tool alone; the others side by side up to a bound.
 //!
-//! What finishes while a commit is under way goes into the next one. It must not know how one tool runs.
+//! What finishes while a commit is under way goes into the next one. A call that somebody allowed starts when that is
+//! durable, and keeps its place meanwhile. It must not know how one tool runs.
 
+use crate::act::asking::{self, Answer};
 use crate::act::calls::{Call, Outcome, Plan};
 use crate::act::results::Results;
 use crate::act::tool_run::{self, NEVER_STARTED};
@@ -39,6 +41,22 @@ struct Done {
     settled: Vec<Settled>,
 }
 
+/// What came of something that ran beside the others.
+enum Came<'c> {
+    /// Somebody said whether the job may run.
+    Answered(Job<'c>, Answer),
+    /// The job is over.
+    Done(Done),
+}
+
+/// A job that may run once what allowed it is durable.
+struct Allowed<'c> {
+    job: Job<'c>,
+    changed: Option<Map<String, Value>>,
+    /// So many items of the outbox come first.
+    n_before: u64,
+}
+
 /// Runs every call that has no result yet, until each has one; what is left to commit stays in `outbox`.
 ///
 /// Errors: the fault of a commit; what runs then is dropped.
@@ -50,22 +68,39 @@ pub(crate) async fn run_open(
 ) -> Result<(), Fault> {
     let calls = results.calls;
     let mut queue = jobs(calls, results.open());
-    let mut running: FuturesUnordered<BoxFuture<'_, Done>> = FuturesUnordered::new();
+    let step_id = results.step_id;
+    let mut running: FuturesUnordered<BoxFuture<'_, Came<'_>>> = FuturesUnordered::new();
+    let mut allowed: Vec<Allowed<'_>> = Vec::new();
     let mut exclusive_runs = false;
     let mut commit: Option<BoxFuture<'_, Result<(), Fault>>> = None;
     loop {
         if ctx.stop.is_given() {
-            for idx in queue.drain(..).flat_map(|job| job.calls) {
-                let outcome = Outcome::unrun(ToolStatus::Cancelled, NEVER_STARTED);
-                results.settle(idx, outcome, Vec::new(), history, outbox);
+            for Job { calls: idxs, tool, ask, .. } in queue.drain(..) {
+                for idx in idxs {
+                    if ask {
+                        outbox.event(asking::withdrawn(step_id, &calls[idx], tool));
+                    }
+                    let outcome = Outcome::unrun(ToolStatus::Cancelled, NEVER_STARTED);
+                    results.settle(idx, outcome, Vec::new(), history, outbox);
+                }
             }
         }
-        while may_start(ctx, &queue, running.len(), exclusive_runs) {
+        while may_start(ctx, &queue, running.len() + allowed.len(), exclusive_runs) {
             let job = queue.pop_front().expect("only a waiting call may start");
             exclusive_runs = job.tool.exclusive;
-            running.push(run_job(ctx, calls, job).boxed());
+            running.push(match job.ask {
+                true => ask_job(ctx, step_id, calls, job).boxed(),
+                false => run_job(ctx, calls, job, None).boxed(),
+            });
         }
-        let all_done = queue.is_empty() && running.is_empty();
+        if commit.is_none() {
+            for Allowed { job, changed, .. } in
+                allowed.extract_if(.., |job| job.n_before <= outbox.n_committed())
+            {
+                running.push(run_job(ctx, calls, job, changed).boxed());
+            }
+        }
+        let all_done = queue.is_empty() && running.is_empty() && allowed.is_empty();
         if all_done && commit.is_none() {
             return Ok(());
         }
@@ -81,13 +116,26 @@ pub(crate) async fn run_open(
         tokio::select! {
             biased;
             () = ctx.stop.given(), if !queue.is_empty() => {}
-            Some(done) = running.next(), if !running.is_empty() => {
-                // Whatever else is done by now shares the next commit.
-                let mut next = Some(done);
-                while let Some(done) = next {
-                    exclusive_runs &= !done.exclusive;
-                    for Settled { idx, outcome, changed } in done.settled {
-                        results.settle(idx, outcome, changed, history, outbox);
+            Some(came) = running.next(), if !running.is_empty() => {
+                // Whatever else came by now shares the next commit.
+                let mut next = Some(came);
+                while let Some(came) = next {
+                    match came {
+                        Came::Answered(job, answer) => {
+                            for idx in &job.calls {
+                                outbox.event(answer.event_of(&calls[*idx]));
+                            }
+                            match answer.verdict {
+                                Ok(changed) => allowed.push(Allowed { job, changed, n_before: outbox.n_put() }),
+                                Err(outcome) => running.push(end_job(ctx, calls, job, outcome).boxed()),
+                            }
+                        }
+                        Came::Done(done) => {
+                            exclusive_runs &= !done.exclusive;
+                            for Settled { idx, outcome, changed } in done.settled {
+                                results.settle(idx, outcome, changed, history, outbox);
+                            }
+                        }
                     }
                     next = running.next().now_or_never().flatten();
                 }
@@ -125,13 +173,35 @@ fn jobs<'c>(calls: &'c [Call<'_>], open: impl Iterator<Item = usize>) -> VecDequ
     jobs
 }
 
-async fn run_job(ctx: &Ctx<'_>, calls: &[Call<'_>], job: Job<'_>) -> Done {
-    let outcome = tool_run::run(ctx, &calls[job.calls[0]], job.tool, job.args, job.ask).await;
+async fn ask_job<'c>(ctx: &Ctx<'_>, step_id: &str, calls: &[Call<'_>], job: Job<'c>) -> Came<'c> {
+    let answer = asking::ask(ctx, step_id, &calls[job.calls[0]], job.tool).await;
+    Came::Answered(job, answer)
+}
+
+/// Runs the job, with the arguments that whoever allowed it put in their place.
+async fn run_job<'c>(
+    ctx: &Ctx<'_>,
+    calls: &[Call<'_>],
+    job: Job<'c>,
+    changed: Option<Map<String, Value>>,
+) -> Came<'c> {
+    let call = &calls[job.calls[0]];
+    let outcome = match &changed {
+        None => tool_run::run(ctx, call, job.tool, job.args).await,
+        Some(args) => match tool_run::run(ctx, call, job.tool, args).await {
+            never if never.content == NEVER_STARTED => never,
+            ran => asking::told(ctx, ran, args),
+        },
+    };
+    end_job(ctx, calls, job, outcome).await
+}
+
+async fn end_job<'c>(ctx: &Ctx<'_>, calls: &[Call<'_>], job: Job<'c>, outcome: Outcome) -> Came<'c> {
     let mut settled = Vec::with_capacity(job.calls.len());
     for idx in job.calls {
         let mut changed = Vec::new();
         let outcome = tool_run::finish(ctx, &calls[idx], outcome.clone(), &mut changed).await;
         settled.push(Settled { idx, outcome, changed });
     }
-    Done { exclusive: job.tool.exclusive, settled }
+    Came::Done(Done { exclusive: job.tool.exclusive, settled })
 }

@@ -1,4 +1,4 @@
-//! One run of one tool: the question whether it may, its live output, its end, and its end when the turn is stopped.
+//! One run of one tool: its live output, its end, and its end when the turn is stopped.
 //!
 //! It must not know the other calls of the step.
 
@@ -12,13 +12,12 @@ use crate::filter::filters::{self, Subject};
 use crate::limits::{EMIT_GRACE_MS, TOOL_GRACE_MS};
 use crate::ports::Item;
 use dispatch_contracts::Fault;
-use dispatch_contracts::event::{DeniedBy, EventBody};
+use dispatch_contracts::event::EventBody;
 use dispatch_contracts::fault::{DEADLINE, PANICKED};
 use dispatch_contracts::filter::Point;
 use dispatch_contracts::kernel::WaitOn;
 use dispatch_contracts::message::ToolStatus;
 use dispatch_contracts::tool::{RunParams, RunReply, ToolSpec};
-use dispatch_contracts::turn::{AskParams, AskReply};
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
 use std::any::Any;
@@ -29,17 +28,13 @@ pub(crate) const NEVER_STARTED: &str = "the turn was stopped before this ran";
 const STOPPED: &str = "the turn was stopped while this ran";
 const STOPPED_UNFILTERED: &str = "the turn was stopped while the result was being filtered";
 
-/// Asks if it must, runs the tool, and answers in every case.
+/// Runs the tool, unless the turn was stopped, and answers in every case.
 pub(crate) async fn run(
     ctx: &Ctx<'_>,
     call: &Call<'_>,
     tool: &ToolSpec,
     args: &Map<String, Value>,
-    ask: bool,
 ) -> Outcome {
-    if ask && let Err(outcome) = allowed(ctx, call, tool).await {
-        return outcome;
-    }
     if ctx.stop.is_given() {
         return Outcome::unrun(ToolStatus::Cancelled, NEVER_STARTED);
     }
@@ -98,27 +93,6 @@ pub(crate) async fn finish(
             outcome.content = bounded(&after.content);
             outcome
         }
-    }
-}
-
-/// Whether the call may run, as a person says.
-async fn allowed(ctx: &Ctx<'_>, call: &Call<'_>, tool: &ToolSpec) -> Result<(), Outcome> {
-    let params = AskParams {
-        conversation_id: ctx.about.conversation_id.clone(),
-        turn_id: ctx.about.turn_id.clone(),
-        tool_call_id: call.id.clone(),
-        tool: tool.name.clone(),
-        effect: tool.effect,
-        args: call.args.clone(),
-    };
-    let deny = |why: &str| Outcome::denied(DeniedBy::Approval, format!("`{}` was not run: {why}", tool.name));
-    let _wait = ctx.wait(WaitOn::Ask, &tool.name, Some(&call.id));
-    match ctx.stop.race(async { ctx.ports.ask(params).await }).await {
-        None => Err(Outcome::unrun(ToolStatus::Cancelled, NEVER_STARTED)),
-        Some(Ok(AskReply::Allow { .. })) => Ok(()),
-        Some(Ok(AskReply::Deny { reason })) => Err(deny(&reason)),
-        Some(Ok(AskReply::Unknown)) => Err(deny("the answer to the question is not understood here")),
-        Some(Err(fault)) => Err(deny(&format!("nobody could be asked: {}", fault.message))),
     }
 }
 

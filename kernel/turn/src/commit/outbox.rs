@@ -26,16 +26,31 @@ impl Item {
 #[derive(Default)]
 pub(crate) struct Outbox {
     items: VecDeque<Item>,
+    /// Commits that were taken.
     n_taken: u64,
+    /// Messages and events that were ever put in.
+    n_put: u64,
 }
 
 impl Outbox {
     pub(crate) fn message(&mut self, message: Box<RawValue>) {
+        self.n_put += 1;
         self.items.push_back(Item::Message(message));
     }
 
     pub(crate) fn event(&mut self, event: EventBody) {
+        self.n_put += 1;
         self.items.push_back(Item::Event(event));
+    }
+
+    /// Messages and events put in so far.
+    pub(crate) fn n_put(&self) -> u64 {
+        self.n_put
+    }
+
+    /// Those of them that were taken into commits; they are durable once none is under way.
+    pub(crate) fn n_committed(&self) -> u64 {
+        self.n_put - self.items.len() as u64
     }
 
     /// The next commit: as much as one may hold, at least one item; `None` when nothing waits.

@@ -2,7 +2,8 @@
 
 use crate::world::World;
 use dispatch_contracts::event::{
-    NOTICE, REASONING_DELTA, RETRY_SCHEDULED, TEXT_DELTA, TOOL_OUTPUT, TURN_ENDED,
+    APPROVAL_REQUESTED, APPROVAL_RESOLVED, NOTICE, REASONING_DELTA, RETRY_SCHEDULED, TEXT_DELTA, TOOL_OUTPUT,
+    TURN_ENDED,
 };
 use dispatch_contracts::message::{Message, Part, Role};
 
@@ -17,6 +18,7 @@ pub(crate) fn check(world: &World) -> Result<(), String> {
     only_frame_types_travel_as_frames(world)?;
     every_commit_knows_the_frames_before_it(world)?;
     the_last_event_is_the_end(world)?;
+    every_question_comes_to_something_once(world)?;
     the_history_is_valid(world)?;
     each_request_begins_with_the_one_before(world)
 }
@@ -55,6 +57,27 @@ fn the_last_event_is_the_end(world: &World) -> Result<(), String> {
             return Ok(());
         }
         Err(format!("{n_ends} ends, the last event is {last:?}"))
+    })
+}
+
+/// Each `approval_requested` is followed by one `approval_resolved`, unless no commit got through any more.
+fn every_question_comes_to_something_once(world: &World) -> Result<(), String> {
+    world.with(|record| {
+        let mut open: Vec<String> = Vec::new();
+        for event in record.commits.iter().flat_map(|commit| &commit.events) {
+            let data: serde_json::Value =
+                serde_json::from_str(event.data.get()).map_err(|e| e.to_string())?;
+            let call = data["tool_call_id"].to_string();
+            match event.kind.as_str() {
+                APPROVAL_REQUESTED => open.push(call),
+                APPROVAL_RESOLVED => match open.iter().position(|asked| *asked == call) {
+                    Some(at) => drop(open.remove(at)),
+                    None => return Err(format!("call {call} was answered and not asked about")),
+                },
+                _ => {}
+            }
+        }
+        if open.is_empty() || record.commit_failed { Ok(()) } else { Err(format!("unanswered: {open:?}")) }
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::script::{Act, HostAct, Script};
 use crate::streams::Scripted;
 use dispatch_contracts::Fault;
-use dispatch_contracts::event::{EventBody, TOOL_CALL, TurnEnded};
+use dispatch_contracts::event::{APPROVAL_REQUESTED, APPROVAL_RESOLVED, EventBody, TOOL_CALL, TurnEnded};
 use dispatch_contracts::filter::{ApplyParams, ApplyReply};
 use dispatch_contracts::provider::StreamParams;
 use dispatch_contracts::retry::{DecideParams, DecideReply};
@@ -37,6 +37,8 @@ pub(crate) struct Record {
     n_offered: u64,
     pub(crate) commit_failed: bool,
     pub(crate) durable_calls: HashSet<String>,
+    /// `<event> <call>` of every question in a commit, and of every answer that allows.
+    durable_questions: HashSet<String>,
     pub(crate) requests: Vec<Vec<String>>,
     pub(crate) broken: Vec<String>,
     pub(crate) ended: Option<TurnEnded>,
@@ -184,6 +186,15 @@ impl TurnPorts for World {
         if !self.with(|record| record.durable_calls.contains(&params.tool_call_id)) {
             self.with(|record| record.broken.push(format!("`{label}` started before its call was durable")));
         }
+        let has = |kind: &str| format!("{kind} {}", params.tool_call_id);
+        if self.with(|record| {
+            record.durable_questions.contains(&has(APPROVAL_REQUESTED))
+                && !record.durable_questions.contains(&has(APPROVAL_RESOLVED))
+        }) {
+            self.with(|record| {
+                record.broken.push(format!("`{label}` started before its answer was durable"))
+            });
+        }
         let (args, cwd) = (json(&params.args), &params.cwd);
         self.note(&format!("{label} starts in {cwd} with {args} for {timeout_ms} ms"));
         let tool = self.script.tools.iter().find(|tool| tool.name == name).expect("only scripted tools run");
@@ -238,6 +249,18 @@ impl TurnPorts for World {
                         .durable_calls
                         .insert(call["tool_call_id"].as_str().expect("calls have ids").to_owned());
                 }
+                for event in &params.events {
+                    let data: Value = serde_json::from_str(event.data.get()).expect("events are JSON");
+                    let of_call =
+                        || format!("{} {}", event.kind, data["tool_call_id"].as_str().expect("an id"));
+                    match event.kind.as_str() {
+                        APPROVAL_REQUESTED => drop(record.durable_questions.insert(of_call())),
+                        APPROVAL_RESOLVED if data["decision"] == "allow" => {
+                            record.durable_questions.insert(of_call());
+                        }
+                        _ => {}
+                    }
+                }
                 record.commits.push(params.clone());
             });
             answer.map(drop)
@@ -246,6 +269,10 @@ impl TurnPorts for World {
     }
 
     fn ask(&self, params: AskParams) -> BoxFuture<'_, Result<AskReply, Fault>> {
+        let asked = format!("{APPROVAL_REQUESTED} {}", params.tool_call_id);
+        if !self.with(|record| record.durable_questions.contains(&asked)) {
+            self.with(|record| record.broken.push(format!("`{asked}` was asked before it was durable")));
+        }
         self.note(&format!("ask {}", json(&params)));
         let act = self.script.asks.get(self.nth("ask")).cloned();
         self.answer(act, r#"{"decision":"deny","reason":"unscripted"}"#).boxed()

@@ -25,7 +25,7 @@ fn conversation() -> Conversation {
         created_at: AT,
         active_at: AT + 900,
         seq_last: 12,
-        open_turn: Some(OpenTurn { turn_id: turn(), host_id: HOST.to_owned(), begun: false }),
+        open_turn: Some(OpenTurn { turn_id: turn(), host_id: HOST.to_owned(), begun: false, stop: None }),
         cwd: CWD.to_owned(),
         provider: "demo".to_owned(),
         model: "demo-1".to_owned(),
@@ -43,8 +43,17 @@ fn owner() -> Owner {
 }
 
 fn owned() -> Conversation {
-    let open = OpenTurn { turn_id: turn(), host_id: HOST.to_owned(), begun: true };
+    let open = OpenTurn { turn_id: turn(), host_id: HOST.to_owned(), begun: true, stop: None };
     Conversation { open_turn: Some(open), owner: Some(owner()), ..conversation() }
+}
+
+fn stopping() -> Conversation {
+    let open = OpenTurn { turn_id: turn(), host_id: HOST.to_owned(), begun: true, stop: Some(wish()) };
+    Conversation { open_turn: Some(open), ..conversation() }
+}
+
+fn wish() -> StopWish {
+    StopWish { at: AT + 400, by: "user:ann".to_owned() }
 }
 
 fn usage() -> Usage {
@@ -117,7 +126,7 @@ fn reading() -> Vec<Golden> {
     vec![
         golden::<Get>(
             vec![GetParams { conversation_id: id() }],
-            vec![conversation(), idle(), archived(), owned()],
+            vec![conversation(), idle(), archived(), owned(), stopping()],
             vec![],
         ),
         golden::<List>(
@@ -322,7 +331,29 @@ fn turns() -> Vec<Golden> {
     vec![
         golden::<Turn>(
             vec![TurnParams { conversation_id: id(), turn_id: turn() }],
-            vec![open_row(), ended_row()],
+            vec![open_row(), ended_row(), TurnRow { stop: Some(wish()), ..open_row() }],
+            vec![],
+        ),
+        golden::<RequestStop>(
+            vec![
+                RequestStopParams { conversation_id: id(), turn_id: turn(), by: "user:ann".to_owned() },
+                RequestStopParams { conversation_id: id(), turn_id: turn(), by: String::new() },
+            ],
+            vec![RequestStopReply { stop: wish(), host_id: HOST.to_owned(), durable: true }],
+            vec![],
+        ),
+        golden::<StopWishes>(
+            vec![
+                StopWishesParams { host_id: HOST.to_owned(), after: None },
+                StopWishesParams { host_id: HOST.to_owned(), after: Some(id()) },
+            ],
+            vec![
+                StopWishesReply {
+                    wishes: vec![WishedStop { conversation_id: id(), turn_id: turn(), stop: wish() }],
+                    next: Some(id()),
+                },
+                StopWishesReply::default(),
+            ],
             vec![],
         ),
         golden::<EndedTurns>(

@@ -91,6 +91,8 @@ pub(super) fn later(body: &EventBody) -> Result<(), String> {
         TURN_STARTED => with_unknown_words::<TurnStarted>(&text),
         TEXT_DELTA | REASONING_DELTA => with_unknown_words::<Delta>(&text),
         TOOL_CALL => with_unknown_words::<ToolCalled>(&text),
+        APPROVAL_REQUESTED => with_unknown_words::<ApprovalRequested>(&text),
+        APPROVAL_RESOLVED => with_unknown_words::<ApprovalResolved>(&text),
         TOOL_OUTPUT => with_unknown_words::<ToolOutput>(&text),
         TOOL_RESULT => with_unknown_words::<ToolResulted>(&text),
         STEP_COMPLETED => with_unknown_words::<StepCompleted>(&text),
@@ -136,6 +138,33 @@ pub(super) fn durable() -> Vec<EventBody> {
         effect: None,
     };
     let with_effect = ToolCalled { effect: Some(Effect::Read), ..called.clone() };
+    let asked = ApprovalRequested {
+        step_id: STEP.to_owned(),
+        tool_call_id: "call_1".to_owned(),
+        tool: "shell".to_owned(),
+        effect: Effect::Exec,
+        args: json!({"command": "rm -r build"}),
+    };
+    let allowed = ApprovalResolved {
+        step_id: STEP.to_owned(),
+        tool_call_id: "call_1".to_owned(),
+        tool: "shell".to_owned(),
+        decision: ApprovalDecision::Allow,
+        by: "user:ann".to_owned(),
+        scope: Some(AllowScope::Conversation),
+        reason: String::new(),
+        args: json!({"command": "ls build"}).as_object().cloned(),
+    };
+    let refused = ApprovalResolved {
+        decision: ApprovalDecision::Deny,
+        by: String::new(),
+        scope: None,
+        reason: "nobody is there to ask".to_owned(),
+        args: None,
+        ..allowed.clone()
+    };
+    let withdrawn =
+        ApprovalResolved { decision: ApprovalDecision::Withdrawn, reason: String::new(), ..refused.clone() };
     let resulted = ToolResulted {
         step_id: STEP.to_owned(),
         tool_call_id: "call_1".to_owned(),
@@ -185,5 +214,9 @@ pub(super) fn durable() -> Vec<EventBody> {
         body(TOOL_CALL, &with_effect),
         body(TOOL_RESULT, &denied),
         body(FILTER_CHANGED, &changed_in),
+        body(APPROVAL_REQUESTED, &asked),
+        body(APPROVAL_RESOLVED, &allowed),
+        body(APPROVAL_RESOLVED, &refused),
+        body(APPROVAL_RESOLVED, &withdrawn),
     ]
 }

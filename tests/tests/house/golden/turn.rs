@@ -26,9 +26,15 @@ fn asked() -> Vec<AskParams> {
 
 fn answered() -> Vec<AskReply> {
     vec![
-        AskReply::Allow { scope: AllowScope::Once },
-        AskReply::Allow { scope: AllowScope::Conversation },
-        AskReply::Deny { reason: "not on this machine".to_owned() },
+        AskReply::allow(AllowScope::Once, ""),
+        AskReply::allow(AllowScope::Conversation, ""),
+        AskReply::deny("not on this machine"),
+        AskReply::Allow {
+            scope: AllowScope::Once,
+            args: json!({"command": "ls -l"}).as_object().cloned(),
+            by: "user:ann".to_owned(),
+        },
+        AskReply::Deny { reason: "not on this machine".to_owned(), by: "user:ann".to_owned() },
     ]
 }
 

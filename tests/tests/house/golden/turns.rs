@@ -2,7 +2,8 @@
 //!
 //! They must not know how a turn is run.
 
-use dispatch_contracts::event::{DeniedBy, TurnError};
+use dispatch_contracts::conversations::StopWish;
+use dispatch_contracts::event::{AllowScope, ApprovalDecision, DeniedBy, TurnError};
 use dispatch_contracts::filter::Point;
 use dispatch_contracts::message::ToolStatus;
 use dispatch_contracts::provider::{FaultClass, Finish, ModelInfo};
@@ -46,7 +47,24 @@ fn explained() -> ExplainReply {
         status: Some(ToolStatus::Denied),
         duration_ms: Some(0),
         denied_by: Some(DeniedBy::Approval),
+        approval: Some(ExplainedApproval {
+            decision: Some(ApprovalDecision::Deny),
+            by: "user:ann".to_owned(),
+            scope: None,
+            waited_ms: Some(1200),
+            args: String::new(),
+        }),
         reason: "`shell` was not run: the user said no".to_owned(),
+    };
+    let changed = ExplainedTool {
+        denied_by: None,
+        approval: Some(ExplainedApproval {
+            decision: Some(ApprovalDecision::Allow),
+            scope: Some(AllowScope::Once),
+            args: r#"{"command":"ls"}"#.to_owned(),
+            ..ExplainedApproval::default()
+        }),
+        ..tool.clone()
     };
     let open = ExplainedTool {
         tool_call_id: "call_2".to_owned(),
@@ -54,6 +72,7 @@ fn explained() -> ExplainReply {
         status: None,
         duration_ms: None,
         denied_by: None,
+        approval: None,
         reason: String::new(),
         ..tool.clone()
     };
@@ -69,7 +88,7 @@ fn explained() -> ExplainReply {
             message: "the endpoint asked to wait".to_owned(),
         }],
         changes: vec![change(Point::ToolResult, vec![replace])],
-        tools: vec![tool, open],
+        tools: vec![tool, open, changed],
     };
     let error = TurnError {
         code: "auth".to_owned(),
@@ -96,6 +115,7 @@ fn explained() -> ExplainReply {
         }],
         error: Some(error),
         ended: Some(turn_ended()),
+        stop: Some(StopWish { at: AT + 400, by: "user:ann".to_owned() }),
         incomplete: true,
     }
 }
@@ -108,6 +128,7 @@ fn explained_least() -> ExplainReply {
         notices: vec![],
         error: None,
         ended: None,
+        stop: None,
         incomplete: false,
         ..explained()
     }
@@ -137,7 +158,10 @@ pub(super) fn samples() -> Vec<Golden> {
                 StopParams { conversation_id: id(), turn_id: Some(TURN.to_owned()) },
                 StopParams { conversation_id: id(), turn_id: None },
             ],
-            vec![StopReply { stopped: true }],
+            vec![
+                StopReply { stopped: true, requested: false },
+                StopReply { stopped: false, requested: true },
+            ],
             vec![],
         ),
         golden::<Watch>(
