@@ -71,6 +71,7 @@ async fn turn_us(filters: &[FilterSpec]) -> f64 {
             cwd: "/".to_owned(),
             messages: vec![RawValue::from_string(input).expect("JSON")],
             steps_max: 0,
+            boundaries: Vec::new(),
         };
         let ports = Ports { requests: AtomicUsize::new(0) };
         run_turn(params, tools.clone(), &ports, StopSignal::new(), &Progress::new()).await

@@ -7,7 +7,6 @@
 //! Whom a turn is for is the `actor` in the meta of `run`; tools, filters, commits and questions inherit it. No body names
 //! it: whoever runs turns for others holds the capability `identity` and makes `run` a root call with that meta.
 
-use crate::conversations::TurnTimings;
 use crate::event::{EventBody, TurnEnded};
 use crate::provider::Usage;
 use crate::tool::Effect;
@@ -126,6 +125,32 @@ pub struct CommitParams {
     /// With the last one: where the time of the run went, as far as it can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<TurnTimings>,
+}
+
+/// Where the time of a turn went, in ms; absent = nobody measured it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct TurnTimings {
+    /// From its begin, or its adoption, to its run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_ms: Option<u64>,
+    /// Reading the history and making the prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepare_ms: Option<u64>,
+    /// From the request to the first frame of an answer, of whatever kind; of the first step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte_ms: Option<u64>,
+    /// From the request to the first content; of the first step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefill_ms: Option<u64>,
+    /// Waiting for commits; the one that ends the turn cannot tell of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_ms: Option<u64>,
+    /// Waiting between tries of a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_ms: Option<u64>,
+    /// From start to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
 }
 
 /// `turn_host.v1/ask`: whether a tool call that the policy marks `ask` may run. May take as long as a person does.

@@ -1,5 +1,7 @@
 //! What is kept of each turn beside its events: its row, written in the commits that begin and end it.
 
+pub use crate::turn::TurnTimings;
+
 use super::{ID_PATTERN, Owner};
 use crate::event::TurnStatus;
 use crate::provider::Usage;
@@ -86,32 +88,6 @@ pub struct TurnRow {
     /// that died may have asked the model already.
     #[serde(default)]
     pub attempt: u32,
-}
-
-/// Where the time of a turn went, in ms; absent = nobody measured it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct TurnTimings {
-    /// From its begin, or its adoption, to its run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue_ms: Option<u64>,
-    /// Reading the history and making the prompt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prepare_ms: Option<u64>,
-    /// From the request to the first frame of an answer, of whatever kind; of the first step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_byte_ms: Option<u64>,
-    /// From the request to the first content; of the first step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prefill_ms: Option<u64>,
-    /// Waiting for commits; the one that ends the turn cannot tell of itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit_ms: Option<u64>,
-    /// Waiting between tries of a request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_ms: Option<u64>,
-    /// From start to end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration_ms: Option<u64>,
 }
 
 /// What the append that ends a turn tells of it; what is absent is taken from its `turn_ended`, or was counted.

@@ -1,6 +1,6 @@
 //! Where the time of a turn goes, as far as the turn itself can tell.
 
-use dispatch_contracts::conversations::TurnTimings;
+use dispatch_contracts::turn::TurnTimings;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 

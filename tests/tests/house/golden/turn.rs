@@ -2,7 +2,6 @@
 //!
 //! They must not know an engine.
 
-use dispatch_contracts::conversations::TurnTimings;
 use dispatch_contracts::event::{TurnEnded, TurnStatus};
 use dispatch_contracts::tool::Effect;
 use dispatch_contracts::turn::*;
