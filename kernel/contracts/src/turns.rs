@@ -1,7 +1,8 @@
 //! `turns.v1`: starting, stopping, watching and explaining turns. Single-valued; its verbs are ops: `turns.start`,
 //! `turns.stop`, `turns.watch`, `turns.explain`, and `models.list` for `models`.
 //!
-//! Codes: `turn_in_flight`, `not_found`, `invalid`, `no_provider` (detail: why each provider is not ready), `stale`.
+//! Codes: `turn_in_flight`, `not_found`, `invalid`, `too_large` (the input, or the history with it: begin a new
+//! conversation), `no_provider` (detail: why each provider is not ready), `stale`.
 
 use crate::conversations::{ID_PATTERN, StopWish};
 use crate::event::{AllowScope, ApprovalDecision, DeniedBy, Event, TurnEnded, TurnError};
