@@ -51,13 +51,13 @@ async fn running(cli: &Opened, tty: Tty) -> (OpenedStream<Main>, Arc<Notify>) {
 #[tokio::test]
 async fn only_a_clear_yes_is_a_yes() {
     for (typed, reply) in [
-        ("y\n", json!({ "decision": "allow", "scope": "once" })),
-        ("YES\r\n", json!({ "decision": "allow", "scope": "once" })),
-        (" a \n", json!({ "decision": "allow", "scope": "conversation" })),
-        ("n\n", json!({ "decision": "deny", "reason": "the user said no" })),
-        ("\n", json!({ "decision": "deny", "reason": "the user said no" })),
-        ("yes please\n", json!({ "decision": "deny", "reason": "the user said no" })),
-        ("", json!({ "decision": "deny", "reason": "the user said no" })),
+        ("y\n", json!({ "decision": "allow", "scope": "once", "by": "user:test" })),
+        ("YES\r\n", json!({ "decision": "allow", "scope": "once", "by": "user:test" })),
+        (" a \n", json!({ "decision": "allow", "scope": "conversation", "by": "user:test" })),
+        ("n\n", json!({ "decision": "deny", "reason": "the user said no", "by": "user:test" })),
+        ("\n", json!({ "decision": "deny", "reason": "the user said no", "by": "user:test" })),
+        ("yes please\n", json!({ "decision": "deny", "reason": "the user said no", "by": "user:test" })),
+        ("", json!({ "decision": "deny", "reason": "the user said no", "by": "user:test" })),
     ] {
         let cli = cli().await;
         types(&cli, &[typed]);
@@ -138,7 +138,7 @@ async fn questions_come_one_at_a_time() {
         }
     };
     let (replies, ()) = tokio::join!(questions, terminal);
-    let yes = json!({ "decision": "allow", "scope": "once" });
+    let yes = json!({ "decision": "allow", "scope": "once", "by": "user:test" });
     assert_eq!(replies, (yes.clone(), yes));
     go_on.notify_one();
     read_to_end(stream).await;
@@ -192,7 +192,7 @@ async fn a_question_that_comes_before_the_answer_of_start_finds_its_run() {
     let stream = begin(&cli, &["hi"], ALL_TTY);
     asked.notified().await;
     let (reply, ()) = tokio::join!(ask(&cli, "c1", json!({})), async { go_on.notify_one() });
-    assert_eq!(reply, json!({ "decision": "allow", "scope": "once" }));
+    assert_eq!(reply, json!({ "decision": "allow", "scope": "once", "by": "user:test" }));
     watched.notify_one();
     read_to_end(stream).await;
 }

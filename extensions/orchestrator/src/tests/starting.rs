@@ -67,7 +67,7 @@ async fn a_turn_is_acked_shown_in_order_and_ended_once() {
     let begin = &world.host.calls_of("conversations.v1/begin")[0];
     assert_eq!(
         (&begin["create"], &begin["title"], &begin["host_id"]),
-        (&json!(true), &json!("hello"), &json!(HOST_ID))
+        (&json!(true), &json!("hello\nthere"), &json!(HOST_ID))
     );
 }
 

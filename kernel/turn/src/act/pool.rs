@@ -44,7 +44,7 @@ struct Done {
 /// What came of something that ran beside the others.
 enum Came<'c> {
     /// Somebody said whether the job may run.
-    Answered(Job<'c>, Answer),
+    Answered(Job<'c>, Box<Answer>),
     /// The job is over.
     Done(Done),
 }
@@ -175,7 +175,7 @@ fn jobs<'c>(calls: &'c [Call<'_>], open: impl Iterator<Item = usize>) -> VecDequ
 
 async fn ask_job<'c>(ctx: &Ctx<'_>, step_id: &str, calls: &[Call<'_>], job: Job<'c>) -> Came<'c> {
     let answer = asking::ask(ctx, step_id, &calls[job.calls[0]], job.tool).await;
-    Came::Answered(job, answer)
+    Came::Answered(job, Box::new(answer))
 }
 
 /// Runs the job, with the arguments that whoever allowed it put in their place.
