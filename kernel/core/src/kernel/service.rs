@@ -13,7 +13,8 @@ use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, NOT_FOUND, UNKNOW
 use dispatch_contracts::kernel::{
     DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions, ExtensionsReply,
     Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply, InstanceInfo, Inventory, KERNEL_INSTANCE,
-    PointFilters, Providers, ProvidersReply, Started, Trusted, TrustedParams, TrustedReply, Update, VerbInfo,
+    PointFilters, Providers, ProvidersReply, Report, Started, Trusted, TrustedParams, TrustedReply, Update,
+    VerbInfo,
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
 use dispatch_contracts::{Empty, Fault, Verb, turn};
@@ -53,6 +54,7 @@ impl NativeService for KernelService {
             info::<Providers>(),
             info::<Trusted>(),
             info::<Update>(),
+            info::<Report>(),
             info::<HostInfo>(),
             info::<HostAlive>(),
             info::<Health>(),
@@ -77,6 +79,11 @@ impl NativeService for KernelService {
                 Explain::NAME => encode(&explain(&shared, &decode::<Explain>(&body)?)?),
                 HostInfo::NAME => encode(&HostInfoReply { host_id: shared.host_id.clone() }),
                 HostAlive::NAME => encode(&host_alive(&shared, decode::<HostAlive>(&body)?)?),
+                Report::NAME => {
+                    call.note_health(decode::<Report>(&body)?);
+                    shared.reported.notify_waiters();
+                    encode(&Empty {})
+                }
                 Update::NAME => encode(&update(&shared, &call, &body)?),
                 op::List::NAME => encode(&list_ops(&shared)),
                 turn::Stop::NAME => encode(&stop_turn(&shared, &decode::<turn::Stop>(&body)?)),
