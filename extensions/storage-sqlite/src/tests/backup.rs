@@ -4,7 +4,7 @@ use super::{StorageSqlite, commit, integrity, keys, open_at, path_in, puts, valu
 use crate::schema::SCHEMA_VERSION;
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::instance::{
-    Backup, BackupParams, BackupReply, COPY_MS_MAX, Restore, RestoreParams, RestoreReply,
+    Backup, BackupParams, BackupReply, Restore, RestoreParams, RestoreReply,
 };
 use dispatch_sdk::contracts::storage::CORRUPT;
 use dispatch_sdk::fault::{CONFLICT, INVALID, NOT_FOUND, UNAVAILABLE};
@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 const PAGE_BYTES: usize = 4096;
 
@@ -234,7 +234,7 @@ async fn what_a_killed_backup_left_goes_with_the_next_one_and_what_somebody_work
     named(".dispatch-copy-left");
     // What versions before left has no lock: its age alone says that nobody works in it.
     let old = named(".dispatch-a1B2c3");
-    let long_ago = SystemTime::now() - Duration::from_millis(COPY_MS_MAX) * 2;
+    let long_ago = SystemTime::UNIX_EPOCH;
     std::fs::File::open(old.join("copy.db")).unwrap().set_modified(long_ago).unwrap();
     named(".dispatch-d4E5f6");
     std::fs::write(named(".dispatch-g7H8i9").join("mine"), "").unwrap();
