@@ -5,12 +5,13 @@
 /// Bytes of `\u0061`.
 const ESCAPE_BYTES: usize = 6;
 
-/// The same JSON with every `\u` escape written out that may be: control characters, quotes, backslashes and halves of
-/// a pair alone stay as they are.
+/// The same JSON with every `\u` escape written out, or as short as can be (`\n`, `\"`); control characters that have no
+/// short one, and halves of a pair alone, stay as they are.
 pub(crate) fn unescaped(mut json: Vec<u8>) -> Vec<u8> {
-    let (mut from, mut to) = (0, 0);
+    let (mut from, mut to, mut in_text) = (0, 0, false);
     while from < json.len() {
-        if json[from] != b'\\' {
+        if json[from] != b'\\' || !in_text {
+            in_text ^= json[from] == b'"';
             json[to] = json[from];
             (from, to) = (from + 1, to + 1);
             continue;
@@ -18,7 +19,14 @@ pub(crate) fn unescaped(mut json: Vec<u8>) -> Vec<u8> {
         match character(&json[from..]) {
             Some((plain, n_bytes)) => {
                 // Never longer than its escape.
-                to += plain.encode_utf8(&mut json[to..from + n_bytes]).len();
+                let place = &mut json[to..from + n_bytes];
+                to += match short(plain) {
+                    Some(letter) => {
+                        place[..2].copy_from_slice(&[b'\\', letter]);
+                        2
+                    }
+                    None => plain.encode_utf8(place).len(),
+                };
                 from += n_bytes;
             }
             None => {
@@ -41,7 +49,21 @@ fn character(escaped: &[u8]) -> Option<(char, usize)> {
         Some(found) => (found, ESCAPE_BYTES),
         None => (char::decode_utf16(second()?).next()?.ok()?, 2 * ESCAPE_BYTES),
     };
-    (found >= ' ' && found != '"' && found != '\\').then_some((found, n_bytes))
+    (found >= ' ' || short(found).is_some()).then_some((found, n_bytes))
+}
+
+/// What stands behind the backslash of what cannot be written plainly. Source: RFC 8259, section 7.
+fn short(found: char) -> Option<u8> {
+    match found {
+        '"' => Some(b'"'),
+        '\\' => Some(b'\\'),
+        '\n' => Some(b'n'),
+        '\r' => Some(b'r'),
+        '\t' => Some(b't'),
+        '\u{8}' => Some(b'b'),
+        '\u{c}' => Some(b'f'),
+        _ => None,
+    }
 }
 
 /// The UTF-16 unit of a `\uXXXX`.
@@ -60,10 +82,11 @@ mod tests {
     fn what_it_makes_of_json_is_the_same_json_and_never_longer() {
         for (json, expected) in [
             (r#"{"\u0061":"\u00e9\u20AC\ud83d\ude00 \n"}"#, "{\"a\":\"é€😀 \\n\"}"),
-            (r#"["\u0022\u005c\u0000\u001f\u007f"]"#, "[\"\\u0022\\u005c\\u0000\\u001f\u{7f}\"]"),
+            (r#"["\u0022\u005c\u000a\u0008\u001f\u007f"]"#, "[\"\\\"\\\\\\n\\b\\u001f\u{7f}\"]"),
             (r#"["\\u0061","\\\u0061"]"#, r#"["\\u0061","\\a"]"#),
             (r#"["\ud83d","\ud83d\u0061","\ude00","\ud83d\ud83d\ude00"]"#, ""),
             (r#"["\u00","\u+061","\"#, r#"["\u00","\u+061","\"#),
+            (r#"[\u0031,"\\",\u0032]"#, r#"[\u0031,"\\",\u0032]"#),
             (r#"[0.10000000000000000000001]"#, r#"[0.10000000000000000000001]"#),
         ] {
             let made = String::from_utf8(unescaped(json.as_bytes().to_vec())).unwrap();

@@ -160,8 +160,14 @@ fn a_host_is_not_ready_while_its_disk_is_full_and_ends_when_its_store_lost_its_f
     assert_eq!(served.ask("POST", "/v1/conversations", Some(&json!({}))).status, 201);
 
     remove_file(disk.path("dispatch.db-wal")).expect("removed");
-    let mut said = String::new();
-    served.stderr().read_to_string(&mut said).expect("UTF-8");
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut stderr = served.stderr();
+    std::thread::spawn(move || {
+        let mut said = String::new();
+        let read = stderr.read_to_string(&mut said);
+        tell.send(read.map(|_| said)).ok();
+    });
+    let said = told.recv_timeout(PATIENCE).expect("it ends").expect("UTF-8");
     assert_eq!(served.wait(), Some(1), "it ends by itself: {said}");
     let told: Vec<&str> = said.lines().filter(|line| line.starts_with("error: ")).collect();
     let [told] = told.as_slice() else { panic!("one line tells why: {said}") };
