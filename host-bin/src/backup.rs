@@ -5,7 +5,8 @@
 use crate::argv::{BackupOrder, Invocation};
 use crate::boot;
 use crate::compose::{Composed, compose_to_boot};
-use crate::exit::{FAILED, Refusal};
+use crate::dirs;
+use crate::exit::{FAILED, NO_INPUT, Refusal, TRY_AGAIN};
 use crate::ext::out;
 use crate::policy::{self, Unsaid};
 use crate::stdin::Stdin;
@@ -15,9 +16,6 @@ use dispatch_contracts::kernel::HOST_INSTANCE;
 use dispatch_contracts::{Fault, Verb as _, fault};
 use dispatch_kernel::{Attached, Kernel};
 use std::path::Path;
-
-/// Try again later.
-const BUSY: u8 = 75;
 
 pub(crate) fn run(invocation: &Invocation, order: &BackupOrder) -> Result<u8, Refusal> {
     let composed = compose_to_boot(invocation)?;
@@ -34,18 +32,19 @@ async fn boot_and_ask(
     // Whoever keeps something is needed, and nobody who works with it: over a damaged store those do not start.
     composed.require_nobody();
     let policy = policy::of(composed.plan.policy, &invocation.options.allow, Unsaid::IsDenied)?;
+    let home = dirs::shown(&invocation.environment, &composed.dirs);
     let kernel = boot::boot(composed, policy).await?;
-    let done = ask(&kernel, order).await;
+    let done = ask(&kernel, order, &home).await;
     kernel.stop().await;
     done
 }
 
-async fn ask(kernel: &Kernel, order: &BackupOrder) -> Result<String, Refusal> {
+async fn ask(kernel: &Kernel, order: &BackupOrder, home: &str) -> Result<String, Refusal> {
     let host = kernel.attach::<Read, _>(HOST_INSTANCE, Stdin::without_command());
     match order {
         BackupOrder::Create { file, instance, force } => {
             let id = one_of(kernel.serving(Backup::NAME), instance.as_deref())?;
-            create(&host, &id, absolute(file)?, *force).await
+            create(&host, &id, absolute(file)?, *force, home).await
         }
         BackupOrder::Restore { file, instance } => {
             let id = one_of(kernel.serving(Restore::NAME), instance.as_deref())?;
@@ -54,13 +53,23 @@ async fn ask(kernel: &Kernel, order: &BackupOrder) -> Result<String, Refusal> {
     }
 }
 
-async fn create(host: &Attached, id: &str, path: String, replace: bool) -> Result<String, Refusal> {
+async fn create(
+    host: &Attached,
+    id: &str,
+    path: String,
+    replace: bool,
+    home: &str,
+) -> Result<String, Refusal> {
     let params = BackupParams { path: path.clone(), replace };
     match host.call_named(Backup, id, &params).await {
         Ok(reply) => Ok(format!("`{id}` is backed up: {path}, {} bytes, checked\n", reply.bytes)),
         Err(fault) if fault.is(fault::CONFLICT) && !replace => {
             Err(Refusal::failed(format!("{}; or add `--force` to replace it", fault.message)))
         }
+        Err(fault) if fault.is(fault::NOT_FOUND) => Err(Refusal {
+            code: NO_INPUT,
+            message: format!("{}; {home}: set DISPATCH_HOME to the home that is meant", fault.message),
+        }),
         Err(fault) => Err(refused(id, "backed up", &fault)),
     }
 }
@@ -72,8 +81,9 @@ async fn restore(host: &Attached, id: &str, path: String) -> Result<String, Refu
 }
 
 fn refused(id: &str, what: &str, fault: &Fault) -> Refusal {
+    let is_full = fault.is("no_space");
     let is_busy = fault.detail["reason"] == "busy" || fault.is(fault::OVERLOADED);
-    let code = if is_busy { BUSY } else { FAILED };
+    let code = if is_busy || is_full { TRY_AGAIN } else { FAILED };
     Refusal { code, message: format!("`{id}` is not {what}: {fault}") }
 }
 

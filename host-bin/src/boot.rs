@@ -1,6 +1,7 @@
 //! The host's runtime, and a kernel booted in it from a build that holds.
 
 use crate::compose::Composed;
+use crate::dirs;
 use crate::exit::Refusal;
 use crate::logging;
 use crate::signals::{Ending, Signals};
@@ -67,6 +68,7 @@ pub(crate) async fn boot_until(
 
 /// Boots the composed build.
 pub(crate) async fn boot(composed: Composed, policy: ToolPolicy) -> Result<Kernel, Refusal> {
+    let dirs = composed.dirs.clone();
     let options = BootOptions {
         dirs: composed.dirs,
         runtime: tokio::runtime::Handle::current(),
@@ -75,5 +77,5 @@ pub(crate) async fn boot(composed: Composed, policy: ToolPolicy) -> Result<Kerne
         policy,
         trust: composed.trust,
     };
-    Kernel::boot(composed.plan, options).await.map_err(|e| Refusal::config(e.to_string()))
+    Kernel::boot(composed.plan, options).await.map_err(|e| dirs::refusal(&dirs, e.to_string()))
 }

@@ -1,11 +1,15 @@
 //! Where things lie: `DISPATCH_HOME/{config,data,state,cache,run}`, else systemd's `*_DIRECTORY`, else XDG.
 
 use crate::argv::Environment;
-use crate::exit::Refusal;
+use crate::exit::{Refusal, TRY_AGAIN};
 use dispatch_contracts::kernel::Dirs;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+/// What must fit for a directory to count as one that takes something: the copy of a library, a store's log and its index.
+const PROBE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Chooses and makes the directories, mode 0700.
 pub(crate) fn make(environment: &Environment) -> Result<Dirs, Refusal> {
@@ -17,7 +21,10 @@ pub(crate) fn make(environment: &Environment) -> Result<Dirs, Refusal> {
                 dir.display()
             ))
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| cannot(e.to_string()))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| match is_full(&e) {
+            true => Refusal { code: TRY_AGAIN, ..cannot(format!("{e}: make room on that disk")) },
+            false => cannot(e.to_string()),
+        })?;
         dir.to_str().map(str::to_owned).ok_or_else(|| cannot("its path is not UTF-8".to_owned()))
     };
     let exe =
@@ -31,6 +38,44 @@ pub(crate) fn make(environment: &Environment) -> Result<Dirs, Refusal> {
         exe,
         ..Dirs::default()
     })
+}
+
+/// Which home was used, for a person who may have meant another one.
+pub(crate) fn shown(environment: &Environment, dirs: &Dirs) -> String {
+    match environment.get("DISPATCH_HOME") {
+        Some(home) => format!("DISPATCH_HOME is {home}"),
+        None => format!("DISPATCH_HOME is not set, so the data lies in {}", dirs.data),
+    }
+}
+
+/// Why nothing came up of what `failed` tells, if it is that a directory of the host takes nothing: then also what to do.
+pub(crate) fn refusal(dirs: &Dirs, failed: String) -> Refusal {
+    let kept = [&dirs.data, &dirs.state, &dirs.cache, &dirs.run];
+    let found = kept.into_iter().find_map(|dir| Some((dir, probe(Path::new(dir)).err()?)));
+    let Some((dir, error)) = found else { return Refusal::config(failed) };
+    match is_full(&error) {
+        true => {
+            let message =
+                format!("the disk that holds {dir} is full, make room there and try again: {failed}");
+            Refusal { code: TRY_AGAIN, message }
+        }
+        false => Refusal::config(format!(
+            "{dir} cannot be written ({error}), make it writable or set DISPATCH_HOME to another place: {failed}"
+        )),
+    }
+}
+
+/// Tries whether a file can be made in `dir`, and grow.
+fn probe(dir: &Path) -> io::Result<()> {
+    let path = dir.join(format!(".dispatch-probe-{}", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    let written = file.write_all(&vec![0; PROBE_BYTES]).and_then(|()| file.sync_all());
+    let removed = std::fs::remove_file(&path);
+    written.and(removed)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Config, data, state, cache, run.
@@ -80,6 +125,26 @@ fn absolute(name: &str, dir: &str) -> Result<PathBuf, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::CONFIG;
+
+    #[test]
+    fn a_directory_that_takes_nothing_is_named_with_what_to_do_and_else_the_failure_stands_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+        let dirs =
+            Dirs { data: dir("d"), state: dir("s"), cache: dir("c"), run: dir("r"), ..Dirs::default() };
+        for name in ["d", "s", "c", "r"] {
+            std::fs::create_dir(home.path().join(name)).unwrap();
+        }
+        assert_eq!(refusal(&dirs, "it failed".to_owned()).message, "it failed");
+        assert_eq!(std::fs::read_dir(&dirs.data).unwrap().count(), 0, "nothing of the probe stays");
+        std::fs::remove_dir(&dirs.state).unwrap();
+        let refused = refusal(&dirs, "it failed".to_owned());
+        assert_eq!(refused.code, CONFIG);
+        for part in [dirs.state.as_str(), "make it writable or set DISPATCH_HOME", ": it failed"] {
+            assert!(refused.message.contains(part), "{part}: {}", refused.message);
+        }
+    }
 
     fn chosen(variables: &[(&str, &str)]) -> Vec<String> {
         let dirs = choose(&Environment::of(variables)).unwrap();

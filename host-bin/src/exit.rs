@@ -12,6 +12,10 @@ pub(crate) const OK: u8 = 0;
 pub(crate) const FAILED: u8 = 1;
 /// The command line cannot be understood.
 pub(crate) const USAGE: u8 = 2;
+/// There is nothing there to work on.
+pub(crate) const NO_INPUT: u8 = 66;
+/// Try again later.
+pub(crate) const TRY_AGAIN: u8 = 75;
 /// The build or the configuration does not hold.
 pub(crate) const CONFIG: u8 = 78;
 /// Interrupted by Ctrl-C.
@@ -22,11 +26,15 @@ pub(crate) const TERMINATED: u8 = 143;
 pub(crate) const BROKEN_PIPE: u8 = 141;
 
 /// What each code of the process means, for help and man page.
-pub(crate) const EXIT_CODES: [(u8, &str); 9] = [
+pub(crate) const EXIT_CODES: [(u8, &str); 10] = [
     (OK, "it did what it was asked; `serve`: it was told to end and ended in order"),
-    (FAILED, "it failed; `doctor`: something fails"),
+    (
+        FAILED,
+        "it failed; `doctor`: something fails; `serve`: what the build needs failed for good, start it again",
+    ),
     (USAGE, "the command line cannot be understood"),
-    (75, "try again later: something is busy, or somebody else is at it"),
+    (NO_INPUT, "`backup create`: there is nothing to back up in the home that was used"),
+    (TRY_AGAIN, "try again later: something is busy, somebody else is at it, or the disk is full"),
     (77, "denied: the key was refused"),
     (CONFIG, "the build or the configuration does not hold; `serve`: nothing listens, or not there"),
     (INTERRUPTED, "interrupted by Ctrl-C"),

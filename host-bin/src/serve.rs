@@ -9,9 +9,9 @@ mod supervisor;
 use crate::argv::{Invocation, ServeOrder};
 use crate::boot::{self, Booted};
 use crate::compose::{Composed, compose_to_boot};
-use crate::exit::{OK, Refusal};
+use crate::exit::{CONFIG, OK, Refusal, TRY_AGAIN};
 use crate::policy::{self, Unsaid};
-use crate::signals::{Hangups, Signals};
+use crate::signals::{Ending, Hangups, Signals};
 use crate::stdin::Stdin;
 use dispatch_contracts::Verb as _;
 use dispatch_contracts::command::Read;
@@ -74,18 +74,24 @@ async fn boot_and_serve(
     let supervisor = Supervisor::find();
     supervisor.ready(&format!("serving on {n_addresses} addresses"));
     let watchdog = supervisor.watch(&host);
-    let ending = loop {
+    let ended = loop {
         tokio::select! {
-            ending = signals.next() => break ending,
+            ending = signals.next() => break End::Told(ending),
+            (id, reason) = kernel.failed() => break End::Failed { id, reason },
             () = hangups.next() => {}
         }
         supervisor.reloading();
         tokio::select! {
             () = reload::reload(invocation, &kernel, &host, &mut running) => supervisor.reloaded(),
-            ending = signals.next() => break ending,
+            ending = signals.next() => break End::Told(ending),
         }
     };
-    tracing::info!(signal = ?ending, drain_ms = order.drain_ms, "told to end");
+    match &ended {
+        End::Told(signal) => tracing::info!(?signal, drain_ms = order.drain_ms, "told to end"),
+        End::Failed { id, reason } => {
+            tracing::error!(instance = id, reason, "failed for good; the host ends")
+        }
+    }
     supervisor.stopping(Duration::from_millis(order.drain_ms));
     tokio::select! {
         () = drain::drain(&kernel, &host, order.drain_ms) => {}
@@ -94,7 +100,22 @@ async fn boot_and_serve(
     stop(kernel, &mut signals).await;
     // Until here it stands for a kernel that still answers.
     drop(watchdog);
-    Ok(OK)
+    match ended {
+        End::Told(_) => Ok(OK),
+        End::Failed { id, reason } => {
+            Err(Refusal::failed(format!("the host has ended, as `{id}` failed for good: {reason}")))
+        }
+    }
+}
+
+/// Why it serves no longer.
+enum End {
+    Told(Ending),
+    /// What the build cannot do without will not work again in this process.
+    Failed {
+        id: String,
+        reason: String,
+    },
 }
 
 /// Asks every instance that serves, and prints where it can be reached; the number of addresses.
@@ -103,7 +124,11 @@ async fn begin(kernel: &Kernel, host: &Attached, order: &ServeOrder) -> Result<u
     let mut listening = Vec::new();
     for id in kernel.serving(Serve::NAME) {
         let served = host.call_named(Serve, &id, &params).await;
-        let reply = served.map_err(|fault| Refusal::config(format!("`{id}` cannot serve: {fault}")))?;
+        let reply = served.map_err(|fault| Refusal {
+            // Whoever starts it tries again by itself when there is room.
+            code: if fault.is("no_space") { TRY_AGAIN } else { CONFIG },
+            message: format!("`{id}` cannot serve: {fault}"),
+        })?;
         for address in reply.addresses {
             if !order.json {
                 say(&format!("listening on {address}"));

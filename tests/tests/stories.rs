@@ -20,6 +20,8 @@ mod explain;
 mod faults;
 #[path = "stories/first_minutes.rs"]
 mod first_minutes;
+#[path = "stories/full_disk.rs"]
+mod full_disk;
 #[path = "stories/host.rs"]
 mod host;
 #[path = "stories/installed.rs"]

@@ -4,6 +4,8 @@
 //! ends: nothing half-written stays, and the last step is a rename within one file system. What a process that was
 //! killed left there goes with the next copy.
 
+use crate::blobs;
+use crate::entries;
 use crate::file;
 use crate::names::is_part_of;
 use crate::schema;
@@ -96,6 +98,7 @@ impl Copy {
 /// Copies the store at `store` to `target`; says how many bytes the copy has.
 ///
 /// Errors: `conflict` there is a file already and it is to stay; `invalid` it is the store itself, or no file;
+/// `not_found` the store holds nothing;
 /// as [`Copy::make`].
 pub(crate) fn create(
     store: &Path,
@@ -116,7 +119,21 @@ pub(crate) fn create(
         // What is wrong with it is met when it is written.
         Ok(_) | Err(_) => {}
     }
+    refuse_nothing(store, source)?;
     Copy::make(source, target)?.keep(existing)
+}
+
+/// Errors: `not_found` nothing was ever written to the store: whoever wants a copy means another one.
+fn refuse_nothing(store: &Path, source: &Connection) -> Result<(), Fault> {
+    let is_empty = entries::counter(source)
+        .and_then(|counter| Ok(counter == 0 && !blobs::any(source)?))
+        .map_err(|error| fault_of(store, &error))?;
+    if !is_empty {
+        return Ok(());
+    }
+    let message =
+        format!("there is nothing to back up: nothing was ever written to the store `{}`", store.display());
+    Err(Fault::new(fault::NOT_FOUND, message))
 }
 
 /// Copies the backup at `from` to lie where `store` is, not yet under its name. The backup is only read.

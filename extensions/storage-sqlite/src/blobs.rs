@@ -91,6 +91,11 @@ impl Cursor {
     }
 }
 
+/// Whether there is any blob, whole or not, whoever brought it.
+pub(crate) fn any(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT EXISTS (SELECT 1 FROM blob)", (), |row| row.get(0))
+}
+
 /// Finds a whole blob that `namespace` has brought.
 pub(crate) fn find(connection: &Connection, namespace: &str, hash: &str) -> rusqlite::Result<Option<Cursor>> {
     connection

@@ -4,7 +4,9 @@
 
 use crate::StorageSqlite;
 use crate::names::beside;
+use crate::readers::blocking;
 use crate::store::Store;
+use crate::trouble::is_without_room;
 use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::instance::{
     CheckReply, CheckResult, CheckStatus, Metric, MetricKind, MetricsReply, Sample,
@@ -26,7 +28,14 @@ impl StorageSqlite {
             Ok(store) => store,
             Err(damage) => return Ok(CheckReply { checks: vec![damaged(damage)] }),
         };
-        Ok(CheckReply { checks: vec![file(store).await, log(store), durability(self.settings.durable())] })
+        Ok(CheckReply {
+            checks: vec![
+                file(store).await,
+                log(store),
+                room(store).await,
+                durability(self.settings.durable()),
+            ],
+        })
     }
 
     pub(crate) async fn metrics(self: Arc<Self>, _call: Call, _params: Empty) -> Result<MetricsReply, Fault> {
@@ -109,6 +118,23 @@ fn log(store: &Store) -> CheckResult {
         summary: format!("the write-ahead log has {bytes} bytes"),
         recovery: recovery.to_owned(),
     }
+}
+
+/// What a commit needs that nobody has made yet.
+async fn room(store: &Store) -> CheckResult {
+    let dir = store.path().parent().unwrap_or(store.path()).to_owned();
+    let shown = dir.display().to_string();
+    let full = blocking(move || Ok(is_without_room(&dir))).await.unwrap_or(false);
+    let (status, summary, recovery) = if full {
+        (
+            CheckStatus::Fail,
+            format!("the disk that holds `{shown}` is full: nothing can be written"),
+            "make room there",
+        )
+    } else {
+        (CheckStatus::Ok, format!("there is room to write in `{shown}`"), "")
+    };
+    CheckResult { name: "room".to_owned(), status, summary, recovery: recovery.to_owned() }
 }
 
 fn durability(durable: bool) -> CheckResult {

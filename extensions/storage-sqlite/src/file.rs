@@ -10,6 +10,7 @@ use crate::restore;
 use crate::schema::{self, Found};
 use crate::settings::{Settings, Synchronous};
 use crate::trouble::{fault_of, is_busy, vanished};
+use dispatch_sdk::contracts::storage::NO_SPACE;
 use dispatch_sdk::{Fault, fault};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -33,18 +34,44 @@ const STATEMENTS_CACHED: usize = 32;
 const FILE_MODE: u32 = 0o600;
 const DIR_MODE: u32 = 0o700;
 
+/// SQLite's way to the file that keeps every other process out, and the log's index in memory.
+const ALONE_VFS: &str = "unix-excl";
+
+/// Who else may have the file open. Source: <https://www.sqlite.org/vfs.html>, 2.1; <https://www.sqlite.org/wal.html>, 8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// Other processes: the index of the log is a file that all of them have mapped.
+    Others,
+    /// No other process. It needs no room on the disk before something is written.
+    Nobody,
+}
+
 /// Opens the file for writing; makes it, its directory and its tables if they are missing.
 ///
+/// On a full disk where nobody else has it open there is no room for the index of its log: then it is opened alone, so
+/// that what only reads can be done.
+///
 /// Errors: `corrupt`, `invalid`, `unavailable` as [`schema::look`]; `io`, `no_space`. The file is then as it was.
-pub(crate) fn open(settings: &Settings) -> Result<Connection, Fault> {
+pub(crate) fn open(settings: &Settings) -> Result<(Connection, Company), Fault> {
     refuse_old_library(rusqlite::version_number())?;
+    match open_in(settings, Company::Others) {
+        Err(full) if full.is(NO_SPACE) => {
+            let alone = open_in(settings, Company::Nobody)?;
+            info!(path = %settings.path.display(), "the disk is full: the store is opened alone, to be read");
+            Ok((alone, Company::Nobody))
+        }
+        opened => Ok((opened?, Company::Others)),
+    }
+}
+
+fn open_in(settings: &Settings, company: Company) -> Result<Connection, Fault> {
     let path = &settings.path;
     let found = match std::fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => {
             let message = format!("cannot open the store `{}`: it is not a regular file", path.display());
             return Err(Fault::new(fault::INVALID, message));
         }
-        Ok(metadata) if metadata.len() > 0 => look_first(path)?,
+        Ok(metadata) if metadata.len() > 0 => look_first(path, company)?,
         Ok(_) => Found::Empty,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             make(path).map_err(|error| cannot_make(path, &error))?;
@@ -53,7 +80,7 @@ pub(crate) fn open(settings: &Settings) -> Result<Connection, Fault> {
         Err(error) => return Err(cannot_make(path, &error)),
     };
     let before = identity(path);
-    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut connection = connect_in(path, OpenFlags::SQLITE_OPEN_READ_WRITE, company)?;
     set_up(settings, &mut connection, found)?;
     if before.is_err() || identity(path) != before {
         return Err(vanished(path, path, "another file lies there"));
@@ -62,8 +89,8 @@ pub(crate) fn open(settings: &Settings) -> Result<Connection, Fault> {
 }
 
 /// Opens one more connection to a file that [`open`] has opened, for reading.
-pub(crate) fn open_reader(path: &Path) -> Result<Connection, Fault> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+pub(crate) fn open_reader(path: &Path, company: Company) -> Result<Connection, Fault> {
+    let connection = connect_in(path, OpenFlags::SQLITE_OPEN_READ_WRITE, company)?;
     // The writer is the last one; should this file be another's, its log is none of our business.
     let set = connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
@@ -74,7 +101,7 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, Fault> {
 
 /// The same for the very files that are known as `names`. Errors: `corrupt` others have these names now.
 pub(crate) fn open_reader_of(path: &Path, names: &Names) -> Result<Connection, Fault> {
-    let connection = open_reader(path)?;
+    let connection = open_reader(path, names.company())?;
     // Only a connection that has read has its log open.
     entries::counter(&connection).map_err(|error| fault_of(path, &error))?;
     names.check()?;
@@ -113,8 +140,12 @@ fn refuse_old_library(version: i32) -> Result<(), Fault> {
 }
 
 /// Looks without the right to write, so that a file that is refused stays as it is, byte for byte.
-fn look_first(path: &Path) -> Result<Found, Fault> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+fn look_first(path: &Path, company: Company) -> Result<Found, Fault> {
+    let connection = match company {
+        Company::Others => connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+        // Who may not write is never alone; the log stays as it is all the same.
+        Company::Nobody => open_reader(path, company)?,
+    };
     schema::look(path, &connection)
 }
 
@@ -138,7 +169,15 @@ fn cannot_make(path: &Path, error: &io::Error) -> Fault {
 }
 
 pub(crate) fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Fault> {
-    let opened = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    connect_in(path, access, Company::Others)
+}
+
+fn connect_in(path: &Path, access: OpenFlags, company: Company) -> Result<Connection, Fault> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = match company {
+        Company::Others => Connection::open_with_flags(path, flags),
+        Company::Nobody => Connection::open_with_flags_and_vfs(path, flags, ALONE_VFS),
+    };
     let mut connection = opened.map_err(|error| fault_of(path, &error))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     let set = reset_busy_wait(&mut connection)
@@ -187,7 +226,7 @@ fn set_up(settings: &Settings, connection: &mut Connection, found: Found) -> Res
 /// Copies a store that is about to become a newer version, to lie beside it: an older program can read the copy alone.
 fn copy_before_upgrade(path: &Path, version: i64) -> Result<(), Fault> {
     // Who writes cannot be copied from; another connection reads what is committed.
-    let reader = open_reader(path)?;
+    let reader = open_reader(path, Company::Others)?;
     let copy = Copy::make(&reader, path)?;
     let aside = restore::set_aside(path, &format!("v{version}"), |aside| copy.name(aside, Existing::Stays))?;
     sync_dir_of(&aside).map_err(|error| Fault::from_io("cannot name the copy", &aside, &error))?;

@@ -11,6 +11,7 @@ mod checking;
 mod checkpoint;
 mod entries;
 mod file;
+mod health;
 mod names;
 mod readers;
 mod restore;
@@ -72,6 +73,7 @@ impl Extension for StorageSqlite {
         verbs.on(storage::DeleteRange, Self::delete_range);
         verbs.on(storage::Watch, Self::watch);
         verbs.on(storage::Info, Self::info);
+        verbs.on(instance::Serve, Self::serve);
         verbs.on(instance::Check, Self::check);
         verbs.on(instance::Metrics, Self::metrics);
         verbs.on(instance::Backup, Self::backup);
@@ -86,6 +88,9 @@ impl Extension for StorageSqlite {
             }
             opened => Ok(opened?),
         };
+        if let Ok(store) = &store {
+            tokio::spawn(health::tell(self.host.clone(), store.health()));
+        }
         if self.store.set(store).is_err() {
             return Err(Fault::new(fault::BROKEN, "the store was started twice"));
         }
@@ -177,6 +182,16 @@ impl StorageSqlite {
     async fn watch(self: Arc<Self>, call: Call, _params: Empty) -> Result<Empty, Fault> {
         let watch = self.store()?.watch(call.caller()).await?;
         watch.run(&call).await
+    }
+
+    /// A host that serves needs room, and lets others at the store.
+    async fn serve(
+        self: Arc<Self>,
+        _call: Call,
+        _params: instance::ServeParams,
+    ) -> Result<instance::ServeReply, Fault> {
+        self.store()?.refuse_if_alone()?;
+        Ok(instance::ServeReply::default())
     }
 
     async fn backup(

@@ -4,6 +4,7 @@
 //! something in this one has opened and closed the file past SQLite, which drops the locks. What is committed then
 //! goes into files without a name and is gone with the process. Names are looked up, never opened, for that reason.
 
+use crate::file::Company;
 use crate::trouble::vanished;
 use dispatch_sdk::Fault;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,22 +13,33 @@ use std::path::{Path, PathBuf};
 /// A file whatever its name: device and inode.
 pub(crate) type Identity = (u64, u64);
 
-/// What the store's three files were called when they were opened: the file, its log, the log's index.
+/// What the store's files were called when they were opened: the file, its log, the log's index if that is a file.
 #[derive(Debug)]
 pub(crate) struct Names {
     path: PathBuf,
-    files: [(PathBuf, Identity); 3],
+    company: Company,
+    files: Vec<(PathBuf, Identity)>,
 }
 
 impl Names {
     /// Remembers the files of a store that a connection has open and has read.
-    pub(crate) fn of(path: &Path) -> Result<Self, Fault> {
+    pub(crate) fn of(path: &Path, company: Company) -> Result<Self, Fault> {
         let identify = |ending: &str| {
             let name = beside(path, ending);
             let identity = identity(&name).map_err(|found| vanished(path, &name, &found))?;
             Ok((name, identity))
         };
-        Ok(Self { path: path.to_owned(), files: [identify("")?, identify("-wal")?, identify("-shm")?] })
+        let endings: &[&str] = match company {
+            Company::Others => &["", "-wal", "-shm"],
+            Company::Nobody => &["", "-wal"],
+        };
+        let files = endings.iter().map(|ending| identify(ending)).collect::<Result<_, Fault>>()?;
+        Ok(Self { path: path.to_owned(), company, files })
+    }
+
+    /// Who else may have the files open.
+    pub(crate) fn company(&self) -> Company {
+        self.company
     }
 
     /// Errors: `corrupt` a name is gone, or another file has it.

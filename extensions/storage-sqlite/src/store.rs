@@ -3,17 +3,19 @@
 use crate::backup::{self, Existing};
 use crate::blobs::{self, Cursor, Part};
 use crate::entries;
-use crate::file;
+use crate::file::{self, Company};
 use crate::readers::{Readers, blocking};
 use crate::restore;
 use crate::settings::Settings;
-use crate::trouble::{Trouble, corrupt};
+use crate::trouble::{Trouble, corrupt, no_space};
 use crate::writer::{Work, Writer, Written};
+use dispatch_sdk::contracts::kernel::ReportParams;
 use dispatch_sdk::contracts::storage::{CommitParams, DeleteRangeParams, Entry, ScanParams, ScanReply};
 use dispatch_sdk::{Fault, Watch, Watches, fault};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::watch::Receiver;
 use tracing::info;
 
 pub(crate) struct Store {
@@ -31,7 +33,11 @@ impl Store {
         let opened = path.clone();
         let watches = Arc::<Watches>::default();
         let ticked = Arc::clone(&watches);
-        let writer = blocking(move || Writer::start(opened, file::open(&settings)?, ticked)).await?;
+        let open = move || {
+            let (connection, company) = file::open(&settings)?;
+            Writer::start(opened, connection, company, ticked)
+        };
+        let writer = blocking(open).await?;
         info!(path = %path.display(), durable, sqlite = rusqlite::version(), "the store is open");
         Ok(Self {
             readers: Readers::new(path.clone(), writer.names(), writer.lost()),
@@ -50,6 +56,19 @@ impl Store {
             Ok(())
         })
         .await
+    }
+
+    /// How it stands; the first value is what it began with.
+    pub(crate) fn health(&self) -> Receiver<ReportParams> {
+        self.writer.health()
+    }
+
+    /// Errors: `no_space` it was opened on a full disk, and keeps every other process out.
+    pub(crate) fn refuse_if_alone(&self) -> Result<(), Fault> {
+        match self.writer.names().company() {
+            Company::Others => Ok(()),
+            Company::Nobody => Err(no_space(&self.path)),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -73,15 +73,22 @@ const VANISHED: &str = "vanished";
 const WRITING_FAILED: [i32; 3] =
     [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_TRUNCATE];
 /// What is written to find out whether there is room: some pages.
-const PROBE_BYTES: usize = 16 * 4096;
+pub(crate) const PROBE_BYTES: usize = 16 * PROBE_PAGE_BYTES;
+const PROBE_PAGE_BYTES: usize = 4096;
 
 /// Whether a file in `dir` cannot grow, for the disk or the quota of its owner is full.
 pub(crate) fn is_without_room(dir: &Path) -> bool {
-    let probed = tempfile::tempfile_in(dir).and_then(|mut file| {
-        file.write_all(&vec![0; PROBE_BYTES])?;
-        file.sync_all()
-    });
-    probed.is_err_and(|error| Fault::from_io("", dir, &error).is(NO_SPACE))
+    probe(dir, PROBE_BYTES).is_err_and(|error| Fault::from_io("", dir, &error).is(NO_SPACE))
+}
+
+/// Writes a file of so many bytes in `dir`, which is gone at once.
+pub(crate) fn probe(dir: &Path, n_bytes: usize) -> std::io::Result<()> {
+    let mut file = tempfile::tempfile_in(dir)?;
+    let page = [0; PROBE_PAGE_BYTES];
+    for _ in 0..n_bytes.div_ceil(PROBE_PAGE_BYTES) {
+        file.write_all(&page)?;
+    }
+    file.sync_all()
 }
 
 /// Whether nothing was written because there is no room.
@@ -123,10 +130,11 @@ pub(crate) fn vanished(path: &Path, name: &Path, found: &str) -> Fault {
     Fault::new(CORRUPT, message).with_detail(json!({ "path": shown.to_string(), "reason": VANISHED }))
 }
 
-fn no_space(path: &Path) -> Fault {
+pub(crate) fn no_space(path: &Path) -> Fault {
     let message = format!(
-        "the disk that holds `{}` is full: nothing was written; make room and try again",
-        path.display()
+        "the disk that holds `{}` is full: nothing was written; make room on the file system of `{}` and try again",
+        path.display(),
+        path.parent().unwrap_or(path).display()
     );
     Fault::new(NO_SPACE, message)
 }

@@ -3,15 +3,19 @@
 //! One group is one transaction, one flush. Each work in it is a savepoint of its own: one that is refused leaves the
 //! others as they are.
 
+mod pulse;
 mod transaction;
 
 pub(crate) use transaction::{Outcome, Work, Written};
 
 use crate::checkpoint::{self, Checkpoints};
 use crate::entries;
+use crate::file::Company;
 use crate::names::Names;
 use crate::trouble::{fault_of, is_full};
+use dispatch_sdk::contracts::kernel::ReportParams;
 use dispatch_sdk::{Fault, Watches, fault};
+use pulse::Pulse;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use serde_json::json;
@@ -21,7 +25,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tracing::{error, warn};
 use transaction::transact;
 
@@ -57,20 +61,27 @@ pub(crate) struct Writer {
     watches: Arc<Watches>,
     names: Arc<Names>,
     lost: Arc<OnceLock<Fault>>,
+    health: watch::Receiver<ReportParams>,
     bytes_waiting: Arc<AtomicUsize>,
     n_transactions: Arc<AtomicU64>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
-    pub(crate) fn start(path: PathBuf, connection: Connection, watches: Arc<Watches>) -> Result<Self, Fault> {
+    pub(crate) fn start(
+        path: PathBuf,
+        connection: Connection,
+        company: Company,
+        watches: Arc<Watches>,
+    ) -> Result<Self, Fault> {
         let (queue, jobs) = sync_channel(WRITE_QUEUE_MAX);
         let bytes_waiting = Arc::new(AtomicUsize::new(0));
         let n_transactions = Arc::new(AtomicU64::new(0));
         let lost = Arc::default();
         // Only a connection that has read has its log open.
         entries::counter(&connection).map_err(|error| fault_of(&path, &error))?;
-        let names = Arc::new(Names::of(&path)?);
+        let names = Arc::new(Names::of(&path, company)?);
+        let (pulse, health) = Pulse::of(&path);
         let work = Loop {
             path: path.clone(),
             names: Arc::clone(&names),
@@ -80,6 +91,7 @@ impl Writer {
             log_uncut: false,
             watches: Arc::clone(&watches),
             seen: None,
+            pulse,
             bytes_waiting: Arc::clone(&bytes_waiting),
             n_transactions: Arc::clone(&n_transactions),
         };
@@ -88,7 +100,7 @@ impl Writer {
                 |error| Fault::new(fault::UNAVAILABLE, format!("cannot start the writer's thread: {error}")),
             )?;
         let (queue, thread) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
-        Ok(Self { path, queue, watches, names, lost, bytes_waiting, n_transactions, thread })
+        Ok(Self { path, queue, watches, names, lost, health, bytes_waiting, n_transactions, thread })
     }
 
     pub(crate) fn n_transactions(&self) -> u64 {
@@ -98,6 +110,11 @@ impl Writer {
     /// The files that the writer has open.
     pub(crate) fn names(&self) -> Arc<Names> {
         Arc::clone(&self.names)
+    }
+
+    /// How the store stands, from now on.
+    pub(crate) fn health(&self) -> watch::Receiver<ReportParams> {
+        self.health.clone()
     }
 
     /// Why nothing of the file can be trusted any more, once the writer has found that.
@@ -179,6 +196,7 @@ struct Loop {
     watches: Arc<Watches>,
     /// SQLite's count of what other connections wrote, when it was last looked at; absent while nobody watches.
     seen: Option<i64>,
+    pulse: Pulse,
 }
 
 impl Loop {
@@ -213,19 +231,19 @@ impl Loop {
         }
     }
 
-    /// The next work; looks at the file while it waits, if somebody watches.
+    /// The next work; meanwhile looks whether the file can be written, and at the file itself if somebody watches.
     fn next(&mut self, jobs: &Receiver<Asked>) -> Option<Job> {
         loop {
+            if self.pulse.is_due() && self.check_names().is_ok() {
+                self.pulse.look_for_room();
+            }
             if self.watches.any() {
                 self.look();
             } else {
                 self.seen = None;
             }
-            let asked = match self.seen {
-                None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(_) => jobs.recv_timeout(LOOK_EVERY),
-            };
-            match asked {
+            let wait = if self.seen.is_some() { LOOK_EVERY } else { pulse::EVERY };
+            match jobs.recv_timeout(wait) {
                 Ok(Asked::Write(job)) => return Some(job),
                 Ok(Asked::Look(reply)) => self.begin_looking(reply),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -336,6 +354,9 @@ impl Loop {
             if let (Ok(_), Some(namespace)) = (&outcome, job.work.changes()) {
                 self.watches.changed(namespace);
             }
+            if let Err(fault) = &outcome {
+                self.pulse.refused(fault, job.n_bytes);
+            }
             // Whoever does not listen any more was cancelled.
             let _ = job.reply.send(outcome);
         }
@@ -352,6 +373,7 @@ impl Loop {
         if let Err(error) = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
             error!(path = %self.path.display(), %error, "the log may be carried over at the end");
         }
+        self.pulse.lost(&fault);
         self.watches.end(fault.clone());
         Err(self.lost.get_or_init(|| fault).clone())
     }

@@ -76,7 +76,7 @@ async fn asked(
     if told.origin.is_some() && is_preflight(head) {
         return Ok(preflight());
     }
-    if let Some(response) = fixed::probe(server, head) {
+    if let Some(response) = fixed::probe(server, head).await {
         told.route = Arc::from(head.uri.path());
         return Ok(response);
     }

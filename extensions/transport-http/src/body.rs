@@ -2,6 +2,7 @@
 
 use crate::config::Settings;
 use crate::problem::Problem;
+use crate::unescape::unescaped;
 use dispatch_sdk::fault::TOO_LARGE;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -30,7 +31,7 @@ pub(crate) async fn fields(settings: &Settings, head: &Parts, body: Incoming) ->
     {
         return Err(problem);
     }
-    let bytes = bytes(settings, body).await?;
+    let bytes = unescaped(bytes(settings, body).await?);
     if bytes.is_empty() {
         return Ok(Fields::new());
     }
@@ -79,6 +80,8 @@ async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Vec<u8>, Proble
 }
 
 fn too_large(bytes_max: usize) -> Problem {
-    let message = format!("the body has more than {bytes_max} bytes; send less");
+    let message = format!(
+        "the body has more than {bytes_max} bytes, the most that `body_bytes_max` lets through; send less"
+    );
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE, message)
 }

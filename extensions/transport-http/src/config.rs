@@ -18,6 +18,12 @@ const HEADER_BYTES_MOST: usize = 1024 * 1024;
 const HEADERS_MOST: usize = 1_000;
 /// Most bytes of a body, whatever the configuration says: a call's body must hold it as base64.
 const BODY_BYTES_MOST: usize = 32 * 1024 * 1024;
+/// A text of so many bytes passes, however it is escaped: what a turn takes as its input.
+const TEXT_BYTES: usize = 4 * 1024 * 1024;
+/// Most bytes that JSON makes of one of a text's: `\u0061`.
+const ESCAPE_BYTES_MOST: usize = 6;
+/// What stands around that text.
+const AROUND_TEXT_BYTES: usize = 1024 * 1024;
 /// Longest time that can be configured.
 const MS_MOST: u64 = 24 * 60 * 60 * 1000;
 
@@ -58,7 +64,7 @@ pub(crate) struct Settings {
     #[schemars(range(min = 1, max = MS_MOST))]
     #[schemars(extend("x-reload" = true))]
     pub(crate) header_read_ms: u64,
-    /// Most bytes of a request's body.
+    /// Most bytes of a request's body, as it is sent.
     #[schemars(range(min = 1, max = BODY_BYTES_MOST))]
     #[schemars(extend("x-reload" = true))]
     pub(crate) body_bytes_max: usize,
@@ -99,7 +105,7 @@ impl Default for Settings {
             header_bytes_max: 32 * 1024,
             headers_max: 100,
             header_read_ms: 10_000,
-            body_bytes_max: 5 * 1024 * 1024,
+            body_bytes_max: ESCAPE_BYTES_MOST * TEXT_BYTES + AROUND_TEXT_BYTES,
             body_read_ms: 30_000,
             keep_alive_ms: 60_000,
             write_deadline_ms: 30_000,

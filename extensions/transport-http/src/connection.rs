@@ -28,11 +28,11 @@ use tracing::{debug, warn};
 /// Wait after a connection could not be taken, for want of file descriptors for example.
 const ACCEPT_RETRY_AFTER: Duration = Duration::from_millis(100);
 /// Longest time that a closed connection's rest is read, so that the client reads its answer and not a reset.
-const LINGER: Duration = Duration::from_secs(1);
-/// Most bytes of that rest.
-const LINGER_BYTES_MAX: usize = 1024 * 1024;
+const LINGER: Duration = Duration::from_secs(5);
+/// Most bytes of that rest: twice the largest body that can be configured, as most clients write all before they read.
+const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of it that are read at a time.
-const LINGER_READ_BYTES: usize = 4 * 1024;
+const LINGER_READ_BYTES: usize = 16 * 1024;
 /// What one connection too many is answered.
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";

@@ -37,22 +37,22 @@ impl Fixed {
 }
 
 /// Answers a probe: it works when the token does not.
-pub(crate) fn probe(server: &Server, head: &Parts) -> Option<Response<Outgoing>> {
+pub(crate) async fn probe(server: &Server, head: &Parts) -> Option<Response<Outgoing>> {
     if !matches!(head.method, Method::GET | Method::HEAD) {
         return None;
     }
     let fixed = Fixed::ALL.iter().copied().find(|fixed| fixed.path() == head.uri.path())?;
-    status_alone(server, fixed).map(|status| {
+    status_alone(server, fixed).await.map(|status| {
         let mut response = Response::new(Outgoing::empty());
         *response.status_mut() = status;
         response
     })
 }
 
-fn status_alone(server: &Server, fixed: Fixed) -> Option<StatusCode> {
+async fn status_alone(server: &Server, fixed: Fixed) -> Option<StatusCode> {
     match fixed {
         Fixed::Livez => Some(StatusCode::OK),
-        Fixed::Readyz if server.is_ready() => Some(StatusCode::OK),
+        Fixed::Readyz if server.is_ready().await => Some(StatusCode::OK),
         Fixed::Readyz => Some(StatusCode::SERVICE_UNAVAILABLE),
         Fixed::Version | Fixed::OpenApi | Fixed::Metrics => None,
     }
@@ -63,7 +63,7 @@ pub(crate) async fn answer(server: &Server, fixed: Fixed) -> Result<Response<Out
     let (kind, body) = match fixed {
         Fixed::Livez | Fixed::Readyz => {
             let mut response = Response::new(Outgoing::empty());
-            *response.status_mut() = status_alone(server, fixed).unwrap_or(StatusCode::OK);
+            *response.status_mut() = status_alone(server, fixed).await.unwrap_or(StatusCode::OK);
             return Ok(response);
         }
         Fixed::Version => {

@@ -13,6 +13,7 @@ mod fixed;
 mod frames;
 mod gate;
 mod gauge;
+mod health;
 mod input;
 mod listen;
 mod mounted;
@@ -32,6 +33,7 @@ mod sse;
 #[cfg(test)]
 mod tests;
 mod token;
+mod unescape;
 mod watch;
 mod wire;
 

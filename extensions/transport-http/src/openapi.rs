@@ -99,7 +99,7 @@ fn fixed_paths() -> Map<String, Value> {
     let mut paths = Map::new();
     let alive = json!({ "200": empty(StatusCode::OK) });
     paths.insert("/livez".to_owned(), probe("livez", "Whether the host lives.", &alive));
-    paths.insert("/readyz".to_owned(), probe("readyz", "Whether work may come in.", &ready));
+    paths.insert("/readyz".to_owned(), probe("readyz", "Whether work may come in, and can be done.", &ready));
     let who = "Which kernel, and which host process.";
     paths.insert("/version".to_owned(), told("version", who, "application/json", version));
     let this = told("openapi", "This document.", "application/json", json!({ "type": "object" }));

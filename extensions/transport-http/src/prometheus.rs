@@ -77,6 +77,11 @@ fn of_kernel(health: &HealthReply) -> Vec<Metric> {
     let counter = MetricKind::Counter;
     vec![
         host("dispatch_calls_open", "Calls open now.", health.calls_open),
+        host(
+            "dispatch_health",
+            "How what the build needs stands: 0 ok, 1 it cannot work now, 2 it never will again.",
+            health.state.severity().into(),
+        ),
         host("dispatch_long_calls_open", "Of these, long ones.", health.long_calls_open),
         each("dispatch_instance_calls_total", "Calls answered.", counter, |of| of.calls),
         each("dispatch_instance_panics_total", "Calls that panicked.", counter, |of| of.panics),
@@ -84,6 +89,12 @@ fn of_kernel(health: &HealthReply) -> Vec<Metric> {
         each("dispatch_instance_calls_in_flight", "Slots taken now.", MetricKind::Gauge, |of| {
             of.calls_in_flight
         }),
+        each(
+            "dispatch_instance_health",
+            "How it stands: 0 ok, 1 it cannot work now, 2 it never will again.",
+            MetricKind::Gauge,
+            |of| of.state.severity().into(),
+        ),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 use crate::config::Settings;
 use crate::gauge::Gauge;
+use crate::health::Health;
 use crate::numbers::Numbers;
 use crate::routing::Routing;
 use crate::token::Tokens;
@@ -31,6 +32,7 @@ pub(crate) struct Server {
     config: Mutex<Value>,
     serving: AtomicBool,
     ready: AtomicBool,
+    health: Health,
     draining: CancellationToken,
 }
 
@@ -48,6 +50,7 @@ impl Server {
             config: Mutex::new(config.parse()?),
             serving: AtomicBool::new(false),
             ready: AtomicBool::new(false),
+            health: Health::default(),
             draining: CancellationToken::new(),
             host,
         })
@@ -110,9 +113,10 @@ impl Server {
         self.draining.clone()
     }
 
-    /// Whether work may come in.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire) && !self.is_draining() && !self.stop.is_cancelled()
+    /// Whether work may come in, and can be done.
+    pub(crate) async fn is_ready(&self) -> bool {
+        let may = self.ready.load(Ordering::Acquire) && !self.is_draining() && !self.stop.is_cancelled();
+        may && self.health.is_ok(&self.host).await
     }
 
     /// What the host is made of.

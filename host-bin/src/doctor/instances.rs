@@ -11,7 +11,9 @@ use crate::stdin::Stdin;
 use dispatch_contracts::command::Read;
 use dispatch_contracts::instance::CheckStatus::{Fail, Ok as Fine, Warn};
 use dispatch_contracts::instance::{Check, CheckReply, CheckResult, ITEMS_MAX};
-use dispatch_contracts::kernel::{HOST_INSTANCE, InstanceInfo, InstanceState};
+use dispatch_contracts::kernel::{
+    HOST_INSTANCE, Health, HealthState, InstanceHealth, InstanceInfo, InstanceState,
+};
 use dispatch_contracts::{Empty, Fault, Verb as _};
 use dispatch_kernel::{Attached, Kernel};
 use std::collections::HashMap;
@@ -59,6 +61,14 @@ async fn ask_all(kernel: &Kernel, required: &[String]) -> Vec<Group> {
         });
     }
     let mut found: HashMap<String, Vec<CheckResult>> = answers.join_all().await.into_iter().collect();
+    match host.call(Health, &Empty {}).await {
+        Ok(health) => {
+            for instance in health.instances {
+                found.entry(instance.id.clone()).or_default().extend(stands(&instance));
+            }
+        }
+        Err(fault) => tracing::warn!(%fault, "the kernel does not tell how its instances stand"),
+    }
     let group = |info: &InstanceInfo| {
         let mut checks = vec![started(info, required.contains(&info.id))];
         checks.extend(found.remove(&info.id).into_iter().flatten());
@@ -85,6 +95,16 @@ fn started(info: &InstanceInfo, required: bool) -> CheckResult {
             check("started", Fail, format!("disabled: {}", info.reason), way)
         }
     }
+}
+
+/// What an instance that cannot work reported of itself; nothing of one that can.
+fn stands(instance: &InstanceHealth) -> Option<CheckResult> {
+    let summary = match instance.state {
+        HealthState::Ok => return None,
+        HealthState::Degraded => format!("it cannot work now: {}", instance.reason),
+        HealthState::Failed => format!("it failed for good: {}", instance.reason),
+    };
+    Some(check("health", Fail, summary, ""))
 }
 
 async fn ask(host: &Attached, id: &str) -> Vec<CheckResult> {

@@ -6,6 +6,7 @@ mod activate;
 mod attach;
 mod contributions;
 mod foreign;
+mod health;
 mod ops;
 mod ports;
 mod reading;
@@ -19,9 +20,7 @@ use dispatch_abi::InstanceObj;
 use dispatch_compose::{Plan, PlannedInstance};
 use dispatch_contracts::command::CommandSpec;
 use dispatch_contracts::instance::INSTANCE_CONTRACT;
-use dispatch_contracts::kernel::{
-    Dirs, HealthReply, InstanceHealth, InstanceInfo, InstanceState, InventoryReply,
-};
+use dispatch_contracts::kernel::{Dirs, InstanceInfo, InstanceState, InventoryReply};
 use dispatch_contracts::{ContributionKind, Contributions, Verb};
 use dispatch_load::LibraryCache;
 use dispatch_load::crash::CrashReports;
@@ -32,9 +31,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 /// What a kernel is booted with.
 pub struct BootOptions {
@@ -110,6 +109,8 @@ struct Shared {
     /// Turns that run now.
     turns: Mutex<HashMap<String, service::RunningTurn>>,
     trust: Arc<dyn Trust>,
+    /// Some instance has reported how it stands.
+    reported: Notify,
     /// The kernel's own endpoint, and the ops it brings; set right after it was made.
     own: std::sync::OnceLock<Own>,
 }
@@ -173,6 +174,7 @@ impl Kernel {
             starting: Mutex::default(),
             turns: Mutex::default(),
             trust: options.trust,
+            reported: Notify::new(),
             own: std::sync::OnceLock::new(),
         });
         service::install(&shared);
@@ -311,26 +313,6 @@ impl Shared {
             host_id: self.host_id.clone(),
             instances,
             services: services.collect(),
-        }
-    }
-
-    fn health(&self) -> HealthReply {
-        let records = self.records();
-        let instances = records.iter().filter(|r| matches!(r.state, RecordState::Active)).map(|record| {
-            let endpoint = &record.endpoint;
-            InstanceHealth {
-                id: endpoint.id.clone(),
-                calls: endpoint.calls.load(Ordering::Relaxed),
-                panics: endpoint.panics.load(Ordering::Relaxed),
-                last_panic: endpoint.last_panic.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-                overloaded: endpoint.overloaded.load(Ordering::Relaxed),
-                calls_in_flight: u64::from(endpoint.calls_in_flight.load(Ordering::Relaxed)),
-            }
-        });
-        HealthReply {
-            calls_open: self.router.calls.len() as u64,
-            long_calls_open: self.router.long_calls_open.load(Ordering::Relaxed),
-            instances: instances.collect(),
         }
     }
 

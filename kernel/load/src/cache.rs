@@ -191,8 +191,15 @@ impl LibraryCache {
 
     fn write_index(&self, index: &Index) -> io::Result<()> {
         let (temp_path, mut temp) = self.temp_file()?;
-        temp.write_all(&serde_json::to_vec(index)?)?;
-        fs::rename(temp_path, index_path(&self.dir))
+        let written = serde_json::to_vec(index).map_err(io::Error::from);
+        let named = written
+            .and_then(|json| temp.write_all(&json))
+            .and_then(|()| fs::rename(&temp_path, index_path(&self.dir)));
+        if named.is_err() {
+            // On a full disk each start would leave one more.
+            let _ = fs::remove_file(&temp_path);
+        }
+        named
     }
 
     fn prune(&self, index: &mut Index) {

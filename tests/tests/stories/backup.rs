@@ -46,6 +46,25 @@ fn a_copy_of_a_serving_host_takes_its_place_once_it_has_ended() {
 }
 
 #[test]
+fn a_home_that_holds_nothing_is_not_backed_up() {
+    let host = quiet();
+    for _ in 0..2 {
+        let ran = backup(&host, &["create", "1.db"]);
+        assert_eq!(ran.code, Some(66), "{}", ran.stderr);
+        let home = host.home().to_str().expect("UTF-8");
+        for part in [
+            "nothing to back up",
+            &format!("{home}/data/dispatch.db"),
+            "DISPATCH_HOME is",
+            "set DISPATCH_HOME",
+        ] {
+            assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+        }
+        assert!(!host.cwd().join("1.db").exists());
+    }
+}
+
+#[test]
 fn a_build_that_keeps_everything_in_memory_says_so() {
     let host = quiet();
     let build = host.write(

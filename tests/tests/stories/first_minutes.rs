@@ -111,7 +111,8 @@ fn a_home_that_cannot_be_written_is_named() {
     assert_eq!(before.code, Some(0), "{before:?}");
     let read_only = "mount --bind \"$HOME_DIR\" \"$HOME_DIR\" && mount -o remount,ro,bind \"$HOME_DIR\"";
     if let Some(ran) = run_mounted(&host, read_only) {
-        says(&ran, 78, &[host.home().to_str().expect("UTF-8"), "Read-only file system"]);
+        let home = host.home().to_str().expect("UTF-8");
+        says(&ran, 78, &[home, "Read-only file system", "make it writable or set DISPATCH_HOME"]);
     }
     let none = Host::new(Script::default());
     let file = none.write("file", "no directory");
@@ -125,6 +126,7 @@ fn a_home_that_cannot_be_written_is_named() {
 fn a_full_disk_is_named_and_so_is_where() {
     let host = Host::new(Script::default());
     if let Some(ran) = run_mounted(&host, "mount -t tmpfs -o size=64k none \"$HOME_DIR\"") {
-        says(&ran, 78, &[host.home().to_str().expect("UTF-8"), "No space left on device"]);
+        let home = host.home().to_str().expect("UTF-8");
+        says(&ran, 75, &[home, "No space left on device", "make room"]);
     }
 }

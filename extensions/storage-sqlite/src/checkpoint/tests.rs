@@ -7,7 +7,7 @@ use std::path::Path;
 const PAGE_BYTES: i64 = 4096;
 
 fn open(dir: &Path) -> Connection {
-    file::open(&Settings { path: dir.join("dispatch.db"), synchronous: Synchronous::Normal }).unwrap()
+    file::open(&Settings { path: dir.join("dispatch.db"), synchronous: Synchronous::Normal }).unwrap().0
 }
 
 /// Commits something that takes `n_pages` pages of the log, about. SQLite writes no page that stays as it was, so the
@@ -61,7 +61,7 @@ fn a_reader_that_stays_holds_neither_the_writer_nor_the_log_once_it_has_gone() {
     let mut connection = open(dir.path());
     let mut checkpoints = Checkpoints::default();
     grow(&connection, 10);
-    let reader = file::open_reader(&dir.path().join("dispatch.db")).unwrap();
+    let reader = file::open_reader(&dir.path().join("dispatch.db"), file::Company::Others).unwrap();
     reader.execute_batch("BEGIN; SELECT version FROM counter").unwrap();
     for _ in 0..=WAL_PAGES_MAX / 800 {
         grow(&connection, 800);

@@ -16,7 +16,7 @@ fn each_commit_is_flushed_unless_the_build_says_otherwise() {
     let dir = tempfile::tempdir().unwrap();
     for (synchronous, expected) in [(Synchronous::Full, 2), (Synchronous::Normal, 1)] {
         let settings = Settings { path: dir.path().join("dispatch.db"), synchronous };
-        let connection = open(&settings).unwrap();
+        let connection = open(&settings).unwrap().0;
         let found: (i64, String) = (
             connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap(),
             connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap(),
@@ -29,9 +29,9 @@ fn each_commit_is_flushed_unless_the_build_says_otherwise() {
 fn a_wait_for_a_lock_ends() {
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings { path: dir.path().join("dispatch.db"), synchronous: Synchronous::Full };
-    let holder = open(&settings).unwrap();
+    let holder = open(&settings).unwrap().0;
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let mut waiting = open(&settings).unwrap();
+    let mut waiting = open(&settings).unwrap().0;
     let wait_max = Duration::from_millis(30);
     set_busy_wait(&mut waiting, wait_max).unwrap();
     let since = Instant::now();
@@ -46,8 +46,8 @@ fn a_wait_for_a_lock_ends() {
 fn a_reader_cannot_write() {
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings { path: dir.path().join("dispatch.db"), synchronous: Synchronous::Full };
-    let _writer = open(&settings).unwrap();
-    let reader = open_reader(&settings.path).unwrap();
+    let _writer = open(&settings).unwrap().0;
+    let reader = open_reader(&settings.path, Company::Others).unwrap();
     let error = reader.execute("UPDATE counter SET version = 9", ()).unwrap_err();
     assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::ReadOnly), "{error}");
 }

@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::SystemTime;
 
 const PAGE_BYTES: usize = 4096;
 
@@ -43,9 +44,23 @@ async fn fill(store: &Opened) {
     }
 }
 
+#[tokio::test]
+async fn a_store_that_nothing_was_written_to_is_nothing_to_back_up() {
+    let store = opened().await;
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("copy.db");
+    let fault = back_up(&store, &target, false).await.expect_err("there is nothing");
+    assert_eq!(fault.code, NOT_FOUND, "{fault}");
+    assert!(fault.message.contains(path_in(store.host()).to_str().unwrap()), "{fault}");
+    assert_eq!(names_in(dir.path()), Vec::<String>::new());
+    commit(&store, &puts(&[("key", "1")])).await.unwrap();
+    back_up(&store, &target, false).await.expect("now there is something");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_of_a_store_that_is_written_to_is_whole_and_holds_what_was_acked_before() {
     let store = opened().await;
+    commit(&store, &puts(&[("first", "1"), ("first/twin", "2")])).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("deep/er/copy.db");
     let writing = tokio::spawn({
@@ -208,6 +223,7 @@ async fn a_file_that_is_no_backup_is_refused_and_the_store_goes_on() {
 #[tokio::test]
 async fn what_a_killed_backup_left_goes_with_the_next_one_and_what_somebody_works_in_stays() {
     let store = opened().await;
+    commit(&store, &puts(&[("key", "1")])).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let named = |name: &str| {
         let path = dir.path().join(name);
@@ -216,12 +232,21 @@ async fn what_a_killed_backup_left_goes_with_the_next_one_and_what_somebody_work
         path
     };
     named(".dispatch-copy-left");
+    // What versions before left has no lock: its age alone says that nobody works in it.
+    let old = named(".dispatch-a1B2c3");
+    let long_ago = SystemTime::UNIX_EPOCH;
+    std::fs::File::open(old.join("copy.db")).unwrap().set_modified(long_ago).unwrap();
+    named(".dispatch-d4E5f6");
+    std::fs::write(named(".dispatch-g7H8i9").join("mine"), "").unwrap();
     let held = std::fs::File::open(named(".dispatch-copy-held")).unwrap();
     held.lock().unwrap();
     named("mine");
     back_up(&store, &dir.path().join("copy.db"), false).await.unwrap();
-    assert_eq!(names_in(dir.path()), [".dispatch-copy-held", "copy.db", "mine"]);
+    assert_eq!(
+        names_in(dir.path()),
+        [".dispatch-copy-held", ".dispatch-d4E5f6", ".dispatch-g7H8i9", "copy.db", "mine"]
+    );
     drop(held);
     back_up(&store, &dir.path().join("copy.db"), true).await.unwrap();
-    assert_eq!(names_in(dir.path()), ["copy.db", "mine"]);
+    assert_eq!(names_in(dir.path()), [".dispatch-d4E5f6", ".dispatch-g7H8i9", "copy.db", "mine"]);
 }

@@ -12,8 +12,8 @@ async fn statuses(store: &Opened) -> Vec<(String, CheckStatus)> {
     reply.checks.into_iter().map(|check| (check.name, check.status)).collect()
 }
 
-fn named(expected: [CheckStatus; 3]) -> Vec<(String, CheckStatus)> {
-    ["file", "log", "durability"].map(str::to_owned).into_iter().zip(expected).collect()
+fn named(expected: [CheckStatus; 4]) -> Vec<(String, CheckStatus)> {
+    ["file", "log", "room", "durability"].map(str::to_owned).into_iter().zip(expected).collect()
 }
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn a_sound_store_says_so_and_counts_its_transactions() {
     let host = FakeHost::new();
     let store = host.open::<StorageSqlite>("storage", json!({})).await.unwrap();
     commit(&store, &puts(&[("key", "1")])).await.unwrap();
-    assert_eq!(statuses(&store).await, named([CheckStatus::Ok; 3]));
+    assert_eq!(statuses(&store).await, named([CheckStatus::Ok; 4]));
     let reply = store.call_named(Metrics, "storage", &Empty {}).await.unwrap();
     let transactions = reply.metrics.iter().find(|m| m.name == "dispatch_store_transactions_total").unwrap();
     assert_eq!(transactions.samples[0].value, 1.0);
@@ -32,7 +32,7 @@ async fn a_sound_store_says_so_and_counts_its_transactions() {
 async fn a_store_that_may_lose_commits_warns() {
     let host = FakeHost::new();
     let store = host.open::<StorageSqlite>("storage", json!({ "synchronous": "normal" })).await.unwrap();
-    assert_eq!(statuses(&store).await[2].1, CheckStatus::Warn);
+    assert_eq!(statuses(&store).await[3].1, CheckStatus::Warn);
 }
 
 #[tokio::test]

@@ -3,22 +3,29 @@
 //! The test's own binary is the child: in a mount namespace of its own it fills a small tmpfs, which ends with it, however
 //! it ends. Where neither root nor a user namespace may mount, the test says so aloud and fills a store of few pages.
 
-use super::{integrity, keys, open_at};
+use super::{commit, integrity, keys, open_at, puts, value_of};
+use crate::StorageSqlite;
+use crate::names::beside;
 use crate::trouble::is_without_room;
 use crate::writer::tests::fill_few_pages;
-use dispatch_sdk::contracts::instance::{Backup, BackupParams};
+use dispatch_sdk::contracts::Empty;
+use dispatch_sdk::contracts::instance::{Backup, BackupParams, Check, CheckStatus, Serve, ServeParams};
 use dispatch_sdk::contracts::storage::NO_SPACE;
-use dispatch_testkit::storage_suite;
+use dispatch_testkit::{FakeHost, storage_suite};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{File, remove_file};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
+use std::time::Duration;
+use tokio::time::timeout;
 
 const CHILD: &str = "STORAGE_SQLITE_TEST_SMALL_DISK";
 const THIS: &str = "tests::full::a_full_disk_loses_no_ack_and_writes_go_on_once_there_is_room";
 const N_CYCLES: usize = 100;
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
 const DISK: &str = "size=3m,mode=0700";
 const PAGE_BYTES: u64 = 4096;
 /// How large the store's files may become: the rest of the disk is what a cycle gives back.
@@ -77,8 +84,10 @@ fn quoted_self() -> String {
 
 async fn fill_disk(disk: &Path) {
     let path = disk.join("dispatch.db");
-    let store = open_at(&path).await.unwrap();
     let ballast = disk.join("ballast");
+    read_while_full(&path, &ballast).await;
+    tell_while_full(disk, &ballast).await;
+    let store = open_at(&path).await.unwrap();
     let cycle = std::cell::Cell::new(0_u64);
     let take_room = || {
         cycle.set(cycle.get() + 1);
@@ -103,6 +112,67 @@ async fn fill_disk(disk: &Path) {
     assert_eq!(keys(&store).await, kept, "all of it is there after a reopen");
     store.stop().await.unwrap();
     assert_eq!(integrity(&path), "ok");
+}
+
+/// A store that is closed can be read on a full disk, and be copied to another; what writes is refused as such.
+async fn read_while_full(path: &Path, ballast: &Path) {
+    let store = open_at(path).await.unwrap();
+    commit(&store, &puts(&[("before", "1")])).await.unwrap();
+    store.stop().await.unwrap();
+    fill_up(ballast, 0);
+    let store = open_at(path).await.expect("it is opened to be read");
+    assert_eq!(value_of(&store, "before").await.as_deref(), Some("1"));
+    assert_eq!(keys(&store).await, ["before"]);
+    let fault = commit(&store, &puts(&[("during", "1")])).await.expect_err("there is no room");
+    assert_eq!(fault.code, NO_SPACE, "{fault}");
+    let fault = store.call(Serve, &ServeParams::default()).await.expect_err("nobody serves so");
+    assert_eq!(fault.code, NO_SPACE, "{fault}");
+    let other = tempfile::tempdir_in("/dev/shm").unwrap();
+    let params = BackupParams { path: other.path().join("copy.db").display().to_string(), replace: false };
+    store.call(Backup, &params).await.expect("a copy on another disk");
+    let room =
+        store.call(Check, &Empty {}).await.unwrap().checks.into_iter().find(|check| check.name == "room");
+    assert_eq!(room.unwrap().status, CheckStatus::Fail);
+    remove_file(ballast).unwrap();
+    commit(&store, &puts(&[("after", "1")])).await.expect("there is room again");
+    store.stop().await.unwrap();
+    let store = open_at(path).await.unwrap();
+    assert_eq!(keys(&store).await, ["after", "before"]);
+    store.call(Serve, &ServeParams::default()).await.expect("with room it serves");
+    store.stop().await.unwrap();
+    for ending in ["", "-wal", "-shm"] {
+        // What comes next begins with a store of its own.
+        let _ = remove_file(beside(path, ending));
+    }
+}
+
+/// The host hears of a full disk, and of room again, without anything being written.
+async fn tell_while_full(disk: &Path, ballast: &Path) {
+    let host = FakeHost::new();
+    host.on("kernel.v1/report", |_| Ok(json!({})));
+    let path = disk.join("told.db");
+    let store = host.open::<StorageSqlite>("storage", json!({ "path": path })).await.unwrap();
+    let reported = async |n: usize, state: &str| {
+        let come = async {
+            loop {
+                let reports = host.calls_of("kernel.v1/report");
+                if let Some(report) = reports.get(n) {
+                    assert_eq!(report["state"], state, "{reports:?}");
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(TOLD_WITHIN, come).await.expect("it is told");
+    };
+    fill_up(ballast, 0);
+    reported(0, "degraded").await;
+    remove_file(ballast).unwrap();
+    reported(1, "ok").await;
+    store.stop().await.unwrap();
+    for ending in ["", "-wal", "-shm"] {
+        let _ = remove_file(beside(&path, ending));
+    }
 }
 
 fn names_in(dir: &Path) -> BTreeSet<OsString> {

@@ -50,6 +50,33 @@ async fn a_file_that_lost_its_name_is_not_written_to_any_more() {
     }
 }
 
+/// What the store reported to its host, once it did.
+async fn reported(store: &Opened, state: &str) -> String {
+    let said = async {
+        loop {
+            let reports = store.host().calls_of("kernel.v1/report");
+            if let Some(report) = reports.iter().find(|report| report["state"] == state) {
+                return report["reason"].as_str().unwrap_or("").to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(END_WAIT_MAX, said).await.expect("it is told without anybody asking")
+}
+
+#[tokio::test]
+async fn a_file_that_lost_its_name_is_told_to_the_host_without_a_write() {
+    for ending in FILES {
+        let host = FakeHost::new();
+        host.on("kernel.v1/report", |_| Ok(json!({})));
+        let store = host.open::<StorageSqlite>("storage", json!({})).await.unwrap();
+        remove_file(beside(&path_in(store.host()), ending)).unwrap();
+        let reason = reported(&store, "failed").await;
+        assert!(reason.contains("lost its file") && reason.contains("restart the host"), "{reason}");
+        assert_stopped(&store, &format!("`{ending}` removed")).await;
+    }
+}
+
 #[tokio::test]
 async fn a_watch_of_a_store_without_its_file_ends() {
     let store = opened().await;

@@ -19,10 +19,10 @@ struct Bench {
 fn bench(prepare: impl FnOnce(&mut Connection)) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings { path: dir.path().join("dispatch.db"), synchronous: Synchronous::Full };
-    let mut connection = file::open(&settings).unwrap();
+    let mut connection = file::open(&settings).unwrap().0;
     prepare(&mut connection);
-    let beside = file::open(&settings).unwrap();
-    let writer = Writer::start(settings.path, connection, Arc::default()).unwrap();
+    let beside = file::open(&settings).unwrap().0;
+    let writer = Writer::start(settings.path, connection, Company::Others, Arc::default()).unwrap();
     Bench { dir, writer, beside }
 }
 

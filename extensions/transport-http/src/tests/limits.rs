@@ -1,6 +1,7 @@
 //! Connections and requests that are too large, too slow, too many, or nonsense.
 
 use super::{host, run, serve, until, world};
+use dispatch_sdk::contracts::turns::INPUT_BYTES_MAX;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
@@ -46,6 +47,42 @@ async fn a_body_in_chunks_is_bounded_as_it_comes() {
     assert_eq!((exact.len(), world.send("POST /v1/things", &exact).await.status), (1_000, 201));
     let more = format!("{{\"name\":\"{}\"}}", "x".repeat(1_001 - 11));
     assert_eq!(world.send("POST /v1/things", &more).await.status, 413);
+}
+
+/// What JSON makes of a text if it escapes each of its bytes.
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("\\u{byte:04x}")).collect()
+}
+
+#[tokio::test]
+async fn the_largest_input_of_a_turn_passes_however_it_is_escaped() {
+    let world = world(json!({})).await;
+    let text = "y".repeat(INPUT_BYTES_MAX);
+    let made = world.send("POST /v1/things", &format!("{{\"name\":\"{}\"}}", escaped(&text))).await;
+    assert_eq!(made.status, 201, "{:?}", String::from_utf8_lossy(&made.body));
+    let inputs = world.inputs();
+    assert!(inputs[0]["name"] == text.as_str(), "it is the same text");
+}
+
+#[tokio::test]
+async fn a_client_that_writes_a_body_beyond_the_bound_to_its_end_reads_why_it_was_refused() {
+    let world = world(json!({ "body_bytes_max": 1_000_000 })).await;
+    let body = "x".repeat(30_000_000);
+    for lines in [format!("Content-Length: {}\r\n", body.len()), "Transfer-Encoding: chunked\r\n".to_owned()]
+    {
+        let mut client = world.client().await;
+        client.write(world.head("POST /v1/things", &format!("{JSON}{lines}")).as_bytes()).await;
+        let body = if lines.starts_with('T') {
+            format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
+        } else {
+            body.clone()
+        };
+        client.write(body.as_bytes()).await;
+        let refused = client.response(false).await;
+        assert_eq!((refused.status, refused.code().as_str()), (413, "too_large"));
+        let detail = refused.json()["detail"].as_str().expect("a text").to_owned();
+        assert!(detail.contains("1000000 bytes") && detail.contains("`body_bytes_max`"), "{detail}");
+    }
 }
 
 #[tokio::test]

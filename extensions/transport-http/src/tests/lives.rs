@@ -10,7 +10,7 @@ use dispatch_sdk::contracts::instance::{
 use dispatch_sdk::contracts::verb::Empty;
 use dispatch_sdk::fault::{CONFLICT, INVALID, UNAVAILABLE};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -91,6 +91,51 @@ async fn readyz_says_when_work_may_come_in() {
     assert_eq!(version.json(), json!({ "kernel": "0.1.0-test", "host_id": "host-1" }));
     drain(&world, 0).await;
     assert_eq!((world.get("/livez").await.status, world.get("/readyz").await.status), (200, 503));
+}
+
+#[tokio::test]
+async fn readyz_is_what_the_host_can_do_and_comes_back_by_itself() {
+    let state = Arc::new(Mutex::new("ok"));
+    let host = host();
+    host.on("kernel.v1/health", {
+        let state = Arc::clone(&state);
+        move |_| {
+            let state = *state.lock().expect("no panic");
+            Ok(json!({ "state": state, "calls_open": 0, "long_calls_open": 0, "instances": [] }))
+        }
+    });
+    let world = serve(host, json!({})).await;
+    let bare = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\n\r\n", world.address);
+    for (now, status) in [("ok", 200), ("degraded", 503), ("ok", 200), ("failed", 503), ("of later", 503)] {
+        *state.lock().expect("no panic") = now;
+        let begun = Instant::now();
+        loop {
+            let probe = world.client().await.ask(&bare).await;
+            assert!(probe.body.is_empty(), "a probe says nothing but its status");
+            if probe.status == status {
+                break;
+            }
+            assert!(begun.elapsed() < super::PATIENCE, "{now}: {} and not {status}", probe.status);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(world.get("/livez").await.status, 200, "it lives");
+    }
+}
+
+#[tokio::test]
+async fn probes_ask_the_kernel_now_and_then_and_wait_for_it_but_briefly() {
+    let world = world(json!({})).await;
+    let begun = Instant::now();
+    for _ in 0..200 {
+        assert_eq!(world.get("/readyz").await.status, 200);
+    }
+    let asked = world.host.calls_of("kernel.v1/health").len() as u128;
+    assert!(asked <= begun.elapsed().as_millis() / 500 + 1, "{asked} times in {:?}", begun.elapsed());
+
+    let host = host();
+    host.on_stream("kernel.v1/health", |_, _| std::future::pending());
+    let silent = serve(host, json!({})).await;
+    assert_eq!(silent.get("/readyz").await.status, 503, "a kernel that says nothing is not ready");
 }
 
 /// Ops named `wait` wait for the gate; streams go on until they are cancelled.

@@ -10,7 +10,8 @@ use dispatch_contracts::fault::{CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{
     DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions, ExtensionsReply,
     Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply, InstanceInfo, Inventory, KERNEL_INSTANCE,
-    PointFilters, Providers, ProvidersReply, Started, Trusted, TrustedParams, TrustedReply, Update, VerbInfo,
+    PointFilters, Providers, ProvidersReply, Report, Started, Trusted, TrustedParams, TrustedReply, Update,
+    VerbInfo,
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
 use dispatch_contracts::{ContributionKind, Empty, Fault, Verb, turn};
@@ -51,6 +52,7 @@ impl NativeService for KernelService {
             info::<Providers>(),
             info::<Trusted>(),
             info::<Update>(),
+            info::<Report>(),
             info::<HostInfo>(),
             info::<HostAlive>(),
             info::<Health>(),
@@ -76,6 +78,11 @@ impl NativeService for KernelService {
                 HostInfo::NAME => encode(HostInfo::NAME, &HostInfoReply { host_id: shared.host_id.clone() }),
                 HostAlive::NAME => {
                     encode(HostAlive::NAME, &host_alive(&shared, params::<HostAlive>(&body)?)?)
+                }
+                Report::NAME => {
+                    call.note_health(params::<Report>(&body)?);
+                    shared.reported.notify_waiters();
+                    encode(Report::NAME, &Empty {})
                 }
                 Update::NAME => encode(Update::NAME, &update(&shared, &call, &body)?),
                 op::List::NAME => encode(op::List::NAME, &list_ops(&shared)),

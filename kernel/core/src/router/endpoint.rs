@@ -5,7 +5,7 @@ use super::native::NativeService;
 use arc_swap::ArcSwap;
 use dispatch_abi::InstanceObj;
 use dispatch_contracts::Limits;
-use dispatch_contracts::kernel::VerbInfo;
+use dispatch_contracts::kernel::{HEALTH_REASON_BYTES_MAX, HealthState, ReportParams, VerbInfo};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -48,6 +48,8 @@ pub(crate) struct Endpoint {
     /// What the last of them said; cut at [`PANIC_BYTES_MAX`].
     pub(crate) last_panic: Mutex<String>,
     pub(crate) overloaded: AtomicU64,
+    /// As it reported itself last.
+    pub(crate) health: Mutex<ReportParams>,
 }
 
 impl Endpoint {
@@ -74,6 +76,7 @@ impl Endpoint {
             panics: AtomicU64::new(0),
             last_panic: Mutex::default(),
             overloaded: AtomicU64::new(0),
+            health: Mutex::new(ReportParams { state: HealthState::Ok, reason: String::new() }),
         }
     }
 
@@ -93,6 +96,19 @@ impl Endpoint {
         self.panics.fetch_add(1, Ordering::Relaxed);
         let text = &text[..text.floor_char_boundary(PANIC_BYTES_MAX)];
         text.clone_into(&mut self.last_panic.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Takes its word on how it stands; after `failed` there is no other.
+    pub(crate) fn note_health(&self, mut report: ReportParams) {
+        report.reason.truncate(report.reason.floor_char_boundary(HEALTH_REASON_BYTES_MAX));
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if health.state != HealthState::Failed {
+            *health = report;
+        }
+    }
+
+    pub(crate) fn health(&self) -> ReportParams {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn may_call(&self, contract: &str) -> bool {

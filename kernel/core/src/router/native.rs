@@ -7,7 +7,7 @@ use super::{NativeWishes, Router};
 use dispatch_abi::{EMIT_FULL, EMIT_OVER, SharedBytes};
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::CANCELLED;
-use dispatch_contracts::kernel::VerbInfo;
+use dispatch_contracts::kernel::{ReportParams, VerbInfo};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +45,11 @@ impl NativeCall {
     /// Instance id of the caller.
     pub(crate) fn caller(&self) -> &str {
         &self.state.caller.id
+    }
+
+    /// Takes down how the caller says that it stands.
+    pub(crate) fn note_health(&self, report: ReportParams) {
+        self.state.caller.note_health(report);
     }
 
     /// Waits until the call is cancelled, and says why.

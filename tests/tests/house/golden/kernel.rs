@@ -114,6 +114,7 @@ fn explained_before_its_steps() -> ExplainReply {
 
 pub(super) fn samples() -> Vec<Golden> {
     let health = HealthReply {
+        state: HealthState::Degraded,
         calls_open: 3,
         long_calls_open: 1,
         instances: vec![InstanceHealth {
@@ -123,6 +124,8 @@ pub(super) fn samples() -> Vec<Golden> {
             last_panic: "`prov` panicked in `on_topic`: no luck at src/lib.rs:7".to_owned(),
             overloaded: 2,
             calls_in_flight: 3,
+            state: HealthState::Degraded,
+            reason: "the disk is full; make room".to_owned(),
         }],
     };
     vec![
@@ -167,6 +170,14 @@ pub(super) fn samples() -> Vec<Golden> {
         golden::<HostAlive>(
             vec![HostAliveParams { host_id: HOST.to_owned() }],
             vec![HostAliveReply { alive: true, known: true }, HostAliveReply { alive: true, known: false }],
+            vec![],
+        ),
+        golden::<Report>(
+            vec![ReportParams {
+                state: HealthState::Failed,
+                reason: "the store lost its file; restart the host".to_owned(),
+            }],
+            vec![Empty {}],
             vec![],
         ),
         golden::<Health>(vec![Empty {}], vec![health], vec![]),

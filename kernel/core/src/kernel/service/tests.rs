@@ -6,7 +6,7 @@ use crate::router::{NativeWishes, StreamItem};
 use crate::{BootOptions, Kernel, TrustNothing};
 use dispatch_compose::{Manifest, Plan, PlannedInstance, Policy};
 use dispatch_contracts::event::TurnEnded;
-use dispatch_contracts::kernel::{Dirs, Wait, WaitOn};
+use dispatch_contracts::kernel::{Dirs, HealthState, Wait, WaitOn};
 use dispatch_contracts::tool::Decision;
 use dispatch_turn::ToolPolicy;
 use dispatch_wire::shared;
@@ -177,5 +177,59 @@ async fn the_actor_of_a_turn_is_that_of_its_run_and_only_who_may_say_so_says_it(
         found.push(heard.lock().expect("no panic")[0].clone());
     }
     assert_eq!(found, [json!({ "actor": "user:ann", "turn_id": "t" }), json!({ "turn_id": "t" })]);
+    kernel.stop().await;
+}
+
+fn active(planned: PlannedInstance) -> Record {
+    let endpoint = Endpoint::native(&planned.id, Arc::new(Asker::default()), false);
+    Record {
+        planned,
+        endpoint,
+        state: RecordState::Active,
+        sha256: String::new(),
+        contributes: Default::default(),
+        left_out: Vec::new(),
+        ops: Vec::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_host_stands_as_what_its_build_needs_does_and_a_failure_is_for_good() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let kernel = booted(dir.path()).await;
+    let needs =
+        PlannedInstance { required: true, dependencies: vec!["keeper".to_owned()], ..planned("worker", "") };
+    let records = [planned("keeper", ""), planned("extra", ""), needs].map(active);
+    let parties = [&records[0], &records[1]].map(|record| Arc::clone(&record.endpoint));
+    records.into_iter().for_each(|record| kernel.shared.enter(record));
+    let [keeper, extra] = &parties;
+    let report = |party: &Arc<Endpoint>, state: &'static str, reason: &str| {
+        let params = json!({ "state": state, "reason": reason });
+        let party = Arc::clone(party);
+        let kernel = &kernel;
+        async move { call(kernel, &party, Report::NAME, params).await.expect("it is taken") }
+    };
+    let of_host = || kernel.shared.health().state;
+
+    report(extra, "failed", "nobody needs it").await;
+    assert_eq!(
+        (of_host(), kernel.shared.health().instances[1].state),
+        (HealthState::Ok, HealthState::Failed)
+    );
+    report(keeper, "a state of a later version", "what").await;
+    assert_eq!(of_host(), HealthState::Degraded, "what is not known is not fine");
+    report(keeper, "ok", "").await;
+    assert_eq!(of_host(), HealthState::Ok);
+
+    let mut failed = Box::pin(kernel.failed());
+    let early = tokio::time::timeout(std::time::Duration::ZERO, &mut failed).await;
+    assert!(early.is_err(), "what nobody needs ends nothing");
+    report(keeper, "failed", &"gone ".repeat(1_000)).await;
+    let (id, reason) = (&mut failed).await;
+    drop(failed);
+    assert_eq!((id.as_str(), reason.len()), ("keeper", dispatch_contracts::kernel::HEALTH_REASON_BYTES_MAX));
+    report(keeper, "ok", "").await;
+    assert_eq!(of_host(), HealthState::Failed, "there is no way back");
+    assert_eq!(kernel.failed().await.0, "keeper", "and whoever asks later hears of it");
     kernel.stop().await;
 }
