@@ -15,6 +15,7 @@
 
 mod adapter;
 mod arguments;
+mod blob_part;
 mod call;
 mod config;
 mod convert;
@@ -31,6 +32,7 @@ mod topics;
 mod watches;
 
 pub use arguments::arguments;
+pub use blob_part::blob_part;
 pub use call::{Call, Meta};
 pub use config::Config;
 pub use dispatch_abi::SharedBytes;
