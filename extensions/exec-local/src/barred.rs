@@ -99,19 +99,19 @@ impl Bars {
     }
 
     /// Where all of it really lies at this moment.
-    pub(crate) fn now(&self, way: Way) -> Barred<'_> {
+    pub(crate) fn now(&self, way: Way) -> Barred {
         let places: Vec<(PathBuf, Kind)> =
             self.named.iter().map(|(path, kind)| (lies_at(path), *kind)).collect();
         let id = |path: &PathBuf| Some((id_of(&fs::metadata(path).ok()?), path.clone()));
         let ids = places.iter().filter_map(|(path, _)| id(path)).collect();
         let cache = self.cache.as_deref().map(lies_at);
-        Barred { instance: &self.instance, way, places, ids, cache }
+        Barred { instance: self.instance.clone(), way, places, ids, cache }
     }
 }
 
 /// What is out of reach now.
-pub(crate) struct Barred<'a> {
-    instance: &'a str,
+pub(crate) struct Barred {
+    instance: String,
     way: Way,
     places: Vec<(PathBuf, Kind)>,
     /// The same places by device and inode: they may be mounted elsewhere as well.
@@ -126,7 +126,7 @@ pub(crate) struct Refusal {
     pub(crate) is_sensitive: bool,
 }
 
-impl Barred<'_> {
+impl Barred {
     /// Whether what was looked at may be reached.
     ///
     /// Errors: the system's; one made of [`Refusal`].
@@ -151,6 +151,18 @@ impl Barred<'_> {
         Ok(())
     }
 
+    /// Whether something may be out of reach in a directory by its name, although the directory is in reach.
+    pub(crate) fn is_near(&self, dir: &Path) -> bool {
+        self.places.iter().any(|(place, _)| place.starts_with(dir))
+    }
+
+    /// The same as `check` for what was found in a directory that is in reach; `named` is its path without links where
+    /// the directory `is_near`.
+    pub(crate) fn check_in(&self, named: Option<&Path>, found: &fs::Metadata) -> io::Result<()> {
+        named.map_or(Ok(()), |named| self.refuses(named))?;
+        self.ids.get(&id_of(found)).map_or(Ok(()), |place| self.refuses(place))
+    }
+
     /// The nearest place above decides; where two are the same, the build's word holds.
     fn refuses(&self, real: &Path) -> io::Result<()> {
         if self.way == Way::Write && self.would_be_code(real) {
@@ -170,7 +182,7 @@ impl Barred<'_> {
             Some((_, Kind::Code)) if self.way == Way::Read => return Ok(()),
             Some((place, kind)) => (place.display(), *kind),
         };
-        let instance = self.instance;
+        let instance = &self.instance;
         let (message, is_sensitive) = match kind {
             Kind::Sensitive => {
                 let how = format!("the build can open it by `{instance}.sensitive_allow`");
