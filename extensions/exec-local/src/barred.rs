@@ -99,23 +99,26 @@ impl Bars {
     }
 
     /// Where all of it really lies at this moment.
-    pub(crate) fn now(&self, way: Way) -> Barred<'_> {
-        let places: Vec<(PathBuf, Kind)> =
-            self.named.iter().map(|(path, kind)| (lies_at(path), *kind)).collect();
-        let id = |path: &PathBuf| Some((id_of(&fs::metadata(path).ok()?), path.clone()));
-        let ids = places.iter().filter_map(|(path, _)| id(path)).collect();
-        let cache = self.cache.as_deref().map(lies_at);
-        Barred { instance: &self.instance, way, places, ids, cache }
+    pub(crate) fn now(&self, way: Way) -> Barred {
+        let mut lookups = Lookups::default();
+        let (mut places, mut ids) = (Vec::with_capacity(self.named.len()), HashMap::new());
+        for (path, kind) in &self.named {
+            let (place, id) = lookups.look(path);
+            ids.extend(id.map(|id| (id, place.clone())));
+            places.push((place, *kind));
+        }
+        let cache = self.cache.as_deref().map(|cache| lookups.look(cache).0);
+        Barred { instance: self.instance.clone(), way, places, ids, cache }
     }
 }
 
 /// What is out of reach now.
-pub(crate) struct Barred<'a> {
-    instance: &'a str,
+pub(crate) struct Barred {
+    instance: String,
     way: Way,
     places: Vec<(PathBuf, Kind)>,
     /// The same places by device and inode: they may be mounted elsewhere as well.
-    ids: HashMap<(u64, u64), PathBuf>,
+    ids: HashMap<Id, PathBuf>,
     cache: Option<PathBuf>,
 }
 
@@ -126,7 +129,7 @@ pub(crate) struct Refusal {
     pub(crate) is_sensitive: bool,
 }
 
-impl Barred<'_> {
+impl Barred {
     /// Whether what was looked at may be reached.
     ///
     /// Errors: the system's; one made of [`Refusal`].
@@ -151,6 +154,18 @@ impl Barred<'_> {
         Ok(())
     }
 
+    /// Whether something may be out of reach in a directory by its name, although the directory is in reach.
+    pub(crate) fn is_near(&self, dir: &Path) -> bool {
+        self.places.iter().any(|(place, _)| place.starts_with(dir))
+    }
+
+    /// The same as `check` for what was found in a directory that is in reach; `named` is its path without links where
+    /// the directory `is_near`.
+    pub(crate) fn check_in(&self, named: Option<&Path>, found: &fs::Metadata) -> io::Result<()> {
+        named.map_or(Ok(()), |named| self.refuses(named))?;
+        self.ids.get(&id_of(found)).map_or(Ok(()), |place| self.refuses(place))
+    }
+
     /// The nearest place above decides; where two are the same, the build's word holds.
     fn refuses(&self, real: &Path) -> io::Result<()> {
         if self.way == Way::Write && self.would_be_code(real) {
@@ -170,7 +185,7 @@ impl Barred<'_> {
             Some((_, Kind::Code)) if self.way == Way::Read => return Ok(()),
             Some((place, kind)) => (place.display(), *kind),
         };
-        let instance = self.instance;
+        let instance = &self.instance;
         let (message, is_sensitive) = match kind {
             Kind::Sensitive => {
                 let how = format!("the build can open it by `{instance}.sensitive_allow`");
@@ -235,7 +250,51 @@ pub(crate) fn lies_at(path: &Path) -> PathBuf {
     at
 }
 
-fn id_of(found: &fs::Metadata) -> (u64, u64) {
+/// Device and inode.
+type Id = (u64, u64);
+
+/// Where named places lie: most of some sixty are not there, and have few directories above them, each looked up once.
+///
+/// It lives as long as one call. What was looked up a moment ago may be another link by now.
+#[derive(Default)]
+pub(crate) struct Lookups {
+    /// Where a directory lies, and whether it is there.
+    dirs: HashMap<PathBuf, (PathBuf, bool)>,
+}
+
+impl Lookups {
+    /// As [`lies_at`], and what is there.
+    pub(crate) fn look(&mut self, path: &Path) -> (PathBuf, Option<Id>) {
+        if let (Some(dir), Some(name)) = (path.parent(), path.file_name()) {
+            let (dir, is_there) = self.dir(dir);
+            let place = dir.join(name);
+            if !is_there {
+                return (place, None);
+            }
+            match place.symlink_metadata() {
+                Ok(found) if !found.is_symlink() => return (place, Some(id_of(&found))),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return (place, None),
+                // A link to nothing is something: it leads to where that would be made.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let place = lies_at(path);
+        let found = place.metadata().ok();
+        (place, found.as_ref().map(id_of))
+    }
+
+    fn dir(&mut self, dir: &Path) -> (PathBuf, bool) {
+        if let Some(known) = self.dirs.get(dir) {
+            return known.clone();
+        }
+        let (place, id) = self.look(dir);
+        let known = (place, id.is_some());
+        self.dirs.insert(dir.to_owned(), known.clone());
+        known
+    }
+}
+
+fn id_of(found: &fs::Metadata) -> Id {
     (found.dev(), found.ino())
 }
 

@@ -11,7 +11,7 @@ use dispatch_sdk::contracts::exec::{
     FileKind, LIST_ENTRIES_MAX, ListEntry, ListParams, ListReply, READ_BYTES_MAX, ReadParams, ReadReply,
     StatParams, StatReply,
 };
-use dispatch_sdk::fault::{DENIED, INVALID, IO, NOT_FOUND};
+use dispatch_sdk::fault::{DENIED, INVALID, NOT_FOUND};
 use rustix::fs::{Dir, OFlags, PROC_SUPER_MAGIC};
 use serde_json::json;
 use std::collections::BinaryHeap;
@@ -19,7 +19,7 @@ use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -173,22 +173,13 @@ fn modified_at(found: &Metadata) -> u64 {
     u64::try_from(found.mtime() * 1000 + found.mtime_nsec() / 1_000_000).unwrap_or(0)
 }
 
+/// What the file system said, or why something is out of reach.
 pub(crate) fn failed(tried: &str, path: &Path, error: &io::Error) -> Fault {
-    let path = String::from_utf8_lossy(path.as_os_str().as_bytes());
-    let refusal = error.get_ref().and_then(|source| source.downcast_ref::<Refusal>());
-    let (code, found) = match error.kind() {
-        _ if refusal.is_some() => (DENIED, error.to_string()),
-        io::ErrorKind::NotFound => (NOT_FOUND, "there is nothing under that name".to_owned()),
-        io::ErrorKind::PermissionDenied => (DENIED, "the file system does not allow it".to_owned()),
-        io::ErrorKind::NotADirectory => (INVALID, "it, or a part of its path, is no directory".to_owned()),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            (IO, "the disk is full, or the quota is used up; the file is as it was".to_owned())
+    match error.get_ref().and_then(|source| source.downcast_ref::<Refusal>()) {
+        None => Fault::from_io(&format!("cannot {tried}"), path, error),
+        Some(refusal) => {
+            let fault = Fault::new(DENIED, format!("cannot {tried} `{}`: {refusal}", path.display()));
+            if refusal.is_sensitive { fault.with_detail(json!({ "sensitive": true })) } else { fault }
         }
-        _ => (IO, error.to_string()),
-    };
-    let fault = Fault::new(code, format!("cannot {tried} `{path}`: {found}"));
-    match refusal {
-        Some(refusal) if refusal.is_sensitive => fault.with_detail(json!({ "sensitive": true })),
-        _ => fault,
     }
 }

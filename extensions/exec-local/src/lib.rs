@@ -12,6 +12,7 @@ mod output;
 mod program;
 mod reach;
 mod run;
+mod search;
 mod sensitive;
 mod unnamed;
 mod utf8;
@@ -22,12 +23,14 @@ use crate::barred::{Bars, Way};
 use crate::program::Launch;
 use crate::reach::{LOOK, Reach, Roots, Within};
 use crate::run::Terms;
+use crate::search::Stop;
 use dispatch_sdk::contracts::exec::{
-    self, List, ListParams, ListReply, Read, ReadParams, ReadReply, RootsParams, RootsReply, Spawn,
-    SpawnParams, SpawnReply, Stat, StatParams, StatReply, Write, WriteParams, WriteReply,
+    self, List, ListParams, ListReply, Read, ReadParams, ReadReply, RootsParams, RootsReply, SEARCH_MS,
+    SEARCH_MS_MAX, SearchParams, SearchReply, Spawn, SpawnParams, SpawnReply, Stat, StatParams, StatReply,
+    Write, WriteParams, WriteReply,
 };
 use dispatch_sdk::contracts::instance;
-use dispatch_sdk::fault::{INVALID, IO, OVERLOADED};
+use dispatch_sdk::fault::{CANCELLED, INVALID, IO, OVERLOADED};
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs};
 use rustix::fs::OFlags;
 use schemars::JsonSchema;
@@ -37,12 +40,18 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// Programs that run at once; each has a guard and a waiting thread.
 const CHILDREN_MAX: usize = 64;
 /// When to come back after `overloaded`.
 const RETRY_AFTER_MS: u64 = 1_000;
+/// Searches that go on at once; the rest wait. Each reads a disk, and holds up to a page, a file's longest line and a
+/// descriptor for each directory above the one where it is.
+const SEARCHES_MAX: usize = 4;
+/// What of a call's budget a search leaves for its answer.
+const ANSWER_MS: u64 = 1_000;
 /// What is emitted of a program's output unless the caller says otherwise.
 const OUTPUT_BYTES: u64 = 1024 * 1024;
 /// What a caller may ask for.
@@ -57,6 +66,7 @@ struct ExecLocal {
     shim: Vec<String>,
     environment: BTreeMap<OsString, OsString>,
     children: Arc<Semaphore>,
+    searches: Arc<Semaphore>,
     /// Where output lies of which not all was emitted; absent = this host has no cache directory.
     output_dir: Option<PathBuf>,
     roots: Roots,
@@ -87,6 +97,7 @@ impl Extension for ExecLocal {
             shim: shim(&config, &settings)?,
             environment: environment::scrubbed(&settings.env_also),
             children: Arc::new(Semaphore::new(CHILDREN_MAX)),
+            searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
             output_dir: output_dir(&config),
             roots: Roots::parse(settings.roots, config.instance())?,
             bars: Bars::new(
@@ -105,6 +116,7 @@ impl Extension for ExecLocal {
         verbs.on(List, Self::list);
         verbs.on(Write, Self::write);
         verbs.on(exec::Roots, Self::roots);
+        verbs.on(exec::Search, Self::search);
         verbs.on(instance::Check, Self::check);
     }
 }
@@ -154,12 +166,39 @@ impl ExecLocal {
         aside(move || Ok(self.readable(&params.cwd).tell())).await
     }
 
+    async fn search(self: Arc<Self>, call: Call, params: SearchParams) -> Result<SearchReply, Fault> {
+        let asked = if params.time_ms == 0 { SEARCH_MS } else { params.time_ms.min(SEARCH_MS_MAX) };
+        let time_ms = match call.budget_ms() {
+            0 => asked,
+            left => asked.min(left.saturating_sub(ANSWER_MS)),
+        };
+        // The time that it waits is its own.
+        let in_time = Duration::from_millis(time_ms);
+        let began = Instant::now();
+        let place = tokio::select! {
+            place = Arc::clone(&self.searches).acquire_owned() => place.ok(),
+            () = call.cancelled() => return Err(Fault::new(CANCELLED, "the search was cancelled before it began")),
+            () = tokio::time::sleep(in_time) => None,
+        };
+        let Some(place) = place else {
+            let message = format!("cannot search `{}`: {SEARCHES_MAX} others go on; try again", params.path);
+            let detail = serde_json::json!({ "retry_after_ms": RETRY_AFTER_MS });
+            return Err(Fault::new(OVERLOADED, message).with_detail(detail));
+        };
+        let stop = Stop::new(in_time.saturating_sub(began.elapsed()), move || call.is_cancelled());
+        aside(move || {
+            let _place = place;
+            search::search(&params, &self.readable(&params.cwd), &stop)
+        })
+        .await
+    }
+
     /// What may be read: the roots, and output that was cut.
-    fn readable(&self, cwd: &str) -> Reach<'_> {
+    fn readable(&self, cwd: &str) -> Reach {
         self.roots.seen_from(cwd, self.bars.now(Way::Read), self.output_dir.as_deref())
     }
 
-    fn writable(&self, cwd: &str) -> Reach<'_> {
+    fn writable(&self, cwd: &str) -> Reach {
         self.roots.seen_from(cwd, self.bars.now(Way::Write), None)
     }
 

@@ -53,7 +53,7 @@ impl Roots {
     }
 
     /// What can be reached from `cwd` and is not barred; `also` is a directory that may be read whatever the roots are.
-    pub(crate) fn seen_from<'a>(&self, cwd: &str, barred: Barred<'a>, also: Option<&Path>) -> Reach<'a> {
+    pub(crate) fn seen_from(&self, cwd: &str, barred: Barred, also: Option<&Path>) -> Reach {
         Reach { within: self.within(cwd, also), barred }
     }
 
@@ -106,12 +106,12 @@ impl Root {
 }
 
 /// What the verbs of one call reach.
-pub(crate) struct Reach<'a> {
+pub(crate) struct Reach {
     within: Within,
-    barred: Barred<'a>,
+    barred: Barred,
 }
 
-impl Reach<'_> {
+impl Reach {
     /// Looks at what an absolute path names, links followed; nothing is opened.
     ///
     /// Errors: the system's; one made of [`Refusal`] when the path leads out of reach.
@@ -133,6 +133,17 @@ impl Reach<'_> {
             }
             Err(e) => Err(e),
         }
+    }
+
+    /// What is out of reach wherever paths may lead.
+    pub(crate) fn barred(&self) -> &Barred {
+        &self.barred
+    }
+
+    /// The root that a path without links lies in; absent = the whole machine is reached.
+    pub(crate) fn confines(&self, real: &Path) -> Option<&Path> {
+        let Within::Beneath { roots, .. } = &self.within else { return None };
+        roots.iter().filter_map(|root| root.real.as_deref()).find(|root| real.starts_with(root))
     }
 
     /// Whether a name in a directory, taken or free, is in reach.

@@ -8,6 +8,7 @@ mod files;
 mod output;
 mod reaching;
 mod running;
+mod searching;
 mod writing;
 
 use crate::ExecLocal;

@@ -30,11 +30,7 @@ pub(crate) struct Part {
 impl Part {
     /// Errors: `invalid`, `too_large`.
     pub(crate) fn read(params: BlobPutParams, now_ms: u64) -> Result<Self, Fault> {
-        let bytes = STANDARD.decode(&params.data).map_err(|e| {
-            let (offset, upload_id) = (params.offset, &params.upload_id);
-            Fault::new(fault::INVALID, format!("the part at {offset} of `{upload_id}` is not base64: {e}"))
-        })?;
-        params.check(bytes.len())?;
+        let bytes = dispatch_sdk::blob_part(&params)?;
         let BlobPutParams { upload_id, offset, last, .. } = params;
         Ok(Self { upload_id, offset, bytes: bytes.into_boxed_slice(), last, now_ms })
     }

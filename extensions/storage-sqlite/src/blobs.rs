@@ -34,11 +34,7 @@ pub(crate) struct Part {
 impl Part {
     /// Reads the part that `caller` sends. Errors: `invalid`, `too_large`.
     pub(crate) fn read(caller: &str, params: BlobPutParams, now_ms: u64) -> Result<Self, Fault> {
-        let bytes = STANDARD.decode(&params.data).map_err(|e| {
-            let (offset, upload_id) = (params.offset, &params.upload_id);
-            Fault::new(fault::INVALID, format!("the part at {offset} of `{upload_id}` is not base64: {e}"))
-        })?;
-        params.check(bytes.len())?;
+        let bytes = dispatch_sdk::blob_part(&params)?;
         let BlobPutParams { upload_id, offset, last, .. } = params;
         Ok(Self { namespace: caller.to_owned(), upload_id, offset, bytes, last, now_ms })
     }

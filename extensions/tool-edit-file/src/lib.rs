@@ -11,9 +11,11 @@ mod edit;
 use crate::args::Args;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dispatch_sdk::contracts::exec::{IfExists, Read, ReadParams, WRITE_BYTES_MAX, Write, WriteParams};
+use dispatch_sdk::contracts::exec::{
+    IfExists, OF_THE_FILE, Read, ReadParams, WRITE_BYTES_MAX, Write, WriteParams,
+};
 use dispatch_sdk::contracts::tool::{Run, RunParams, RunReply};
-use dispatch_sdk::fault::{BROKEN, CONFLICT, DENIED, INVALID, IO, NOT_FOUND, TOO_LARGE};
+use dispatch_sdk::fault::{BROKEN, CONFLICT, INVALID, TOO_LARGE};
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, NoSettings, Verbs};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -114,7 +116,7 @@ async fn read(host: &Host, path: &str, cwd: &str) -> Result<Vec<u8>, Fault> {
 fn answer_of(fault: Fault) -> Result<RunReply, Fault> {
     let content = match fault.code.as_str() {
         CONFLICT => format!("{}; it changed while it was edited, and was left so", fault.message),
-        NOT_FOUND | DENIED | INVALID | IO | TOO_LARGE => fault.message,
+        code if OF_THE_FILE.contains(&code) => fault.message,
         _ => return Err(fault),
     };
     Ok(RunReply { content, is_error: true, detail: Value::Null })

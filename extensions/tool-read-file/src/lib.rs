@@ -14,10 +14,10 @@ use crate::utf16::Utf16;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch_sdk::contracts::exec::{
-    FileKind, List, ListParams, Read, ReadParams, Stat, StatParams, StatReply,
+    FileKind, List, ListParams, OF_THE_FILE, Read, ReadParams, Stat, StatParams, StatReply,
 };
 use dispatch_sdk::contracts::tool::{Run, RunParams, RunReply};
-use dispatch_sdk::fault::{BROKEN, DENIED, INVALID, IO, NOT_FOUND};
+use dispatch_sdk::fault::BROKEN;
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, NoSettings, Verbs};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -50,12 +50,7 @@ impl ReadFile {
         let args = Args::parse(params.args)?;
         let looked = Look { host: call.host(), args, cwd: params.cwd }.look().await;
         looked.or_else(|fault| {
-            // What the file system says is the tool's answer; anything else is the host's trouble.
-            if [NOT_FOUND, DENIED, INVALID, IO].contains(&fault.code.as_str()) {
-                Ok(failure(fault.message))
-            } else {
-                Err(fault)
-            }
+            if OF_THE_FILE.contains(&fault.code.as_str()) { Ok(failure(fault.message)) } else { Err(fault) }
         })
     }
 }

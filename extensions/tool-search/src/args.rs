@@ -1,7 +1,7 @@
 //! The arguments of `glob` and `grep`, and what the model is told about them.
 
-use crate::output::{GLOB_PATHS_MAX, GREP_MATCHES_MAX, LINE_CHARS_MAX};
-use crate::stop::SEARCH_MS_MAX;
+use crate::output::{GLOB_PATHS_MAX, GREP_MATCHES_MAX, LINE_CHARS_MAX, RESULTS_BYTES_MAX};
+use dispatch_sdk::contracts::exec::{LinePattern, PatternKind, SEARCH_MS, SearchParams};
 use dispatch_sdk::contracts::tool::{Effect, Locality, ToolSpec};
 use dispatch_sdk::{Fault, whole_number};
 use serde::de::{DeserializeOwned, Error as _};
@@ -13,7 +13,7 @@ const PATTERN_CHARS_MAX: usize = 2_000;
 /// Lines around a match at most, on each side.
 const CONTEXT_LINES_MAX: u32 = 20;
 /// The search ends itself before that, unless its file system hangs.
-const TIMEOUT_MS: u64 = SEARCH_MS_MAX + 10_000;
+const TIMEOUT_MS: u64 = SEARCH_MS + 10_000;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct GlobArgs {
@@ -43,6 +43,47 @@ pub(crate) struct GrepArgs {
     pub(crate) hidden: bool,
     #[serde(default)]
     pub(crate) ignored: bool,
+}
+
+impl GlobArgs {
+    pub(crate) fn params(&self, cwd: String) -> SearchParams {
+        SearchParams {
+            path: self.path.clone(),
+            cwd,
+            include: vec![self.pattern.clone()],
+            hidden: self.hidden,
+            ignored: self.ignored,
+            hits_max: GLOB_PATHS_MAX,
+            bytes_max: RESULTS_BYTES_MAX,
+            time_ms: SEARCH_MS,
+            ..SearchParams::default()
+        }
+    }
+}
+
+impl GrepArgs {
+    pub(crate) fn params(&self, cwd: String) -> SearchParams {
+        let lines = LinePattern {
+            pattern: self.pattern.clone(),
+            kind: PatternKind::Regex,
+            ignore_case: self.ignore_case,
+            context: self.context,
+            files_only: self.files_only,
+            line_chars_max: LINE_CHARS_MAX,
+        };
+        SearchParams {
+            path: self.path.clone(),
+            cwd,
+            lines: Some(lines),
+            include: self.glob.clone().into_iter().collect(),
+            hidden: self.hidden,
+            ignored: self.ignored,
+            hits_max: GREP_MATCHES_MAX,
+            bytes_max: RESULTS_BYTES_MAX,
+            time_ms: SEARCH_MS,
+            ..SearchParams::default()
+        }
+    }
 }
 
 /// Errors: `invalid`, naming the argument.
@@ -116,7 +157,7 @@ fn spec(name: &str, description: String, properties: Value) -> ToolSpec {
         }),
         effect: Effect::Read,
         exclusive: false,
-        locality: Locality::Local,
+        locality: Locality::Any,
         timeout_ms: TIMEOUT_MS,
     }
 }

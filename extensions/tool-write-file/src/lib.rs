@@ -8,9 +8,9 @@ mod args;
 use crate::args::Args;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dispatch_sdk::contracts::exec::{IfExists, Write, WriteParams};
+use dispatch_sdk::contracts::exec::{IfExists, OF_THE_FILE, Write, WriteParams};
 use dispatch_sdk::contracts::tool::{Run, RunParams, RunReply};
-use dispatch_sdk::fault::{CONFLICT, DENIED, INVALID, IO, NOT_FOUND, TOO_LARGE};
+use dispatch_sdk::fault::CONFLICT;
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, NoSettings, Verbs};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -68,7 +68,7 @@ fn answer_of(fault: Fault) -> Result<RunReply, Fault> {
         CONFLICT => {
             format!("{}; nothing was changed; to replace the file, set `overwrite` to true", fault.message)
         }
-        NOT_FOUND | DENIED | INVALID | IO | TOO_LARGE => fault.message,
+        code if OF_THE_FILE.contains(&code) => fault.message,
         _ => return Err(fault),
     };
     Ok(RunReply { content, is_error: true, detail: Value::Null })

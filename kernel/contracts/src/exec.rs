@@ -2,16 +2,31 @@
 //!
 //! A started program has its own process group, a scrubbed environment and no standard input; when the call ends, for
 //! whatever reason, the group is killed. Codes: `not_found`, `denied` (the file system's, or out of reach), `invalid`,
-//! `too_large`, `io`.
+//! `too_large`, `no_space` (nothing was changed), `io`.
 //!
 //! Out of reach of every file verb, whatever leads there: what lies outside the roots of the configuration; the host's own
 //! config, data, state, cache and run directories, but for reading `<cache>/<instance>/output`; and places of secrets, such
 //! as `~/.ssh`, that the build does not open (detail `{"sensitive": true}`). Programs are not confined by it.
 
+mod search;
+
+pub use search::{
+    FoundFile, FoundLine, IGNORE_BYTES_MAX, IGNORE_FILE_BYTES_MAX, LinePattern, PatternKind,
+    SEARCH_BYTES_MAX, SEARCH_CONTEXT_MAX, SEARCH_GLOBS_MAX, SEARCH_HIT_BYTES, SEARCH_HITS_MAX,
+    SEARCH_LINE_CHARS, SEARCH_LINE_CHARS_MAX, SEARCH_MS, SEARCH_MS_MAX, SEARCH_PATTERN_BYTES_MAX, Search,
+    SearchParams, SearchReply, SearchStop,
+};
+
+use crate::fault::{DENIED, INVALID, IO, NOT_FOUND, TOO_LARGE};
+use crate::storage::NO_SPACE;
 use crate::tool::OutputStream;
 use crate::verb::{Limits, Mode, NoFrame, Verb};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// Codes that say something of the file, the path or the pattern that was named, or of the disk: a tool tells them to its
+/// model. Any other fault is the host's trouble.
+pub const OF_THE_FILE: [&str; 6] = [DENIED, INVALID, IO, NOT_FOUND, NO_SPACE, TOO_LARGE];
 
 /// `exec.v1/spawn`. Cancelling kills the group and still answers, with `cancelled: true`.
 pub struct Spawn;
@@ -291,7 +306,8 @@ pub struct WriteReply {
 
 /// `exec.v1/roots`: which parts of the computer the file verbs reach, seen from a directory.
 ///
-/// For a reader that opens files itself; it has to keep to the answer.
+/// For an instance that opens files itself, such as one that keeps an index, and has to keep to the answer; no extension
+/// of this repository does, since [`Search`] is a verb.
 pub struct Roots;
 
 impl Verb for Roots {

@@ -24,19 +24,31 @@ impl Fault {
     }
 
     /// What the file system said when `tried` was done to `path`: `no_space` (a full disk or quota), `not_found`, `denied`,
-    /// else `io`.
+    /// `invalid` (a file where a directory is needed, or the other way round), else `io`.
     pub fn from_io(tried: &str, path: &Path, error: &io::Error) -> Self {
-        let (code, way) = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                (crate::storage::NO_SPACE, "make room on the disk, or raise the quota, and try again")
+        let said = error.to_string();
+        let (code, found, way) = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (
+                crate::storage::NO_SPACE,
+                "the disk is full, or the quota is used up",
+                "make room and try again",
+            ),
+            io::ErrorKind::NotFound => (NOT_FOUND, "there is nothing under that name", "check it"),
+            io::ErrorKind::PermissionDenied => (
+                DENIED,
+                "the file system does not allow it",
+                "check owner and mode of it and of its directory",
+            ),
+            io::ErrorKind::ReadOnlyFilesystem => {
+                (DENIED, "its file system is read-only", "use another place")
             }
-            io::ErrorKind::NotFound => (NOT_FOUND, "check the name"),
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                (DENIED, "check owner and mode of it and of its directory")
+            io::ErrorKind::NotADirectory => {
+                (INVALID, "it, or a part of its path, is no directory", "check the path")
             }
-            _ => (IO, "look at the disk and at the directory"),
+            io::ErrorKind::IsADirectory => (INVALID, "it is a directory", "name a file"),
+            _ => (IO, said.as_str(), "look at the disk and at the directory"),
         };
-        Self::new(code, format!("{tried} `{}`: {error}; {way}", path.display()))
+        Self::new(code, format!("{tried} `{}`: {found}; {way}", path.display()))
     }
 
     /// The same fault with `detail`.
@@ -105,12 +117,16 @@ mod tests {
             (io::ErrorKind::StorageFull, crate::storage::NO_SPACE),
             (io::ErrorKind::QuotaExceeded, crate::storage::NO_SPACE),
             (io::ErrorKind::NotFound, NOT_FOUND),
+            (io::ErrorKind::PermissionDenied, DENIED),
             (io::ErrorKind::ReadOnlyFilesystem, DENIED),
+            (io::ErrorKind::NotADirectory, INVALID),
+            (io::ErrorKind::IsADirectory, INVALID),
             (io::ErrorKind::Other, IO),
         ] {
             let fault = Fault::from_io("cannot write", Path::new("/data/x"), &kind.into());
             assert_eq!(fault.code, code, "{fault}");
             assert!(fault.message.starts_with("cannot write `/data/x`: "), "{fault}");
+            assert!(fault.message.contains("; "), "it says what to do: {fault}");
         }
     }
 }

@@ -16,6 +16,7 @@
 mod adapter;
 mod arguments;
 mod backoff;
+mod blob_part;
 mod call;
 mod config;
 mod export;
@@ -33,6 +34,7 @@ mod whole_number;
 
 pub use arguments::arguments;
 pub use backoff::Backoff;
+pub use blob_part::blob_part;
 pub use call::{Call, Meta};
 pub use config::Config;
 pub use dispatch_abi::SharedBytes;

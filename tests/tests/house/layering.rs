@@ -90,7 +90,7 @@ const ROOMS: &[Room] = &[
         directory: "kernel/sdk",
         ours: &["dispatch-abi", "dispatch-contracts", "dispatch-wire"],
         ours_in_tests: &[],
-        others: Some(&["futures-util", "libc", "serde", "serde_json", "tokio", "tracing"]),
+        others: Some(&["base64", "futures-util", "libc", "serde", "serde_json", "tokio", "tracing"]),
     },
     Room {
         directory: "kernel/testkit",

@@ -1,7 +1,7 @@
 //! The host's own directories and places of secrets, by every verb and every way there.
 
 use super::{open, shim};
-use crate::barred::{Bars, Way};
+use crate::barred::{Bars, Lookups, Way, lies_at};
 use crate::reach::Roots;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -331,4 +331,42 @@ async fn opening_what_is_not_kept_is_refused_and_says_what_is() {
     let begin = "`exec-local`: `sensitive_allow` names `/etc/passwd`, which is not kept out of reach; these are: ~/.ssh, ";
     assert!(refused.code == "invalid" && refused.message.starts_with(begin), "{refused}");
     open(json!({ "shim": [], "sensitive_allow": ["/etc/shadow"] })).await;
+}
+
+#[test]
+fn a_place_is_looked_up_where_it_really_lies_whatever_it_is() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = |path: &str| dir.path().canonicalize().expect("it is there").join(path);
+    fs::create_dir_all(at("real/below")).expect("ours");
+    fs::write(at("real/file"), "").expect("ours");
+    symlink("real", at("link")).expect("a link");
+    symlink("real/below/none", at("to-nothing")).expect("a link");
+    symlink("to-nothing", at("to-to-nothing")).expect("a link");
+    symlink("loop", at("loop")).expect("a link");
+    let mut lookups = Lookups::default();
+    for (path, place, is_there) in [
+        ("real", "real", true),
+        ("real/file", "real/file", true),
+        ("link", "real", true),
+        ("link/below", "real/below", true),
+        ("link/file", "real/file", true),
+        ("link/../real/file", "real/file", true),
+        ("none", "none", false),
+        ("link/none", "real/none", false),
+        ("link/none/none", "real/none/none", false),
+        ("to-nothing", "real/below/none", false),
+        ("to-nothing/none", "real/below/none/none", false),
+        ("to-to-nothing", "real/below/none", false),
+        ("link/file/none", "real/file/none", false),
+        ("loop", "loop", false),
+    ] {
+        let (found, id) = lookups.look(&at(path));
+        assert_eq!((found, id.is_some()), (at(place), is_there), "{path}");
+        if path != "loop" {
+            assert_eq!(lies_at(&at(path)), at(place), "{path}");
+        }
+    }
+    // What comes is seen by the next call.
+    fs::create_dir(at("none")).expect("ours");
+    assert!(Lookups::default().look(&at("none")).1.is_some());
 }

@@ -70,7 +70,8 @@ async fn a_pipe_or_a_device_is_refused_and_never_opened() {
 async fn what_is_not_there_is_not_found_and_a_wrong_place_is_invalid() {
     let place = Place::new().await;
     let missing = |tried| {
-        let message = format!("cannot {tried} `{}/nope`: there is nothing under that name", place.cwd());
+        let message =
+            format!("cannot {tried} `{}/nope`: there is nothing under that name; check it", place.cwd());
         Fault::new("not_found", message)
     };
     assert_eq!(place.read("nope", 0, 0).await, Err(missing("read")));

@@ -238,10 +238,10 @@ fn a_full_disk_is_said_and_leaves_the_old_file_and_no_other() {
         File::options().write(true).open("/dev/full")?.write_all(b"the rest")
     });
     let message = format!(
-        "cannot write `{}`: the disk is full, or the quota is used up; the file is as it was",
+        "cannot write `{}`: the disk is full, or the quota is used up; make room and try again",
         path.display()
     );
-    assert_eq!(full, Err(Fault::new("io", message)));
+    assert_eq!(full, Err(Fault::new("no_space", message)));
     assert_eq!((text(&path), fs::read_dir(dir.path()).expect("ours").count()), ("old".to_owned(), 1));
 }
 

@@ -22,10 +22,7 @@ pub(super) struct Blobs {
 impl Blobs {
     /// Takes the next part; the hash once it was the last.
     pub(super) fn put(&mut self, params: &BlobPutParams) -> Result<Option<String>, Fault> {
-        let part = STANDARD.decode(&params.data).map_err(|e| {
-            Fault::new(INVALID, format!("a part of `{}` is no base64: {e}", params.upload_id))
-        })?;
-        params.check(part.len())?;
+        let part = dispatch_sdk::blob_part(params)?;
         let so_far = self.uploads.get(&params.upload_id).map_or(0, Vec::len) as u64;
         if params.offset != so_far {
             let message =

@@ -99,6 +99,7 @@ pub(super) fn samples() -> Vec<Golden> {
             }],
             vec![],
         ),
+        searches(),
         golden::<Roots>(
             vec![RootsParams { cwd: CWD.to_owned() }],
             vec![
@@ -114,4 +115,63 @@ pub(super) fn samples() -> Vec<Golden> {
             vec![],
         ),
     ]
+}
+
+fn searches() -> Golden {
+    let names = SearchParams {
+        path: ".".to_owned(),
+        cwd: CWD.to_owned(),
+        lines: None,
+        include: vec!["*.md".to_owned()],
+        exclude: vec!["target".to_owned()],
+        hidden: true,
+        ignored: false,
+        hits_max: 1_000,
+        bytes_max: 65_536,
+        time_ms: 20_000,
+    };
+    let pattern = LinePattern {
+        pattern: "hel+o".to_owned(),
+        kind: PatternKind::Regex,
+        ignore_case: true,
+        context: 1,
+        files_only: false,
+        line_chars_max: 500,
+    };
+    let lines = SearchParams {
+        lines: Some(pattern.clone()),
+        include: Vec::new(),
+        exclude: Vec::new(),
+        ..names.clone()
+    };
+    let text = LinePattern { kind: PatternKind::Text, files_only: true, ..pattern };
+    let files = SearchParams { lines: Some(text), ..lines.clone() };
+    let line =
+        |number, text: &str, matches| FoundLine { number, text: text.to_owned(), cut_of_bytes: 0, matches };
+    let cut = FoundLine { cut_of_bytes: 1_503, ..line(7, "hello …", true) };
+    let found = |lines| vec![FoundFile { path: "README.md".to_owned(), lines }];
+    let all = SearchReply {
+        kind: FileKind::Directory,
+        files: found(Vec::new()),
+        n_hits: 1,
+        more: false,
+        stopped: None,
+        n_unread: 0,
+        n_binary: 0,
+        n_too_large: 0,
+        ignores_cut: false,
+    };
+    let some = SearchReply {
+        kind: FileKind::File,
+        files: found(vec![line(6, "oh", false), cut]),
+        more: true,
+        n_unread: 1,
+        n_binary: 2,
+        n_too_large: 3,
+        ignores_cut: true,
+        ..all.clone()
+    };
+    let stopped = |stop| SearchReply { stopped: Some(stop), ..all.clone() };
+    let (cancelled, late) = (stopped(SearchStop::Cancelled), stopped(SearchStop::OutOfTime));
+    golden::<Search>(vec![names, lines, files], vec![all, some, cancelled, late], vec![])
 }
