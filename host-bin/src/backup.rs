@@ -34,10 +34,7 @@ async fn boot_and_ask(
     // Whoever keeps something is needed, and nobody who works with it: over a damaged store those do not start.
     composed.require_nobody();
     let policy = policy::of(composed.plan.policy, &invocation.options.allow, Unsaid::IsDenied)?;
-    let kernel = boot::boot(composed, policy).await?;
-    let done = ask(&kernel, order).await;
-    kernel.stop().await;
-    done
+    boot::with_kernel(composed, policy, async |kernel| ask(kernel, order).await).await
 }
 
 async fn ask(kernel: &Kernel, order: &BackupOrder) -> Result<String, Refusal> {

@@ -14,24 +14,30 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// The build or the configuration does not hold.
 pub(crate) const CONFIG: u8 = 78;
+/// Its terminal went away.
+pub(crate) const HUNG_UP: u8 = 129;
 /// Interrupted by Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;
-/// Told to end by SIGTERM a second time, before it was done.
+/// Told to end by SIGTERM before it was done.
 pub(crate) const TERMINATED: u8 = 143;
 /// Whoever read the output went away.
 pub(crate) const BROKEN_PIPE: u8 = 141;
 
 /// What each code of the process means, for help and man page.
-pub(crate) const EXIT_CODES: [(u8, &str); 9] = [
+pub(crate) const EXIT_CODES: [(u8, &str); 10] = [
     (OK, "it did what it was asked; `serve`: it was told to end and ended in order"),
     (FAILED, "it failed; `doctor`: something fails"),
     (USAGE, "the command line cannot be understood"),
     (75, "try again later: something is busy, or somebody else is at it"),
     (77, "denied: the key was refused"),
     (CONFIG, "the build or the configuration does not hold; `serve`: nothing listens, or not there"),
+    (HUNG_UP, "its terminal went away (SIGHUP); a turn that ran has ended as interrupted"),
     (INTERRUPTED, "interrupted by Ctrl-C"),
     (BROKEN_PIPE, "whoever read the output went away"),
-    (TERMINATED, "`serve`: told to end a second time by SIGTERM, before it was done"),
+    (
+        TERMINATED,
+        "ended by SIGTERM before it was done, in order; `serve`: by a second one, or while it started",
+    ),
 ];
 
 /// Why nothing was done, and the code to end with.
@@ -42,6 +48,11 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// Whether a signal ended it: the shell's codes, 128 and the signal.
+    pub(crate) fn is_by_signal(&self) -> bool {
+        [HUNG_UP, INTERRUPTED, TERMINATED].contains(&self.code)
+    }
+
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { code: USAGE, message: message.into() }
     }

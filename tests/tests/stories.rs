@@ -44,6 +44,8 @@ mod served;
 mod serving_turns;
 #[path = "stories/setting_up.rs"]
 mod setting_up;
+#[path = "stories/signals.rs"]
+mod signals;
 #[path = "stories/swap.rs"]
 mod swap;
 #[path = "stories/terminal.rs"]

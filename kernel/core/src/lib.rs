@@ -32,7 +32,8 @@ pub use config_file::{CONFIG_BYTES_MAX, ConfigFile, ConfigValue, parse_value};
 pub use discovery::{Found, find_extensions};
 pub use graph::{GraphFormat, print_graph};
 pub use kernel::{
-    Attached, AttachedCall, BootError, BootOptions, Frame, HostedService, Kernel, Trust, TrustNothing,
+    Attached, AttachedCall, BootError, BootOptions, END_START_WITHIN, Frame, HostedService, Kernel, Trust,
+    TrustNothing,
 };
 pub use library::{inspect, sha256};
 pub use manifest::{Capability, Contributes, ContributionKind, Limits, Manifest, Placement};
