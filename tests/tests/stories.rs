@@ -46,6 +46,8 @@ mod serving_turns;
 mod setting_up;
 #[path = "stories/signals.rs"]
 mod signals;
+#[path = "stories/surroundings.rs"]
+mod surroundings;
 #[path = "stories/swap.rs"]
 mod swap;
 #[path = "stories/terminal.rs"]
