@@ -329,8 +329,8 @@ async fn a_note_and_live_output_hide_nothing() {
     let call = json!({ "step_id": "t1#1", "tool_call_id": "1", "name": "shell",
                        "args": { "command": "rm\u{200b} -rf\u{ad} x\ry" } });
     let output = json!({ "tool_call_id": "1", "stream": "stdout", "text": "done\u{e0041}\u{feff}\n" });
-    let result =
-        json!({ "tool_call_id": "1", "status": "error", "content": "no\u{2060}pe", "duration_ms": 1 });
+    let result = json!({ "step_id": "t1#1", "tool_call_id": "1", "name": "shell", "status": "error",
+                         "content": "no\u{2060}pe", "duration_ms": 1 });
     let events = vec![
         event("tool_call", call),
         event("tool_output", output),
