@@ -1,11 +1,11 @@
 //! The command line: the host's own options wherever they stand before `--`, and the word that says what to do.
 
 use crate::commands::own_commands;
+pub(crate) use crate::environment::Environment;
 use crate::exit::Refusal;
 use clap::ArgMatches;
 use clap::error::ErrorKind;
 use dispatch_compose::GraphFormat;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -26,12 +26,6 @@ pub(crate) struct HostOptions {
     pub(crate) debuggable: bool,
     /// `--log-format text|json`.
     pub(crate) log_format: Option<String>,
-}
-
-/// The environment, read once.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Environment {
-    variables: BTreeMap<String, String>,
 }
 
 /// What to do.
@@ -101,32 +95,6 @@ pub(crate) struct Invocation {
     pub(crate) options: HostOptions,
     pub(crate) environment: Environment,
     pub(crate) request: Request,
-}
-
-impl Environment {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
-    fn read() -> Self {
-        let text =
-            |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-        Self { variables: std::env::vars_os().filter_map(text).collect() }
-    }
-
-    /// A variable; an empty one is unset.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
-    }
-
-    /// Every variable that begins with `prefix` and is not empty, without the prefix.
-    pub(crate) fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let set = self.variables.iter().filter(|(_, value)| !value.is_empty());
-        set.filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
-    }
-
-    #[cfg(test)]
-    pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Self { variables: variables.iter().map(owned).collect() }
-    }
 }
 
 /// Understands the command line.

@@ -33,10 +33,7 @@ async fn boot_and_ask(
     composed.require_nobody();
     let policy = policy::of(composed.plan.policy, &invocation.options.allow, Unsaid::IsDenied)?;
     let home = dirs::shown(&invocation.environment, &composed.dirs);
-    let kernel = boot::boot(composed, policy).await?;
-    let done = ask(&kernel, order, &home).await;
-    kernel.stop().await;
-    done
+    boot::with_kernel(composed, policy, async |kernel| ask(kernel, order, &home).await).await
 }
 
 async fn ask(kernel: &Kernel, order: &BackupOrder, home: &str) -> Result<String, Refusal> {

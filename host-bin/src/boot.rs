@@ -5,16 +5,17 @@ use crate::dirs;
 use crate::exit::Refusal;
 use crate::logging;
 use crate::signals::{Ending, Signals};
-use dispatch_kernel::ToolPolicy;
-use dispatch_kernel::{BootOptions, Kernel, SystemClock};
+use dispatch_kernel::{BootOptions, END_START_WITHIN, Kernel, SystemClock, ToolPolicy};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// Threads of the host's runtime: it routes and waits; extensions have their own.
 const WORKERS: usize = 2;
-/// How long a boot that was told to end may take to stop what is active.
-const END_WITHIN: Duration = Duration::from_secs(5);
+/// How long a boot that was told to end may take in all: what is being started, and then stopping what has started.
+const END_WITHIN: Duration = Duration::from_secs(25);
+const _: () = assert!(END_WITHIN.as_secs() > 2 * END_START_WITHIN.as_secs());
 
 /// Runs `work` on a runtime of its own.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
@@ -37,22 +38,27 @@ pub(crate) enum Booted {
     Ended(Ending),
 }
 
-/// Boots the composed build unless a signal comes first, whatever the extension that is being started does meanwhile.
+/// Boots the composed build unless a signal comes first. Then what is being started is given its time, everything that
+/// has started is stopped in order, and a second signal waits for neither.
 pub(crate) async fn boot_until(
     composed: Composed,
     policy: ToolPolicy,
     signals: &mut Signals,
 ) -> Result<Booted, Refusal> {
-    // On a thread of its own: an extension may block it.
-    let mut booting = tokio::spawn(boot(composed, policy));
+    let (tell, told) = oneshot::channel();
+    // A task of its own, since looking for signals must not depend on what a boot does with its thread.
+    let mut booting = tokio::spawn(boot(composed, policy, told));
     let broken = |e: tokio::task::JoinError| Refusal::failed(format!("the boot broke off: {e}"));
     let ending = tokio::select! {
         booted = &mut booting => return booted.map_err(broken)?.map(Booted::Runs),
         ending = signals.next() => ending,
     };
+    // The boot may be over by now.
+    let _ = tell.send(());
     let in_order = async {
-        if let Ok(Ok(kernel)) = (&mut booting).await {
-            kernel.stop().await;
+        match (&mut booting).await.map_err(broken) {
+            Ok(Ok(kernel)) => kernel.stop().await,
+            Ok(Err(refusal)) | Err(refusal) => tracing::warn!(reason = refusal.message, "did not boot"),
         }
     };
     tokio::select! {
@@ -60,14 +66,41 @@ pub(crate) async fn boot_until(
         _ = signals.next() => {}
         () = tokio::time::sleep(END_WITHIN) => tracing::warn!(
             waited_ms = END_WITHIN.as_millis(),
-            "told to end, and an extension that is being started does not come back; the others are not stopped in order"
+            "told to end while booting; not everything that was started has stopped in this time, and is left"
         ),
     }
     Ok(Booted::Ended(ending))
 }
 
-/// Boots the composed build.
-pub(crate) async fn boot(composed: Composed, policy: ToolPolicy) -> Result<Kernel, Refusal> {
+/// Boots the composed build, does `work` with it, and stops it again; a signal ends each of them in order, a second one
+/// at once.
+pub(crate) async fn with_kernel<T>(
+    composed: Composed,
+    policy: ToolPolicy,
+    work: impl AsyncFnOnce(&Kernel) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let mut signals = Signals::listen_on_a_terminal()?;
+    let kernel = match boot_until(composed, policy, &mut signals).await? {
+        Booted::Runs(kernel) => kernel,
+        Booted::Ended(ending) => return Err(ending.refusal()),
+    };
+    let done = tokio::select! {
+        done = work(&kernel) => done,
+        ending = signals.next() => Err(ending.refusal()),
+    };
+    tokio::select! {
+        () = kernel.stop() => {}
+        _ = signals.next() => {}
+    }
+    done
+}
+
+/// Boots the composed build, until told otherwise.
+async fn boot(
+    composed: Composed,
+    policy: ToolPolicy,
+    told_to_end: oneshot::Receiver<()>,
+) -> Result<Kernel, Refusal> {
     let dirs = composed.dirs.clone();
     let options = BootOptions {
         dirs: composed.dirs,
@@ -77,5 +110,12 @@ pub(crate) async fn boot(composed: Composed, policy: ToolPolicy) -> Result<Kerne
         policy,
         trust: composed.trust,
     };
-    Kernel::boot(composed.plan, options).await.map_err(|e| dirs::refusal(&dirs, e.to_string()))
+    let told_to_end = async {
+        if told_to_end.await.is_err() {
+            // Nobody is left who could tell.
+            std::future::pending().await
+        }
+    };
+    let booted = Kernel::boot_until(composed.plan, options, told_to_end).await;
+    booted.map_err(|e| dirs::refusal(&dirs, e.to_string()))
 }

@@ -4,9 +4,9 @@ use crate::argv::{Environment, Invocation};
 use crate::boot::{self, Booted};
 use crate::commands::own_commands;
 use crate::compose::{Composed, compose_to_boot};
-use crate::exit::{BROKEN_PIPE, FAILED, INTERRUPTED, Refusal};
+use crate::exit::{BROKEN_PIPE, FAILED, OK, Refusal};
 use crate::policy::{self, Unsaid};
-use crate::signals::Signals;
+use crate::signals::{Ending, Signals};
 use crate::stdin::Stdin;
 use dispatch_compose::nearest;
 use dispatch_contracts::command::{Main, MainParams, OutFrame, Tty};
@@ -16,7 +16,12 @@ use dispatch_contracts::tool::OutputStream;
 use dispatch_contracts::{ContributionKind, Fault, fault};
 use dispatch_kernel::{AttachedCall, Frame, Kernel};
 use std::io::Write as _;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// What turns have to end as interrupted before the command that shows one of them is cancelled.
+const TURNS_END_WITHIN: Duration = Duration::from_secs(5);
 
 /// Boots the build and runs the command in it.
 pub(crate) fn run(invocation: &Invocation, name: &str, argv: &[String]) -> Result<u8, Refusal> {
@@ -48,7 +53,7 @@ async fn boot_and_run(
             "there is no command `{name}` in this build; {near}`dispatch --help` lists them"
         )));
     }
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen_on_a_terminal()?;
     let kernel = match boot::boot_until(composed, policy, &mut signals).await? {
         Booted::Runs(kernel) => kernel,
         Booted::Ended(ending) => return Ok(ending.code()),
@@ -75,7 +80,7 @@ async fn run_in(
     let (frames_written, written) = watch::channel(0);
     let host = kernel.attach::<dispatch_contracts::command::Read, _>(HOST_INSTANCE, Stdin::new(written));
     let call = host.stream_named(Main, name, &params).map_err(|fault| refused(kernel, name, &fault))?;
-    match drive(call, &frames_written, signals).await {
+    match drive(kernel, call, &frames_written, signals).await {
         Ok(code) => Ok(code),
         Err(Failure::Fault(fault)) => Err(refused(kernel, name, &fault)),
         Err(Failure::Output(e)) => Err(Refusal::failed(format!("cannot write what `{name}` shows: {e}"))),
@@ -109,19 +114,25 @@ enum Failure {
     Output(std::io::Error),
 }
 
-/// Writes frames until the reply; the first signal cancels, the second ends the process.
+/// Writes frames until the reply; the first signal ends the command in order, the second the process.
 async fn drive(
+    kernel: &Kernel,
     mut call: AttachedCall<Main>,
     frames_written: &watch::Sender<u64>,
     signals: &mut Signals,
 ) -> Result<u8, Failure> {
-    let mut interrupted = false;
+    let mut told = Told::default();
     let mut unwritten: Option<std::io::Error> = None;
     loop {
         let frame = tokio::select! {
             frame = call.next() => frame,
-            _ = signals.next() => {
-                interrupt(&call, &mut interrupted);
+            ending = signals.next() => {
+                told.take(ending, kernel, &call);
+                continue;
+            }
+            () = told.waited_enough() => {
+                told.cancel_at = None;
+                call.cancel();
                 continue;
             }
         };
@@ -133,7 +144,7 @@ async fn drive(
                 let written = loop {
                     tokio::select! {
                         written = &mut writing => break written.unwrap_or_else(|e| Err(e.into())),
-                        _ = signals.next() => interrupt(&call, &mut interrupted),
+                        ending = signals.next() => told.take(ending, kernel, &call),
                     }
                 };
                 frames_written.send_modify(|written| *written += 1);
@@ -142,24 +153,59 @@ async fn drive(
                     call.cancel();
                 }
             }
-            _ if unwritten.is_some() => break,
-            Ok(Frame::End(reply)) => return Ok(reply.exit_code),
-            Err(fault) if interrupted && fault.is(fault::CANCELLED) => return Ok(INTERRUPTED),
-            Err(fault) => return Err(Failure::Fault(fault)),
+            // What was done all the same is done.
+            Ok(Frame::End(reply)) if unwritten.is_none() => {
+                return Ok(told
+                    .ending
+                    .filter(|_| reply.exit_code != OK)
+                    .map_or(reply.exit_code, Ending::code));
+            }
+            Err(fault) if unwritten.is_none() => {
+                return match told.ending.filter(|_| fault.is(fault::CANCELLED)) {
+                    Some(ending) => Ok(ending.code()),
+                    None => Err(Failure::Fault(fault)),
+                };
+            }
+            Ok(Frame::End(_)) | Err(_) => break,
         }
     }
-    match unwritten {
-        Some(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Output(e)),
-        _ => Ok(BROKEN_PIPE),
+    match (told.ending, unwritten) {
+        // A terminal that went away takes nothing any more.
+        (Some(ending), _) => Ok(ending.code()),
+        (None, Some(e)) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Output(e)),
+        (None, _) => Ok(BROKEN_PIPE),
     }
 }
 
-fn interrupt(call: &AttachedCall<Main>, interrupted: &mut bool) {
-    if *interrupted {
-        std::process::exit(i32::from(INTERRUPTED));
+/// What the command was told by signals.
+#[derive(Default)]
+struct Told {
+    ending: Option<Ending>,
+    /// When the command is cancelled, if what it waits for has not ended by then.
+    cancel_at: Option<Instant>,
+}
+
+impl Told {
+    /// A person stops the command. Anybody else ends the host: turns end as interrupted, and the command sees it.
+    fn take(&mut self, ending: Ending, kernel: &Kernel, call: &AttachedCall<Main>) {
+        if self.ending.is_some() {
+            std::process::exit(i32::from(ending.code()));
+        }
+        self.ending = Some(ending);
+        match ending {
+            Ending::Terminate | Ending::Hangup if kernel.interrupt_turns() > 0 => {
+                self.cancel_at = Some(Instant::now() + TURNS_END_WITHIN);
+            }
+            Ending::Interrupt | Ending::Terminate | Ending::Hangup => call.cancel(),
+        }
     }
-    *interrupted = true;
-    call.cancel();
+
+    async fn waited_enough(&self) {
+        match self.cancel_at {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 fn write(frame: &OutFrame) -> std::io::Result<()> {

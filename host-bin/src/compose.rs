@@ -38,17 +38,20 @@ pub(crate) struct Composed {
     pub(crate) trust: Arc<TrustFile>,
     /// Variables that the configuration names as secrets; empty until these are put in.
     pub(crate) secrets: BTreeSet<String>,
+    /// Variables that look like the host's own and that nobody reads, a line each.
+    pub(crate) unread: Vec<String>,
 }
 
 impl Composed {
     /// What was left out that a person may miss. A table of another build is nothing to miss, unless it looks like a
-    /// slip.
+    /// slip; a variable is set for this run, so only one of an extension that is there may stay.
     pub(crate) fn notes(&self) -> Vec<String> {
         let is_slip = |stranger: &&Stranger| {
-            stranger.near.is_some() && self.catalog.candidates(&stranger.instance).is_empty()
+            (stranger.near.is_some() || stranger.in_environment)
+                && self.catalog.candidates(&stranger.instance).is_empty()
         };
         let slips = self.layers.strangers.iter().filter(is_slip).map(Stranger::note);
-        self.project.note().into_iter().chain(slips).collect()
+        self.project.note().into_iter().chain(slips).chain(self.unread.iter().cloned()).collect()
     }
 
     /// Lets the host come up with whatever starts; for who asks single instances.
@@ -140,7 +143,8 @@ pub(crate) fn configure(invocation: &Invocation, resolved: Resolved) -> Result<C
     config::apply(&mut plan, &layers);
     keys::check(&plan, &layers)?;
     let dirs = with_own_places(dirs, &plan);
-    Ok(Composed { dirs, catalog, rejected, plan, layers, project, trust, secrets: BTreeSet::new() })
+    let unread = invocation.environment.strangers(&layers.variables_named());
+    Ok(Composed { dirs, catalog, rejected, plan, layers, project, trust, secrets: BTreeSet::new(), unread })
 }
 
 /// A build list of one entry: the extension that a library holds.

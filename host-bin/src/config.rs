@@ -2,6 +2,7 @@
 //! `--set`. Every value keeps who said it, so that `config explain` can tell.
 
 use crate::argv::{Environment, Invocation};
+use crate::environment::SET as PREFIX;
 use crate::exit::Refusal;
 use crate::key_kind::{holds_login, is_secret};
 use crate::project::{Project, Settings};
@@ -15,7 +16,6 @@ use std::path::Path;
 
 /// Deepest key of a variable or of `--set`.
 const KEY_PARTS_MAX: usize = 8;
-const PREFIX: &str = "DISPATCH_SET__";
 /// Of the user's configuration, and of a project's.
 pub(crate) const FILE: &str = "config.toml";
 
@@ -56,25 +56,27 @@ pub(crate) struct Assignment {
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Layers {
     pub(crate) assignments: Vec<Assignment>,
-    /// Tables of files that are of no instance of this build.
+    /// What is said of no instance of this build.
     pub(crate) strangers: Vec<Stranger>,
 }
 
-/// A table of a configuration file that no instance of this build takes: one of another build, or a slip.
+/// A table of a configuration file, or a variable, that no instance of this build takes: one of another build, or a slip.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stranger {
     pub(crate) instance: String,
-    /// `<file>:<line>`.
+    /// `<file>:<line>`, or the variable.
     pub(crate) place: String,
-    /// The instance of this build that may be meant.
+    /// The instance of this build that may be meant, as it is written there.
     pub(crate) near: Option<String>,
+    /// It is a variable.
+    pub(crate) in_environment: bool,
 }
 
 impl Stranger {
     /// One line about it and what to do.
     pub(crate) fn note(&self) -> String {
         let near = match &self.near {
-            Some(near) => format!("did you mean `[{near}]`?"),
+            Some(near) => format!("did you mean `{near}`?"),
             None => "it is read by no instance of this build".to_owned(),
         };
         format!("{}: the build has no instance `{}`; {near}", self.place, self.instance)
@@ -148,8 +150,13 @@ impl Layers {
                 let (instance, keys, value) = (value.instance, value.keys, value.value);
                 self.assignments.push(Assignment { instance, keys, value, layer, place });
             } else if self.strangers.iter().all(|stranger| stranger.instance != value.instance) {
-                let near = nearest(&value.instance, known.iter().copied()).map(str::to_owned);
-                self.strangers.push(Stranger { instance: value.instance, place, near });
+                let near = nearest(&value.instance, known.iter().copied()).map(|near| format!("[{near}]"));
+                self.strangers.push(Stranger {
+                    instance: value.instance,
+                    place,
+                    near,
+                    in_environment: false,
+                });
             }
         }
     }
@@ -174,12 +181,16 @@ impl Layers {
                 )));
             }
             let wanted = instance.to_lowercase();
+            let place = format!("{PREFIX}{name}");
             let Some(found) = known.iter().find(|id| id.replace('-', "_") == wanted) else {
                 // Variables are shared between builds, so this may be meant for another one.
-                tracing::info!(variable = %format!("{PREFIX}{name}"), "names no instance of this build");
+                let instance = wanted.replace('_', "-");
+                let near = nearest(&instance, known.iter().copied())
+                    .map(|near| format!("{PREFIX}{}__{key}", near.to_uppercase().replace('-', "_")));
+                self.strangers.push(Stranger { instance, place, near, in_environment: true });
                 continue;
             };
-            let (instance, place) = ((*found).to_owned(), format!("{PREFIX}{name}"));
+            let instance = (*found).to_owned();
             let value = value_of(value);
             self.assignments.push(Assignment { instance, keys, value, layer: Layer::Variable, place });
         }

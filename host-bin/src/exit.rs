@@ -18,15 +18,17 @@ pub(crate) const NO_INPUT: u8 = 66;
 pub(crate) const TRY_AGAIN: u8 = 75;
 /// The build or the configuration does not hold.
 pub(crate) const CONFIG: u8 = 78;
+/// Its terminal went away.
+pub(crate) const HUNG_UP: u8 = 129;
 /// Interrupted by Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;
-/// Told to end by SIGTERM a second time, before it was done.
+/// Told to end by SIGTERM before it was done.
 pub(crate) const TERMINATED: u8 = 143;
 /// Whoever read the output went away.
 pub(crate) const BROKEN_PIPE: u8 = 141;
 
 /// What each code of the process means, for help and man page.
-pub(crate) const EXIT_CODES: [(u8, &str); 10] = [
+pub(crate) const EXIT_CODES: [(u8, &str); 11] = [
     (OK, "it did what it was asked; `serve`: it was told to end and ended in order"),
     (
         FAILED,
@@ -37,9 +39,13 @@ pub(crate) const EXIT_CODES: [(u8, &str); 10] = [
     (TRY_AGAIN, "try again later: something is busy, somebody else is at it, or the disk is full"),
     (77, "denied: the key was refused"),
     (CONFIG, "the build or the configuration does not hold; `serve`: nothing listens, or not there"),
+    (HUNG_UP, "its terminal went away (SIGHUP); a turn that ran has ended as interrupted"),
     (INTERRUPTED, "interrupted by Ctrl-C"),
     (BROKEN_PIPE, "whoever read the output went away"),
-    (TERMINATED, "`serve`: told to end a second time by SIGTERM, before it was done"),
+    (
+        TERMINATED,
+        "ended by SIGTERM before it was done, in order; `serve`: by a second one, or while it started",
+    ),
 ];
 
 /// Why nothing was done, and the code to end with.
@@ -50,6 +56,11 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// Whether a signal ended it: the shell's codes, 128 and the signal.
+    pub(crate) fn is_by_signal(&self) -> bool {
+        [HUNG_UP, INTERRUPTED, TERMINATED].contains(&self.code)
+    }
+
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { code: USAGE, message: message.into() }
     }

@@ -132,14 +132,16 @@ fn with(invocation: &Invocation, id: &str, settings: &Settings) -> Result<Compos
 /// One request; which model answered, if the wire said.
 async fn tried(composed: Composed, id: &str) -> Result<String, Refusal> {
     let policy = policy::of(composed.plan.policy, &[], Unsaid::IsDenied)?;
-    let kernel = boot::boot(composed, policy).await?;
-    let answer = tokio::time::timeout(TRIAL_WITHIN, request(&kernel, id)).await;
-    kernel.stop().await;
-    answer.unwrap_or_else(|_| Err(format!("no answer within {} s", TRIAL_WITHIN.as_secs()))).map_err(|what| {
-        Refusal::failed(format!(
-            "`{id}` cannot be used so: {what}; nothing was written; `--no-try` writes it unseen"
-        ))
+    boot::with_kernel(composed, policy, async |kernel| {
+        let answer = tokio::time::timeout(TRIAL_WITHIN, request(kernel, id)).await;
+        let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} s", TRIAL_WITHIN.as_secs())));
+        answer.map_err(|what| {
+            Refusal::failed(format!(
+                "`{id}` cannot be used so: {what}; nothing was written; `--no-try` writes it unseen"
+            ))
+        })
     })
+    .await
 }
 
 async fn request(kernel: &Kernel, id: &str) -> Result<String, String> {

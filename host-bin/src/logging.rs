@@ -2,9 +2,13 @@
 
 use crate::argv::Invocation;
 use crate::exit::Refusal;
+use dispatch_compose::nearest;
 use std::sync::OnceLock;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
+
+/// What can be logged, least first.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 static LEVEL_MAX: OnceLock<u8> = OnceLock::new();
 
@@ -15,8 +19,10 @@ static LEVEL_MAX: OnceLock<u8> = OnceLock::new();
 pub(crate) fn install(invocation: &Invocation, level: &str) -> Result<(), Refusal> {
     let Invocation { environment, options, .. } = invocation;
     let in_json = in_json(options.log_format.as_deref(), environment.get("DISPATCH_LOG_FORMAT"))?;
-    let wanted = environment.get("DISPATCH_LOG").unwrap_or(level);
-    let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = match environment.get("DISPATCH_LOG") {
+        Some(wanted) => filter(wanted)?,
+        None => EnvFilter::new(level),
+    };
     let level = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
     LEVEL_MAX.get_or_init(|| number(level));
     let lines =
@@ -27,6 +33,25 @@ pub(crate) fn install(invocation: &Invocation, level: &str) -> Result<(), Refusa
         false => tracing::subscriber::set_global_default(lines.finish()),
     };
     Ok(())
+}
+
+/// What is logged, as the variable says: levels, and `TARGET=LEVEL`. A target alone would be taken for all of it, and so
+/// would every misspelt level.
+fn filter(wanted: &str) -> Result<EnvFilter, Refusal> {
+    let refused = |what: &str| {
+        let near = nearest(what, LEVELS).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+        Refusal::usage(format!(
+            "`DISPATCH_LOG` is `{wanted}`, of which `{what}` is no level; {near}it takes {}, or TARGET=LEVEL, several with commas between them",
+            LEVELS.join(", ")
+        ))
+    };
+    for part in wanted.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+        if level.parse::<LevelFilter>().is_err() {
+            return Err(refused(level));
+        }
+    }
+    EnvFilter::try_new(wanted).map_err(|_| refused(wanted))
 }
 
 /// The option, else the variable, else text.
@@ -63,7 +88,29 @@ fn number(level: LevelFilter) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::in_json;
+    use super::{filter, in_json};
+
+    #[test]
+    fn a_level_that_does_not_exist_is_refused_with_what_there_is() {
+        for holds in
+            ["info", "WARN", "off", "warn,storage-sqlite=debug", "a::b=trace, error", "a[b]=info", "5"]
+        {
+            assert!(filter(holds).is_ok(), "{holds}");
+        }
+        for (wrong, said) in [
+            (
+                "nonsense",
+                "`nonsense` is no level; it takes off, error, warn, info, debug, trace, or TARGET=LEVEL",
+            ),
+            ("debgu", "did you mean `debug`?"),
+            ("warn,cli=verbose", "`verbose` is no level"),
+            ("storage-sqlite", "`storage-sqlite` is no level"),
+            ("a[b=info", "`DISPATCH_LOG` is `a[b=info`"),
+        ] {
+            let message = filter(wrong).map(|filter| filter.to_string()).unwrap_err().message;
+            assert!(message.contains(said), "{wrong}: {message}");
+        }
+    }
 
     #[test]
     fn the_option_comes_before_the_variable_and_a_third_form_is_refused() {

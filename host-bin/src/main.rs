@@ -12,6 +12,7 @@ mod compose;
 mod config;
 mod dirs;
 mod doctor;
+mod environment;
 mod exec_shim;
 mod exit;
 mod explain;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
 fn run(invocation: &Invocation) -> Result<u8, Refusal> {
     // Of a host that runs for months, what a person on duty would want to know is written as well.
     let level = if matches!(invocation.request, Request::Serve(_)) { "info" } else { "warn" };
+    invocation.environment.check()?;
     logging::install(invocation, level)?;
     own_process::open_if(invocation.options.debuggable);
     match &invocation.request {

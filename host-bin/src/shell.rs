@@ -44,7 +44,7 @@ fn specs(invocation: &Invocation) -> Result<Vec<CommandSpec>, Refusal> {
     let found = compose_to_boot(invocation).and_then(|composed| boot::block_on(booted(invocation, composed)));
     match found {
         Ok(specs) => Ok(specs),
-        Err(refusal) if refusal.code == crate::exit::USAGE => Err(refusal),
+        Err(refusal) if refusal.code == crate::exit::USAGE || refusal.is_by_signal() => Err(refusal),
         Err(refusal) => {
             let note = format!(
                 "note: the commands of the build's extensions are left out, because it does not hold: {}",
@@ -59,10 +59,7 @@ fn specs(invocation: &Invocation) -> Result<Vec<CommandSpec>, Refusal> {
 
 async fn booted(invocation: &Invocation, composed: Composed) -> Result<Vec<CommandSpec>, Refusal> {
     let policy = policy::of(composed.plan.policy, &invocation.options.allow, Unsaid::IsDenied)?;
-    let kernel = boot::boot(composed, policy).await?;
-    let specs = kernel.commands();
-    kernel.stop().await;
-    Ok(specs)
+    boot::with_kernel(composed, policy, async |kernel| Ok(kernel.commands())).await
 }
 
 /// The same, with the words that a build knows: keys after `--set` and `config explain`, instances after `config keys`.

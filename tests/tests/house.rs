@@ -10,6 +10,7 @@ mod house {
 
     mod benches;
     mod builds;
+    mod codes;
     mod extension_shape;
     mod files;
     mod golden;

@@ -48,8 +48,12 @@ mod served;
 mod serving_turns;
 #[path = "stories/setting_up.rs"]
 mod setting_up;
+#[path = "stories/signals.rs"]
+mod signals;
 #[path = "stories/stopping.rs"]
 mod stopping;
+#[path = "stories/surroundings.rs"]
+mod surroundings;
 #[path = "stories/swap.rs"]
 mod swap;
 #[path = "stories/terminal.rs"]

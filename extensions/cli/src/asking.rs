@@ -9,7 +9,7 @@ use crate::runs::Run;
 use crate::screen::Screen;
 use dispatch_sdk::contracts::command::{Question, Read, ReadParams, ReadReply};
 use dispatch_sdk::contracts::fault::{CANCELLED, UNAVAILABLE};
-use dispatch_sdk::contracts::plain::{exact, one_line};
+use dispatch_sdk::contracts::plain::one_line;
 use dispatch_sdk::contracts::tool::Effect;
 use dispatch_sdk::contracts::turn::{AllowScope, AskParams, AskReply};
 use dispatch_sdk::{Call, Fault};
@@ -46,7 +46,7 @@ async fn question(run: &Run, asked: &AskParams, effect: &str) -> Result<AskReply
     // Held until the answer: one question at a time, and nothing scrolls it away.
     let mut screen = run.screen.lock().await;
     screen.end_text().await?;
-    let tool = exact(&one_line(&asked.tool, NAME_CHARS_MAX));
+    let tool = one_line(&asked.tool, NAME_CHARS_MAX);
     screen.asked(&format!("? {tool} wants to {}", doing(asked.effect))).await?;
     let lines = match shown(&asked.args) {
         Shown::Lines(lines) => lines,

@@ -17,19 +17,6 @@ pub(crate) const CONFIG: u8 = 78;
 /// As after SIGINT.
 pub(crate) const CANCELLED: u8 = 130;
 
-const CODES_WORTH_ANOTHER_TRY: [&str; 9] = [
-    "rate_limited",
-    "provider_overloaded",
-    "server_error",
-    "connect",
-    "unreachable",
-    // A name may be unknown only where this machine is now.
-    "wrong_endpoint",
-    "truncated",
-    "stalled",
-    "garbled",
-];
-
 /// The exit code of a turn that has ended; `error` is its `error` event, if there was one.
 pub(crate) fn of_turn(ended: &TurnEnded, error: Option<&TurnError>) -> u8 {
     match ended.status {
@@ -51,12 +38,6 @@ pub(crate) fn class_of(error: &TurnError) -> &str {
 }
 
 fn of_failure(class: &str) -> u8 {
-    if ["auth", "quota"].contains(&class) {
-        return NO_PERMISSION;
-    }
-    if CODES_WORTH_ANOTHER_TRY.contains(&class) {
-        return TRY_LATER;
-    }
     // What else the table says is about the command itself (2, 130), and a turn that began is past that.
     listed(class).filter(|code| [TRY_LATER, NO_PERMISSION, CONFIG].contains(code)).unwrap_or(FAILED)
 }

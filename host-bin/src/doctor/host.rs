@@ -198,8 +198,14 @@ fn build(invocation: &Invocation, dirs: Dirs, checks: &mut Vec<CheckResult>) -> 
     };
     checks.push(project(&composed.project));
     for stranger in &composed.layers.strangers {
-        let way = "rename the table; one that is meant for another build may stay";
-        checks.push(check("config_table", Warn, stranger.note(), way));
+        let (name, way) = match stranger.in_environment {
+            false => ("config_table", "rename the table; one that is meant for another build may stay"),
+            true => ("variable", "rename it, or unset it; one that is meant for another build may stay"),
+        };
+        checks.push(check(name, Warn, stranger.note(), way));
+    }
+    for line in &composed.unread {
+        checks.push(check("variable", Warn, line.clone(), "rename it, or unset it"));
     }
     let put_in = composed.put_secrets_in(&invocation.environment);
     hide(invocation, &composed.secrets);

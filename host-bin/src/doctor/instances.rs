@@ -34,20 +34,21 @@ pub(super) async fn look(
     // One that does not start must not hide what the others have to say.
     composed.require_nobody();
     let policy = policy::of(composed.plan.policy, allow, Unsaid::IsDenied)?;
-    let kernel = match boot::boot(composed, policy).await {
-        Ok(kernel) => kernel,
+    let asked = boot::with_kernel(composed, policy, async |kernel| {
+        let groups = ask_all(kernel, &required).await;
+        // Before anything is stopped: that may take long, or take the process with it.
+        Ok(show(&groups).map(|_| groups))
+    });
+    match asked.await {
+        Ok(shown) => shown,
+        Err(refusal) if refusal.is_by_signal() => Err(refusal),
         Err(refusal) => {
             let found = check("boot", Fail, refusal.message, "");
             let groups = vec![Group { instance: "kernel".to_owned(), checks: vec![found] }];
             show(&groups)?;
-            return Ok(groups);
+            Ok(groups)
         }
-    };
-    let groups = ask_all(&kernel, &required).await;
-    // Before anything is stopped: that may take long, or take the process with it.
-    let shown = show(&groups);
-    kernel.stop().await;
-    shown.map(|_| groups)
+    }
 }
 
 async fn ask_all(kernel: &Kernel, required: &[String]) -> Vec<Group> {

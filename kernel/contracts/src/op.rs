@@ -3,6 +3,7 @@
 //! `op.v1/run#turns.start` is answered by the router: it checks the input against the schema and calls the op's verb on
 //! its contributor with the caller's meta. Codes: those of the op, and `invalid` for an input that breaks the schema.
 
+use crate::provider::FaultClass;
 use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -155,7 +156,9 @@ pub struct ListedOp {
 
 /// How a fault's code looks on each surface: `(code, HTTP status, exit code, JSON-RPC code)`.
 ///
-/// A code that is not listed is `500`, `1`, `-32000`. Source: RFC 9110, sysexits(3), JSON-RPC 2.0.
+/// Every code that a contract declares has its row; one that is not listed is `500`, `1`, `-32000`. What a provider was
+/// told by its endpoint is nothing that the caller did: a refused key is a bad gateway to them, and no 401.
+/// Source: RFC 9110, sysexits(3), JSON-RPC 2.0.
 pub const ERROR_TABLE: &[(&str, u16, u8, i32)] = &[
     (crate::fault::INVALID, 400, 2, -32602),
     (crate::fault::BAD_CALL, 400, 1, -32600),
@@ -165,13 +168,52 @@ pub const ERROR_TABLE: &[(&str, u16, u8, i32)] = &[
     (crate::fault::UNKNOWN_VERB, 404, 1, -32601),
     (crate::fault::NO_SERVICE, 503, 78, -32601),
     (crate::fault::CONFLICT, 409, 75, -32003),
-    ("turn_in_flight", 409, 75, -32003),
-    ("stale", 410, 1, -32003),
+    (crate::conversations::TURN_IN_FLIGHT, 409, 75, -32003),
+    (crate::conversations::STALE, 410, 1, -32003),
     (crate::fault::TOO_LARGE, 413, 1, -32602),
-    ("no_space", 507, 75, -32004),
+    (crate::storage::NO_SPACE, 507, 75, -32004),
+    (crate::storage::CORRUPT, 500, 1, -32000),
     (crate::fault::OVERLOADED, 503, 75, -32004),
     (crate::fault::UNAVAILABLE, 503, 75, -32004),
-    ("no_provider", 422, 78, -32004),
+    (crate::turns::NO_PROVIDER, 422, 78, -32004),
     (crate::fault::DEADLINE, 504, 75, -32005),
     (crate::fault::CANCELLED, 499, 130, -32006),
+    (crate::fault::PANICKED, 500, 1, -32603),
+    (crate::fault::BROKEN, 500, 1, -32603),
+    (crate::fault::TOO_DEEP, 500, 1, -32603),
+    (crate::fault::IO, 500, 1, -32000),
+    (FaultClass::RateLimited.code(), 503, 75, -32004),
+    (FaultClass::ProviderOverloaded.code(), 503, 75, -32004),
+    (FaultClass::ServerError.code(), 502, 75, -32004),
+    (FaultClass::Connect.code(), 502, 75, -32004),
+    (FaultClass::Unreachable.code(), 502, 75, -32004),
+    // A name may be unknown only where this machine is now.
+    (FaultClass::WrongEndpoint.code(), 502, 75, -32004),
+    (FaultClass::Truncated.code(), 502, 75, -32004),
+    (FaultClass::Stalled.code(), 504, 75, -32005),
+    (FaultClass::Garbled.code(), 502, 75, -32004),
+    (FaultClass::Auth.code(), 502, 77, -32001),
+    (FaultClass::Quota.code(), 502, 77, -32001),
+    (FaultClass::ContextOverflow.code(), 422, 1, -32602),
+    (FaultClass::BadRequest.code(), 502, 1, -32000),
+    (FaultClass::Unknown.code(), 502, 1, -32000),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_class_of_a_providers_fault_has_its_row_and_no_code_has_two() {
+        let codes: BTreeSet<&str> = ERROR_TABLE.iter().map(|(code, ..)| *code).collect();
+        assert_eq!(codes.len(), ERROR_TABLE.len());
+        let schema = schemars::schema_for!(FaultClass).to_value();
+        let described = schema["oneOf"].as_array().into_iter().flatten();
+        let classes: Vec<&str> = described.filter_map(|class| class["const"].as_str()).collect();
+        assert!(classes.len() > 10, "{schema:#}");
+        for class in classes {
+            assert!(codes.contains(class), "`{class}`");
+        }
+    }
+}

@@ -44,24 +44,24 @@ pub fn exact(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\n' | '\t' => out.push(c),
-            c if is_unseen(c) => push_code(&mut out, c),
-            c => push_shown(&mut out, c),
+            c => push_exact(&mut out, c),
         }
     }
     out
 }
 
-/// The text as one plain line of at most `chars_max` characters; line feeds and tabs become spaces.
+/// The text as one plain line of at most `chars_max` characters; line feeds and tabs become spaces, and what nobody sees
+/// is pictured: such a line says what was done.
 ///
 /// A longer one is cut in its middle: what to do about something mostly stands at the end.
 pub fn one_line(text: &str, chars_max: usize) -> String {
-    let chars: Vec<char> = text.trim_end().chars().filter(|c| *c != '\r').collect();
+    let chars: Vec<char> = text.trim_end().replace("\r\n", "\n").chars().collect();
     let mut out = String::new();
     let push = |chars: &[char], out: &mut String| {
         for c in chars {
             match c {
                 '\n' | '\t' => out.push(' '),
-                c => push_shown(out, *c),
+                c => push_exact(out, *c),
             }
         }
     };
@@ -99,6 +99,10 @@ pub fn json_line(json: &str) -> String {
 /// Whether a terminal would obey the character rather than show it, or read the line in another order for it.
 pub fn acts(c: char) -> bool {
     c.is_control() || reorders(c)
+}
+
+fn push_exact(out: &mut String, c: char) {
+    if is_unseen(c) { push_code(out, c) } else { push_shown(out, c) }
 }
 
 fn push_shown(out: &mut String, c: char) {

@@ -32,6 +32,7 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -50,6 +51,9 @@ pub struct BootOptions {
     /// Which directories a person trusts.
     pub trust: Arc<dyn Trust>,
 }
+
+/// What an instance that is being opened or started has to come to its own end once the host was told to end.
+pub const END_START_WITHIN: Duration = Duration::from_secs(5);
 
 /// Knows which directories a person trusts. It may read files; the kernel asks on a thread for that.
 pub trait Trust: Send + Sync + 'static {
@@ -145,8 +149,9 @@ impl Kernel {
         Self::boot_until(plan, options, std::future::pending()).await
     }
 
-    /// The same, given up when `told_to_end` is ready, as by a signal: what has started is stopped in order, and what
-    /// is being opened or started is waited for no longer, even if it blocks.
+    /// The same, given up when `told_to_end` is ready, as by a signal: what is being opened or started has
+    /// [`END_START_WITHIN`] to come to its own end, and then all that has started is stopped in reverse order. One that
+    /// does not come back is left behind and named.
     ///
     /// Errors: as [`Kernel::boot`]; or it was told to end, with the instance that was being started.
     pub async fn boot_until(
@@ -183,15 +188,20 @@ impl Kernel {
         let mut told_to_end = pin!(told_to_end);
         for planned in plan.instances {
             let id = planned.id.clone();
-            let given_up = tokio::select! {
+            let mut activating = Box::pin(activate::activate(&kernel.shared, &cache, &crashes, planned));
+            tokio::select! {
                 biased;
-                () = &mut told_to_end => true,
-                () = activate::activate(&kernel.shared, &cache, &crashes, planned) => false,
-            };
-            if given_up {
-                kernel.stop().await;
-                return Err(refuse(format!("the host was told to end while `{id}` was being started")));
+                () = &mut told_to_end => {}
+                () = &mut activating => continue,
             }
+            let mut reason = format!("the host was told to end while `{id}` was being started");
+            // What it has taken by now is given back by its `stop` alone, and only one that stands in the records has one.
+            if tokio::time::timeout(END_START_WITHIN, activating).await.is_err() {
+                let within_ms = END_START_WITHIN.as_millis();
+                reason.push_str(&format!(", which did not end within {within_ms} ms and is left behind"));
+            }
+            kernel.stop().await;
+            return Err(refuse(reason));
         }
         let reasons = kernel.required_but_disabled();
         if reasons.is_empty() {
@@ -226,6 +236,13 @@ impl Kernel {
     /// Attaches a party without a library, such as the host binary: it can call anything, and answers one verb.
     pub fn attach<V: Verb, S: HostedService<V>>(&self, id: &str, service: S) -> Attached {
         attach::attach(&self.shared, id, service)
+    }
+
+    /// Ends every turn that runs in this process as `interrupted`, as when the host goes down; answers how many.
+    ///
+    /// They write their ends down before they are over.
+    pub fn interrupt_turns(&self) -> usize {
+        self.shared.interrupt_turns()
     }
 
     /// Stops every instance in reverse order, each within a bounded time.

@@ -13,7 +13,8 @@ pub use clock::{Clock, SystemClock};
 pub use dispatch_load::{Found, find_extensions, inspect, sha256};
 pub use dispatch_turn::ToolPolicy;
 pub use kernel::{
-    Attached, AttachedCall, BootError, BootOptions, Frame, HostedService, Kernel, Trust, TrustNothing,
+    Attached, AttachedCall, BootError, BootOptions, END_START_WITHIN, Frame, HostedService, Kernel, Trust,
+    TrustNothing,
 };
 pub use router::{CANCEL_GRACE, CancelReason};
 

@@ -12,7 +12,7 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::IntoRawFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -75,7 +75,7 @@ impl CrashReports {
     /// Opens this host's report and installs the handler.
     pub fn open(state_dir: &Path, host_id: &str) -> io::Result<Self> {
         let dir = state_dir.join("crashes");
-        fs::create_dir_all(&dir)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let own = dir.join(format!("{host_id}.txt"));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&own)?;
         let before = REPORT_FD.swap(file.into_raw_fd(), Ordering::SeqCst);

@@ -4,7 +4,7 @@ use crate::host::{Host, Ran};
 use dispatch_testkit::fake_llm::{Action, Rule, Script};
 use house::bin_dir;
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -185,7 +185,10 @@ fn an_extension_that_hangs_while_it_is_opened_does_not_keep_the_host_from_ending
         }
         let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
         assert!(sent.expect("kill is there").success());
+        let mut rest = String::new();
+        log.read_to_string(&mut rest).expect("readable");
         assert_eq!(child.wait().expect("waited").code(), Some(code), "{signal}");
+        assert!(rest.contains("`toy-callee`") && rest.contains("is left behind"), "{rest}");
     }
 }
 

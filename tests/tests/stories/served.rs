@@ -4,6 +4,7 @@ use crate::host::Host;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
@@ -49,7 +50,12 @@ impl Served {
     }
 
     /// The same of a command that says `serve --json` already.
-    pub(crate) fn spawn(host: &Host, mut command: Command) -> Self {
+    pub(crate) fn spawn(host: &Host, command: Command) -> Self {
+        Self::spawn_at(host.home(), command)
+    }
+
+    /// The same with another home.
+    pub(crate) fn spawn_at(home: &Path, mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("started");
         let mut line = String::new();
         let stdout = child.stdout.as_mut().expect("piped");
@@ -58,7 +64,7 @@ impl Served {
         let ready: Value = serde_json::from_str(&line).expect("one document");
         let address = ready["listening"][0]["address"].as_str().expect("an address");
         let address = address.strip_prefix("http://").expect("over TCP").to_owned();
-        let token = std::fs::read_to_string(host.home().join("data/transport-http/token")).expect("a token");
+        let token = std::fs::read_to_string(home.join("data/transport-http/token")).expect("a token");
         Self { child, address, token: token.trim().to_owned() }
     }
 

@@ -322,3 +322,24 @@ async fn a_command_that_is_not_here_is_refused() {
     let refused = cli.call_named(dispatch_sdk::contracts::command::Main, "walk", &params).await;
     assert!(refused.is_err_and(|fault| fault.is("unknown_verb")));
 }
+
+#[tokio::test]
+async fn a_note_and_live_output_hide_nothing() {
+    let cli = cli().await;
+    let call = json!({ "step_id": "t1#1", "tool_call_id": "1", "name": "shell",
+                       "args": { "command": "rm\u{200b} -rf\u{ad} x\ry" } });
+    let output = json!({ "tool_call_id": "1", "stream": "stdout", "text": "done\u{e0041}\u{feff}\n" });
+    let result = json!({ "step_id": "t1#1", "tool_call_id": "1", "name": "shell", "status": "error",
+                         "content": "no\u{2060}pe", "duration_ms": 1 });
+    let events = vec![
+        event("tool_call", call),
+        event("tool_output", output),
+        event("tool_result", result),
+        ended("completed", "stop"),
+    ];
+    shows(&cli, events);
+    let err = run(&cli, &["hi"], NO_TTY).await.err;
+    for shown in ["command=rm<U+200B> -rf<U+00AD> x␍y", "│ done<U+E0041><U+FEFF>", "no<U+2060>pe"] {
+        assert!(err.contains(shown), "{err}");
+    }
+}

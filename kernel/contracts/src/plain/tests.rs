@@ -63,6 +63,10 @@ fn a_note_stays_one_line_and_says_when_it_is_cut() {
         ("0123456789", 10, "0123456789"),
         ("what went wrong; do this", 12, "what wen…this"),
         ("\x1b[31m", 3, "␛[…m"),
+        // A line that says what was done neither hides nor takes away.
+        ("rm\u{200b} -rf\u{ad} \u{e0041}x", 20, "rm<U+200B> -rf<U+00AD> <U+E0041>x"),
+        ("rm -rf /\rls\r\n", 20, "rm -rf /␍ls"),
+        ("a\r\nb", 20, "a b"),
         ("", 3, ""),
     ];
     for (text, chars_max, expected) in cases {

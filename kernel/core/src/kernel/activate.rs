@@ -34,6 +34,7 @@ pub(super) async fn activate(
     planned: PlannedInstance,
 ) {
     let endpoint = Arc::new(endpoint_of(&planned));
+    let mut unfinished = Unfinished(Some(Arc::clone(&endpoint)));
     let mut record = Record {
         planned,
         endpoint,
@@ -67,6 +68,19 @@ pub(super) async fn activate(
         }
     }
     shared.enter(record);
+    unfinished.0 = None;
+}
+
+/// A party whose activation is dropped before its end: it makes no call from then on, and answers none.
+struct Unfinished(Option<Arc<Endpoint>>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(endpoint) = self.0.take() {
+            endpoint.gone.store(true, Ordering::Release);
+            endpoint.stopped.store(true, Ordering::Release);
+        }
+    }
 }
 
 fn endpoint_of(planned: &PlannedInstance) -> Endpoint {

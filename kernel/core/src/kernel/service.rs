@@ -227,6 +227,15 @@ fn stop_turn(shared: &Shared, params: &turn::StopParams) -> turn::StopReply {
     turn::StopReply { stopping: true }
 }
 
+impl Shared {
+    /// Tells every running turn that the host goes down, and answers how many there are.
+    pub(super) fn interrupt_turns(&self) -> usize {
+        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.values().for_each(|running| running.stop.give(StopReason::HostEnds));
+        turns.len()
+    }
+}
+
 fn explain(shared: &Shared, params: &ExplainParams) -> Result<ExplainReply, Fault> {
     let turns = shared.turns.lock().unwrap_or_else(PoisonError::into_inner);
     let running = turns.get(&params.turn_id).ok_or_else(|| {

@@ -6,6 +6,7 @@ use dispatch_contracts::Empty;
 use dispatch_contracts::conversations::*;
 use dispatch_contracts::event::{Event, TEXT_DELTA, TURN_ENDED, TurnStatus};
 use dispatch_contracts::provider::Usage;
+use dispatch_contracts::turn::TurnTimings;
 
 use super::event::{body, delta, event, input, started, turn_ended};
 use super::sample::{AT, CONVERSATION, CWD, Golden, HOST, TURN, golden, said};

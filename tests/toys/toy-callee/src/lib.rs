@@ -9,6 +9,7 @@ use dispatch_sdk::contracts::tool::{Effect, ToolSpec};
 use dispatch_sdk::contracts::verb::Empty;
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Topic, Verbs};
 use serde_json::{Value, json};
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use verbs::{
@@ -24,11 +25,14 @@ struct Asked {
     fail: String,
     /// How it answers when it is to check itself.
     check: String,
+    /// Whether it tells on standard error that it is being started, and that it is being stopped.
+    tells: bool,
 }
 
 struct Callee {
     fail: String,
     check: String,
+    tells: bool,
     instance: String,
     /// Futures of `hang` that were dropped without having ended.
     dropped: Arc<AtomicU64>,
@@ -57,7 +61,7 @@ impl Drop for Bomb {
 
 impl Extension for Callee {
     fn open(_host: Host, config: Config) -> Result<Self, Fault> {
-        let Asked { fail, check } = config.parse()?;
+        let Asked { fail, check, tells } = config.parse()?;
         match fail.as_str() {
             "open" => return Err(Fault::new("no_luck", "it was asked to fail in `open`")),
             "panic in open" => panic!("it was asked to panic in `open`"),
@@ -67,6 +71,7 @@ impl Extension for Callee {
         Ok(Self {
             fail,
             check,
+            tells,
             instance: config.instance().to_owned(),
             dropped: Arc::default(),
             emitted: AtomicU64::new(0),
@@ -92,6 +97,7 @@ impl Extension for Callee {
 
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
         let tool = |name: &str| ToolSpec::new(name, "A toy.", Effect::Read, json!({ "type": "object" }));
+        self.tell("is being started");
         match self.fail.as_str() {
             "start" => Err(Fault::new("no_luck", "it was asked to fail in `start`")),
             "panic in start" => panic!("it was asked to panic in `start`"),
@@ -99,9 +105,18 @@ impl Extension for Callee {
                 block();
                 Ok(Contributions::default())
             }
+            "slow in start" => {
+                std::thread::sleep(SLOW);
+                Ok(Contributions::default())
+            }
             "undeclared" => Ok(Contributions { tools: vec![tool("surprise")], ..Contributions::default() }),
             _ => Ok(Contributions::default()),
         }
+    }
+
+    async fn stop(self: Arc<Self>) -> Result<(), Fault> {
+        self.tell("is being stopped");
+        Ok(())
     }
 
     async fn on_topic(self: Arc<Self>, topic: Topic) {
@@ -115,12 +130,22 @@ impl Extension for Callee {
     }
 }
 
+/// How long a slow start takes: long enough to be told to end in it, and within what the host then waits.
+const SLOW: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// Blocks the thread for longer than anybody waits.
 fn block() {
     std::thread::sleep(std::time::Duration::from_secs(3600));
 }
 
 impl Callee {
+    fn tell(&self, what: &str) {
+        if self.tells {
+            // Nobody may be left to read it.
+            let _ = writeln!(std::io::stderr(), "toy `{}` {what}", self.instance);
+        }
+    }
+
     async fn echo(self: Arc<Self>, call: Call, params: Value) -> Result<Value, Fault> {
         let meta = call.meta();
         Ok(json!({
