@@ -230,7 +230,8 @@ fn no_tool_that_may_write_reads_a_key_or_gains_a_grant() {
 #[test]
 fn searches_pass_over_what_is_kept_wherever_they_begin() {
     let target = Target::new(|home, _, person| {
-        let everywhere = [home, person, Path::new("/proc/self/cwd/..")];
+        let above = home.join("..");
+        let everywhere = [home, person, &above, Path::new("/proc/self/cwd/..")];
         let search = |dir: &Path| {
             let path = dir.to_string_lossy().into_owned();
             let more = json!({ "pattern": ANY_KEY, "path": path, "hidden": true, "ignored": true });
@@ -242,7 +243,7 @@ fn searches_pass_over_what_is_kept_wherever_they_begin() {
     // The working directory of the turn is above the host's own.
     let (_, events) = target.run_in(target.host.home(), &["search"]);
     let results = results(&events);
-    assert_eq!(results.len(), 6, "{results:?}");
+    assert_eq!(results.len(), 8, "{results:?}");
     assert!(results[0].1.starts_with("(no line below"), "{}", results[0].1);
     assert!(results[1].1.starts_with("(no file below"), "{}", results[1].1);
     // Above them all nothing but links leads to what is kept, and none is followed.
@@ -254,6 +255,10 @@ fn searches_pass_over_what_is_kept_wherever_they_begin() {
     let is_link = |path: &&str| Path::new(path).is_symlink();
     let (links, files): (Vec<&str>, Vec<&str>) = results[5].1.lines().partition(is_link);
     assert_eq!((links.len(), files), (OWN.len() + 4, vec![note.as_str()]), "{}", results[5].1);
+    // A process in /proc is the host's own, and so is where its links lead.
+    for (status, content) in &results[6..] {
+        assert!(*status == "error" && content.contains("the host's own"), "{status}: {content}");
+    }
 }
 
 #[test]
