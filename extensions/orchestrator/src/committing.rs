@@ -4,7 +4,9 @@ use crate::Orchestrator;
 use crate::ending::class_of;
 use crate::turn_table::Written;
 use dispatch_sdk::contracts::Empty;
-use dispatch_sdk::contracts::conversations::{APPEND_ITEMS_MAX, Append, AppendParams, AppendReply};
+use dispatch_sdk::contracts::conversations::{
+    APPEND_ITEMS_MAX, Append, AppendParams, AppendReply, NewEngineState,
+};
 use dispatch_sdk::contracts::event::{ERROR, EventBody, STEP_COMPLETED, TURN_ENDED, TurnEnded, TurnError};
 use dispatch_sdk::contracts::fault::{CANCELLED, CONFLICT, DENIED, INVALID, PANICKED};
 use dispatch_sdk::contracts::kernel::KERNEL_INSTANCE;
@@ -20,8 +22,7 @@ impl Orchestrator {
     pub(crate) async fn commit(self: Arc<Self>, call: Call, params: CommitParams) -> Result<Empty, Fault> {
         from_kernel(&call)?;
         let turn_id = params.turn_id.as_str();
-        let over = || Fault::new(CONFLICT, format!("turn `{turn_id}` is over, or never ran here"));
-        let turn = self.turns.get(turn_id).ok_or_else(over)?;
+        let turn = self.turns.get(turn_id).ok_or_else(|| over(turn_id))?;
         let n_ends = params.events.iter().filter(|event| event.kind == TURN_ENDED).count();
         let end_turn = params.events.last().is_some_and(|event| event.kind == TURN_ENDED);
         if n_ends != usize::from(end_turn) {
@@ -42,7 +43,7 @@ impl Orchestrator {
             return Ok(Empty {});
         }
         if written.closed {
-            return Err(over());
+            return Err(over(&params.turn_id));
         }
         let append = AppendParams {
             conversation_id: turn.conversation_id.clone(),
@@ -50,6 +51,7 @@ impl Orchestrator {
             events: params.events,
             messages: params.messages,
             end_turn,
+            engine_state: params.engine_state.map(|state| NewEngineState { engine: turn.engine(), state }),
             ..AppendParams::default()
         };
         let host = self.host.with_meta(&turn.meta());
@@ -75,6 +77,11 @@ impl Orchestrator {
         appended.await.map_err(|e| Fault::new(PANICKED, format!("the append broke off: {e}")))??;
         Ok(Empty {})
     }
+}
+
+/// The refusal of whatever concerns a turn that does not run.
+pub(crate) fn over(turn_id: &str) -> Fault {
+    Fault::new(CONFLICT, format!("turn `{turn_id}` is over, or never ran here"))
 }
 
 /// Appends in as many parts as the store takes at a time, each durable before the next. `n_parts` of them are in the log;

@@ -5,13 +5,18 @@ use crate::gates::Gates;
 use crate::starting::event;
 use crate::turn_table::{Place, StopWish, Turn};
 use crate::{Orchestrator, ending};
-use dispatch_sdk::contracts::conversations::{Live, LiveParams, Messages, MessagesParams, MessagesReply};
+use dispatch_sdk::contracts::conversations::{
+    EngineState, EngineStateParams, History, HistoryParams, Live, LiveParams, Messages, MessagesParams,
+    MessagesReply,
+};
+use dispatch_sdk::contracts::engine::is_native;
 use dispatch_sdk::contracts::event::{EventBody, NOTICE, TurnEnded};
 use dispatch_sdk::contracts::fault::{NO_SERVICE, OVERLOADED, PANICKED, UNAVAILABLE};
 use dispatch_sdk::contracts::prompt::{System, SystemParams};
 use dispatch_sdk::contracts::turn::{Run, RunParams};
-use dispatch_sdk::{CallStream, Fault, Host, Item};
+use dispatch_sdk::{CallStream, Fault, Host, Item, Verb};
 use serde_json::json;
+use serde_json::value::RawValue;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -36,6 +41,8 @@ const UNTRUSTED_NAMED_MAX: usize = 8;
 /// What a turn runs with.
 #[derive(Debug, Clone)]
 pub(crate) struct RunPlan {
+    /// Empty = the kernel's own loop.
+    pub(crate) engine: String,
     pub(crate) provider: String,
     pub(crate) model: String,
     pub(crate) cwd: String,
@@ -115,6 +122,7 @@ pub(crate) async fn end(this: Arc<Orchestrator>, host: Host, place: Place, plan:
         steps = end.n_steps,
         input_tokens = ended.usage.input_tokens,
         output_tokens = ended.usage.output_tokens,
+        engine = plan.engine,
         provider = plan.provider,
         model = plan.model,
         "a turn ended"
@@ -143,7 +151,8 @@ async fn run(host: &Host, gates: &Gates, turn: &Turn, plan: RunPlan) -> Outcome 
 
 async fn prepare(host: &Host, turn: &Turn, plan: RunPlan) -> Result<RunParams, Fault> {
     let conversation_id = turn.conversation_id.clone();
-    let history = messages(host, &conversation_id).await?;
+    let native = is_native(&plan.engine);
+    let history = if native { history(host, &conversation_id).await? } else { input(host, turn).await? };
     if history.skipped > 0 {
         let message =
             format!("{} messages of the history could not be read and were left out", history.skipped);
@@ -174,6 +183,8 @@ async fn prepare(host: &Host, turn: &Turn, plan: RunPlan) -> Result<RunParams, F
             String::new()
         }
     };
+    let engine_state = if native { None } else { engine_state(host, &conversation_id, &plan.engine).await? };
+    turn.runs_on(&plan.engine);
     Ok(RunParams {
         conversation_id,
         turn_id: turn.turn_id.clone(),
@@ -183,15 +194,40 @@ async fn prepare(host: &Host, turn: &Turn, plan: RunPlan) -> Result<RunParams, F
         cwd: plan.cwd,
         messages: history.messages,
         steps_max: 0,
+        engine: plan.engine,
+        engine_state,
     })
 }
 
-/// The history; asked for again while there is no room for the question: what was accepted is not lost to a limit of ours.
-async fn messages(host: &Host, conversation_id: &str) -> Result<MessagesReply, Fault> {
-    let params = MessagesParams { conversation_id: conversation_id.to_owned() };
+/// The history. This and what follows is asked for again while there is no room for the question: what was accepted is
+/// not lost to a limit of ours.
+pub(crate) async fn history(host: &Host, conversation_id: &str) -> Result<MessagesReply, Fault> {
+    with_room(host, || Messages, &MessagesParams { conversation_id: conversation_id.to_owned() }).await
+}
+
+/// The input of a turn that has not begun: the last message of its conversation.
+async fn input(host: &Host, turn: &Turn) -> Result<MessagesReply, Fault> {
+    let last =
+        HistoryParams { conversation_id: turn.conversation_id.clone(), limit: 1, ..HistoryParams::default() };
+    let found = with_room(host, || History, &last).await?;
+    let messages = found.messages.into_iter().map(|placed| placed.message).collect();
+    Ok(MessagesReply { messages, skipped: found.skipped })
+}
+
+/// What the engine's last turn left in the conversation.
+async fn engine_state(
+    host: &Host,
+    conversation_id: &str,
+    engine: &str,
+) -> Result<Option<Box<RawValue>>, Fault> {
+    let whose = EngineStateParams { conversation_id: conversation_id.to_owned(), engine: engine.to_owned() };
+    Ok(with_room(host, || EngineState, &whose).await?.state)
+}
+
+async fn with_room<V: Verb>(host: &Host, verb: fn() -> V, params: &V::Params) -> Result<V::Reply, Fault> {
     let mut wait_ms = ROOM_WAIT_MS;
     loop {
-        match host.call(Messages, &params).await {
+        match host.call(verb(), params).await {
             Err(fault) if fault.is(OVERLOADED) && wait_ms <= ROOM_WAIT_MS_MAX => {
                 host.sleep(Duration::from_millis(wait_ms)).await;
                 wait_ms *= 2;

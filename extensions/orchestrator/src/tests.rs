@@ -4,6 +4,7 @@ mod adopting;
 mod asking;
 mod counting;
 mod ending;
+mod engines;
 mod explaining;
 mod models;
 mod opening;

@@ -6,12 +6,14 @@
 //! Readers ignore unknown fields and default missing ones, so every optional field carries `default`.
 
 pub mod bounds;
+pub mod meta;
 pub mod verb;
 
 pub mod fault;
 
 // Kernel contracts: what the kernel itself calls or serves.
 pub mod command;
+pub mod engine;
 pub mod event;
 pub mod filter;
 pub mod instance;
@@ -34,4 +36,5 @@ pub mod storage;
 pub mod turns;
 
 pub use fault::Fault;
+pub use meta::Meta;
 pub use verb::{Empty, Limits, Mode, NoFrame, Verb, contract_of};

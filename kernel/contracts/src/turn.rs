@@ -48,6 +48,13 @@ pub struct RunParams {
     /// Most steps; 0 = no bound.
     #[serde(default)]
     pub steps_max: u32,
+    /// What runs the turn; empty or `native` = the kernel's own loop. Another one is given this turn's input alone, the
+    /// last of `messages`, which may be all there is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub engine: String,
+    /// What that engine's last turn of this conversation left; at most [`crate::engine::ENGINE_STATE_BYTES_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_state: Option<Box<RawValue>>,
 }
 
 /// `turn.v1/stop`: ends a running turn in order; it still commits what there is. Answers at once.
@@ -109,6 +116,9 @@ pub struct CommitParams {
     /// Events for the log, shown after they are durable.
     #[serde(default)]
     pub events: Vec<EventBody>,
+    /// What the turn's engine is to be given with its next turn of this conversation; absent = what it left before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_state: Option<Box<RawValue>>,
 }
 
 /// `turn_host.v1/ask`: whether a tool call that the policy marks `ask` may run. May take as long as a person does.
@@ -224,4 +234,32 @@ pub struct BoundaryReply {
     /// Absent = unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<Vec<Box<RawValue>>>,
+}
+
+/// `turn_host.v1/history`: the conversation as it stands, this turn's input and what it has committed included. Asked for
+/// by engines that were given the input alone.
+pub struct History;
+
+impl Verb for History {
+    type Params = HistoryParams;
+    type Reply = HistoryReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "turn_host.v1/history";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(60_000);
+}
+
+/// Of which turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryParams {
+    /// The turn.
+    pub turn_id: String,
+}
+
+/// The history, as `turn.v1/run` of the kernel's own loop has it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct HistoryReply {
+    /// Raw `message::Message`s in order.
+    #[serde(default)]
+    pub messages: Vec<Box<RawValue>>,
 }

@@ -5,6 +5,7 @@
 mod activate;
 mod attach;
 mod contributions;
+mod engines;
 mod foreign;
 mod ops;
 mod ports;
@@ -108,6 +109,8 @@ struct Shared {
     starting: Mutex<HashMap<String, Option<Read>>>,
     /// Turns that run now.
     turns: Mutex<HashMap<String, service::RunningTurn>>,
+    /// Those of them that an engine runs, by the call of `turn.v1/run`.
+    engine_turns: Mutex<HashMap<u64, Arc<engines::Desk>>>,
     trust: Arc<dyn Trust>,
     /// The kernel's own endpoint, and the ops it brings; set right after it was made.
     own: std::sync::OnceLock<Own>,
@@ -174,6 +177,7 @@ impl Kernel {
             records: Mutex::default(),
             starting: Mutex::default(),
             turns: Mutex::default(),
+            engine_turns: Mutex::default(),
             trust: options.trust,
             own: std::sync::OnceLock::new(),
         });
@@ -311,6 +315,7 @@ impl Shared {
         InventoryReply {
             kernel: env!("CARGO_PKG_VERSION").to_owned(),
             host_id: self.host_id.clone(),
+            engines: engines::known(&records),
             instances,
             services: services.collect(),
         }

@@ -12,7 +12,6 @@ mod endpoint;
 mod frames;
 mod host_api;
 mod log_record;
-mod meta;
 mod native;
 mod open_calls;
 mod route;

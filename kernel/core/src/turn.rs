@@ -32,6 +32,9 @@ mod stream;
 mod tool_run;
 mod tools;
 
+pub use committing::offer;
+pub use ctx::Frames;
+pub use events::{event, sum as sum_usage};
 pub use limits::{
     COMMIT_BYTES_MAX, COMMIT_TRIES_MS, COMMIT_TRIES_STOPPED_MS, COMMIT_WAIT_MAX_MS, COMMIT_WAIT_MS,
     EMIT_GRACE_MS, FILTER_OPS_BYTES_MAX, HISTORY_BYTES_MAX, MALFORMED_CHARS_MAX, MESSAGE_BYTES_MAX,
@@ -40,7 +43,7 @@ pub use limits::{
     TOOL_OUTPUT_FRAME_BYTES_MAX, TOOL_RESULT_BYTES_MAX, TOOL_RESULT_OPS_BYTES_MAX, TurnLimits,
 };
 pub use ports::{CallStream, Item, NobodyListens, ProviderStream, ToolStream, TurnPorts};
-pub use progress::Progress;
+pub use progress::{Progress, Waiting};
 pub use stop::{StopReason, StopSignal};
 pub use tools::{ToolPolicy, TurnTools};
 
@@ -63,7 +66,8 @@ pub async fn run_turn(
     progress: &Progress,
 ) -> TurnEnded {
     let frames = ctx::Frames::new(ports, &stop, progress);
-    let RunParams { conversation_id, turn_id, provider, model, system, cwd, messages, steps_max } = params;
+    let RunParams { conversation_id, turn_id, provider, model, system, cwd, messages, steps_max, .. } =
+        params;
     let about = ctx::About { conversation_id, turn_id, provider, model, system, cwd, steps_max };
     let ctx = ctx::Ctx {
         about: &about,

@@ -31,12 +31,12 @@ mod topics;
 mod watches;
 
 pub use arguments::arguments;
-pub use call::{Call, Meta};
+pub use call::Call;
 pub use config::Config;
 pub use dispatch_abi::SharedBytes;
 pub use dispatch_contracts as contracts;
 pub use dispatch_contracts::kernel::{Contributions, NoSettings};
-pub use dispatch_contracts::{Fault, Mode, Verb, fault};
+pub use dispatch_contracts::{Fault, Meta, Mode, Verb, fault};
 pub use extension::{Extension, Topic, Verbs};
 pub use host::Host;
 pub use stream::{CallStream, Item, RawItem, RawStream};

@@ -5,6 +5,7 @@ use super::reading::Refused;
 use crate::manifest::ContributionKind;
 use crate::plan::PlannedInstance;
 use crate::router::{Endpoint, OpEntry};
+use dispatch_contracts::engine::{NATIVE, is_native};
 use dispatch_contracts::kernel::{Contributions, KERNEL_INSTANCE, Started, VerbInfo};
 use dispatch_contracts::op::OpSpec;
 use sha2::{Digest as _, Sha256};
@@ -31,6 +32,11 @@ pub(super) fn check(
     }
     for kind in ContributionKind::ALL {
         check_names(kind, &record.planned, (&started.contributes, left_out), others, &mut problems);
+    }
+    if started.contributes.engines.iter().any(|engine| is_native(&engine.name)) {
+        problems.push(format!(
+            "an engine cannot be called `{NATIVE}`, which is the kernel's own loop, nor nothing"
+        ));
     }
     for tool in &started.contributes.tools {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';

@@ -3,12 +3,13 @@
 use super::contributions::check;
 use super::ports::{RouterPorts, ms_since};
 use super::reading::{self, Read};
-use super::{Own, Record, RecordState, Shared, ops};
+use super::{Own, Record, RecordState, Shared, engines, ops};
 use crate::host_lock::{self, Lock};
 use crate::manifest::ContributionKind;
 use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, OpEntry, shared};
 use crate::turn::{Progress, StopReason, StopSignal, TurnTools, run_turn};
 use dispatch_abi::SharedBytes;
+use dispatch_contracts::engine::is_native;
 use dispatch_contracts::fault::{BROKEN, CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{
     DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions, ExtensionsReply,
@@ -16,7 +17,7 @@ use dispatch_contracts::kernel::{
     PointFilters, Providers, ProvidersReply, Started, Trusted, TrustedParams, TrustedReply, Update, VerbInfo,
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
-use dispatch_contracts::{Empty, Fault, Verb, turn};
+use dispatch_contracts::{Empty, Fault, Verb, engine, turn};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -59,6 +60,11 @@ impl NativeService for KernelService {
             info::<Explain>(),
             info::<turn::Run>(),
             info::<turn::Stop>(),
+            info::<engine::Commit>(),
+            info::<engine::Ask>(),
+            info::<engine::Steering>(),
+            info::<engine::Boundary>(),
+            info::<engine::History>(),
             info::<op::List>(),
         ]
     }
@@ -85,13 +91,16 @@ impl NativeService for KernelService {
                     drop(body);
                     run(shared, call, params).await
                 }
+                asked if asked.starts_with(engines::HOST_CONTRACT) => {
+                    engines::answer(&shared, &call, &body).await
+                }
                 other => Err(Fault::new(UNKNOWN_VERB, format!("the kernel does not serve `{other}`"))),
             }
         })
     }
 }
 
-fn decode<V: Verb>(body: &[u8]) -> Result<V::Params, Fault> {
+pub(super) fn decode<V: Verb>(body: &[u8]) -> Result<V::Params, Fault> {
     read(body).map_err(|e| unreadable::<V>(&e))
 }
 
@@ -103,7 +112,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(if body.is_empty() { b"{}" } else { body })
 }
 
-fn encode<T: Serialize>(value: &T) -> Result<SharedBytes, Fault> {
+pub(super) fn encode<T: Serialize>(value: &T) -> Result<SharedBytes, Fault> {
     serde_json::to_vec(value)
         .map(shared)
         .map_err(|e| Fault::new(BROKEN, format!("cannot write a reply: {e}")))
@@ -131,9 +140,14 @@ fn extensions(shared: &Shared) -> ExtensionsReply {
 }
 
 fn providers(shared: &Shared) -> ProvidersReply {
-    let mut reply =
-        ProvidersReply { host_id: shared.host_id.clone(), providers: Vec::new(), disabled: Vec::new() };
-    for record in shared.records().iter() {
+    let records = shared.records();
+    let mut reply = ProvidersReply {
+        host_id: shared.host_id.clone(),
+        providers: Vec::new(),
+        disabled: Vec::new(),
+        engines: engines::known(&records),
+    };
+    for record in records.iter() {
         match &record.state {
             RecordState::Active => reply.providers.extend_from_slice(&record.contributes.providers),
             RecordState::Disabled(reason)
@@ -256,7 +270,12 @@ async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> 
     let entry = RunningTurn { stop: stop.clone(), progress: progress.clone(), began, filters };
     let _running = Running::enter(&shared, &params.turn_id, entry)?;
     let ports = RouterPorts::new(call.clone(), params.turn_id.clone(), began);
-    let mut turn = std::pin::pin!(run_turn(params, tools, &ports, stop.clone(), &progress));
+    let mut turn = std::pin::pin!(async {
+        if is_native(&params.engine) {
+            return run_turn(params, tools, &ports, stop.clone(), &progress).await;
+        }
+        engines::run(&shared, &call, params, ports, stop.clone(), progress.clone()).await
+    });
     let ended = tokio::select! {
         ended = &mut turn => ended,
         reason = call.cancelled() => {

@@ -5,14 +5,14 @@ use super::drive::{OpenCall, RoutedCall};
 use super::endpoint::Endpoint;
 use super::frames::{Frames, Sink};
 use super::slots::name_of;
-use super::{Router, meta, shared};
+use super::{Router, shared};
 use dispatch_abi::{BODY_BYTES_MAX, CallOpts, SharedBytes};
 use dispatch_contracts::bounds::CALL_DEPTH_MAX;
 use dispatch_contracts::fault::{
     BAD_CALL, BROKEN, DEADLINE, INVALID, NO_SERVICE, NOT_FOUND, NOT_REQUIRED, TOO_DEEP, TOO_LARGE,
     UNAVAILABLE,
 };
-use dispatch_contracts::{Fault, Limits, contract_of};
+use dispatch_contracts::{Fault, Limits, Meta, contract_of};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ impl Router {
         let deadline = deadline(parent.as_deref(), limits, opts.budget_ms, verb)?;
         let meta = match &parent {
             Some(parent) => parent.meta.clone(),
-            None => shared(meta::of_root_call(caller, &opts.meta)?),
+            None => shared(root_meta(caller, &opts.meta)?),
         };
         let slot = self.take_slot(&route.callee, &route.verb, parent.as_deref(), limits, route.back)?;
         let sink = match (native, opts.stream_id) {
@@ -149,6 +149,11 @@ impl Router {
             )),
         }
     }
+}
+
+fn root_meta(caller: &Endpoint, wishes: &[u8]) -> Result<Vec<u8>, Fault> {
+    let meta = Meta::of_root_call(&caller.id, wishes, caller.identity)?;
+    Ok(serde_json::to_vec(&meta).expect("a struct of strings always encodes"))
 }
 
 fn refuse_if_gone(callee: &Endpoint, verb: &str) -> Result<(), Fault> {

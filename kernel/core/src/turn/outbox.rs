@@ -49,6 +49,7 @@ impl Outbox {
             frames_before: ctx.frames.n_shown(),
             messages: Vec::new(),
             events: Vec::new(),
+            engine_state: None,
         };
         self.n_taken += 1;
         let mut n_bytes = 0;

@@ -67,6 +67,8 @@ async fn turn(script: Script) -> Arc<World> {
         cwd: "/w".to_owned(),
         messages: script.history(),
         steps_max: script.steps_max,
+        engine: String::new(),
+        engine_state: None,
     };
     if let Some(at_ms) = script.stop.as_ref().and_then(|stop| stop.at_ms) {
         let world = Arc::clone(&world);

@@ -96,7 +96,7 @@ impl Shared {
         }
         let meta = match &parent {
             Some(parent) => parent.meta.clone(),
-            None => self.root_meta(&caller, &wishes.meta),
+            None => self.root_meta(&caller, &wishes.meta)?,
         };
         let mut calls = self.calls();
         // Looked at again under the lock: a call whose parent ends meanwhile would outlive it.
@@ -194,12 +194,14 @@ impl Shared {
         Err(Fault::new(NO_SERVICE, message))
     }
 
-    fn root_meta(&self, caller: &Caller, wishes: &[u8]) -> SharedBytes {
-        let mut meta: Meta = serde_json::from_slice(wishes).unwrap_or_default();
-        if matches!(caller, Caller::Instance(slot) if !self.has_identity(&slot.id)) {
-            meta.actor.clear();
-        }
-        shared(serde_json::to_vec(&meta).expect("a struct of strings always encodes"))
+    /// The test itself may say anything.
+    fn root_meta(&self, caller: &Caller, wishes: &[u8]) -> Result<SharedBytes, Fault> {
+        let identity = match caller {
+            Caller::Instance(slot) => self.has_identity(&slot.id),
+            Caller::Test { .. } => true,
+        };
+        let meta = Meta::of_root_call(caller.name(), wishes, identity)?;
+        Ok(shared(serde_json::to_vec(&meta).expect("a struct of strings always encodes")))
     }
 }
 
@@ -229,6 +231,7 @@ fn contributes(all: &Contributions, verb: &str, target: &str) -> bool {
     match contract_of(verb) {
         "tool.v1" => all.tools.iter().any(|tool| tool.name == target),
         "provider.v1" => all.providers.iter().any(|provider| provider.name == target),
+        "engine.v1" => all.engines.iter().any(|engine| engine.name == target),
         "filter.v1" => all.filters.iter().any(|filter| filter.name == target),
         "command.v1" => all.commands.iter().any(|command| command.name == target),
         _ => false,

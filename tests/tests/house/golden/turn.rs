@@ -1,12 +1,13 @@
-//! Samples of `turn.v1`, `turn_host.v1` and `approvals.v1`.
+//! Samples of `turn.v1`, `turn_host.v1`, `engine.v1`, `engine_host.v1` and `approvals.v1`.
 //!
 //! They must not know an engine.
 
 use dispatch_contracts::event::{TurnEnded, TurnStatus};
 use dispatch_contracts::tool::Effect;
 use dispatch_contracts::turn::*;
-use dispatch_contracts::{Empty, approvals};
+use dispatch_contracts::{Empty, approvals, engine};
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::event::{durable, live, turn_ended, usage};
 use super::sample::{CONVERSATION, CWD, Golden, TURN, golden, said};
@@ -31,6 +32,14 @@ fn answered() -> Vec<AskReply> {
     ]
 }
 
+fn left() -> Box<RawValue> {
+    RawValue::from_string(r#"{"thread":"th_1"}"#.to_owned()).expect("JSON")
+}
+
+fn remembered() -> HistoryReply {
+    HistoryReply { messages: vec![said("hello")] }
+}
+
 pub(super) fn samples() -> Vec<Golden> {
     let run = RunParams {
         conversation_id: CONVERSATION.to_owned(),
@@ -41,25 +50,57 @@ pub(super) fn samples() -> Vec<Golden> {
         cwd: CWD.to_owned(),
         messages: vec![said("hello")],
         steps_max: 50,
+        engine: String::new(),
+        engine_state: None,
+    };
+    let bridged = || RunParams {
+        conversation_id: CONVERSATION.to_owned(),
+        turn_id: TURN.to_owned(),
+        provider: String::new(),
+        model: String::new(),
+        system: String::new(),
+        cwd: CWD.to_owned(),
+        messages: vec![said("hello")],
+        steps_max: 0,
+        engine: "bridge".to_owned(),
+        engine_state: Some(left()),
     };
     let statuses =
         [TurnStatus::Completed, TurnStatus::Failed, TurnStatus::Interrupted, TurnStatus::Cancelled];
-    let ends = statuses.map(|status| TurnEnded { status, ..turn_ended() }).into();
+    let ends = || statuses.map(|status| TurnEnded { status, ..turn_ended() }).into();
     let commit = CommitParams {
         turn_id: TURN.to_owned(),
         commit_idx: Some(2),
         frames_before: 5,
         messages: vec![said("hello")],
         events: durable(),
+        engine_state: None,
     };
+    let with_state = || CommitParams {
+        turn_id: TURN.to_owned(),
+        commit_idx: Some(3),
+        frames_before: 5,
+        messages: vec![],
+        events: vec![],
+        engine_state: Some(left()),
+    };
+    let usage = || BoundaryParams { usage: usage() };
+    let history = || HistoryParams { turn_id: TURN.to_owned() };
     vec![
-        golden::<Run>(vec![run], ends, live()),
+        golden::<Run>(vec![run, bridged()], ends(), live()),
+        golden::<engine::Run>(vec![bridged()], ends(), live()),
+        golden::<engine::Commit>(vec![with_state()], vec![Empty {}], vec![]),
+        golden::<engine::Ask>(asked(), answered(), vec![]),
+        golden::<engine::Steering>(vec![Empty {}], vec![SteeringReply::default()], vec![]),
+        golden::<engine::Boundary>(vec![usage()], vec![BoundaryReply::default()], vec![]),
+        golden::<engine::History>(vec![history()], vec![remembered()], vec![]),
+        golden::<History>(vec![history()], vec![remembered(), HistoryReply::default()], vec![]),
         golden::<Stop>(
             vec![StopParams { turn_id: TURN.to_owned(), interrupted: true }],
             vec![StopReply { stopping: true }],
             vec![],
         ),
-        golden::<Commit>(vec![commit], vec![Empty {}], vec![]),
+        golden::<Commit>(vec![commit, with_state()], vec![Empty {}], vec![]),
         golden::<Ask>(asked(), answered(), vec![]),
         golden::<approvals::Ask>(asked(), answered(), vec![]),
         golden::<Steering>(
@@ -71,7 +112,7 @@ pub(super) fn samples() -> Vec<Golden> {
             vec![],
         ),
         golden::<Boundary>(
-            vec![BoundaryParams { usage: usage() }],
+            vec![usage()],
             vec![BoundaryReply { messages: Some(vec![said("a summary")]) }, BoundaryReply::default()],
             vec![],
         ),

@@ -1,5 +1,8 @@
 //! The kernel's own verbs through its router, without a library: a native party runs turns and takes their commits.
 
+mod engines;
+mod suite;
+
 use super::*;
 use crate::clock::SystemClock;
 use crate::manifest::Manifest;
