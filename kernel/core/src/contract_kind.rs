@@ -2,6 +2,8 @@
 //!
 //! It must not know any service contract.
 
+use dispatch_contracts::bounds::MANY_VALUED;
+
 /// How a contract finds its answerer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContractKind {
@@ -11,22 +13,18 @@ pub(crate) enum ContractKind {
     ByName,
     /// The instance that made the call named by `parent_call_id`: `<x>_host` contracts are never bound.
     Caller,
-    /// One instance of the build.
+    /// One instance of the build; any other that provides it is reached by its id after `#`.
     Single,
 }
 
 /// Answered by the kernel and by nobody else.
 const KERNEL: [&str; 2] = ["kernel.v1", "turn.v1"];
-/// Many-valued: a verb names its target after `#`.
-const BY_NAME: [&str; 7] =
-    ["command.v1", "engine.v1", "filter.v1", "instance.v1", "op.v1", "provider.v1", "tool.v1"];
-
 impl ContractKind {
     pub(crate) fn of(contract: &str) -> Self {
         let name = contract.split_once('.').map_or(contract, |(name, _)| name);
         if KERNEL.contains(&contract) {
             Self::Kernel
-        } else if BY_NAME.contains(&contract) {
+        } else if MANY_VALUED.contains(&contract) {
             Self::ByName
         } else if name.ends_with("_host") {
             Self::Caller

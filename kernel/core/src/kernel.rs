@@ -15,11 +15,12 @@ mod service;
 pub use attach::{Attached, AttachedCall, Frame, HostedService};
 
 use crate::clock::Clock;
+use crate::contract_kind::ContractKind;
 use crate::crash::CrashReports;
 use crate::host_lock::{self, HostLock, Lock};
 use crate::library::LibraryCache;
 use crate::plan::{Plan, PlannedInstance};
-use crate::router::{Endpoint, OpEntry, Router, Table};
+use crate::router::{CallRecord, Endpoint, Listener, Notification, OpEntry, Router, Table};
 use crate::turn::ToolPolicy;
 use dispatch_abi::InstanceObj;
 use dispatch_contracts::Verb;
@@ -232,6 +233,16 @@ impl Kernel {
         attach::attach(&self.shared, id, service)
     }
 
+    /// A record of each call from now on, until the listener is dropped. Off it costs a call one relaxed load.
+    pub fn listen_to_calls(&self) -> Listener<CallRecord> {
+        self.shared.router.listen_to_calls()
+    }
+
+    /// What instances publish on these topics (`<instance>.<word>`) from now on, until the listener is dropped.
+    pub fn listen_to_topics(&self, topics: &[&str]) -> Listener<Notification> {
+        self.shared.router.listen_to_topics(topics.iter().map(|topic| (*topic).to_owned()).collect())
+    }
+
     /// Stops every instance in reverse order, each within a bounded time.
     pub async fn stop(self) {
         let ids: Vec<String> = self.shared.records().iter().rev().map(|r| r.planned.id.clone()).collect();
@@ -386,7 +397,11 @@ impl Record {
         let engines = contributes.engines.iter().map(|engine| format!("engine.v1#{}", engine.name));
         let filters = contributes.filters.iter().map(|filter| format!("filter.v1#{}", filter.name));
         let commands = contributes.commands.iter().map(|command| format!("command.v1#{}", command.name));
-        let itself = std::iter::once(format!("{INSTANCE_CONTRACT}#{}", self.planned.id));
+        // Of a contract that one instance answers, any other that provides it is reached by its id.
+        let provides = self.planned.manifest.provides.iter();
+        let single = provides.filter(|contract| ContractKind::of(contract) == ContractKind::Single);
+        let itself = std::iter::once(INSTANCE_CONTRACT).chain(single.map(String::as_str));
+        let itself = itself.map(|contract| format!("{contract}#{}", self.planned.id));
         tools.chain(providers).chain(engines).chain(filters).chain(commands).chain(itself).collect()
     }
 

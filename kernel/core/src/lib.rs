@@ -40,7 +40,7 @@ pub use nearest::nearest;
 pub use plan::{Answer, Plan, PlannedInstance};
 pub use problem::{Excerpt, Problem, Problems};
 pub use resolve::resolve;
-pub use router::{CANCEL_GRACE, CancelReason};
+pub use router::{CANCEL_GRACE, CallRecord, CancelReason, Heard, LISTENER_BYTES_MAX, Listener, Notification};
 pub use settings::{Misfit, SETTINGS_BYTES_MAX, Settings, SettingsKey};
 pub use source::{Place, Placed};
 

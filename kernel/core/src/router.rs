@@ -11,6 +11,7 @@ mod drive;
 mod endpoint;
 mod frames;
 mod host_api;
+mod listening;
 mod log_record;
 mod native;
 mod open_calls;
@@ -24,6 +25,7 @@ mod tests;
 pub use cancel::CancelReason;
 pub(crate) use endpoint::{Endpoint, Peer};
 pub(crate) use host_api::fault_to_abi;
+pub use listening::{CallRecord, Heard, LISTENER_BYTES_MAX, Listener, Notification};
 pub(crate) use native::{NativeCall, NativeService, NativeStream, StreamItem};
 pub(crate) use table::{OpEntry, Table};
 
@@ -49,6 +51,7 @@ pub(crate) struct Router {
     pub(crate) calls: OpenCalls,
     next_call_id: AtomicU64,
     pub(crate) long_calls_open: AtomicU64,
+    pub(crate) listening: listening::Listening,
     /// Most verbose level anybody reads, 1 to 5.
     pub(crate) log_level_max: u8,
 }
@@ -62,6 +65,7 @@ impl Router {
             calls: OpenCalls::default(),
             next_call_id: AtomicU64::new(1),
             long_calls_open: AtomicU64::new(0),
+            listening: listening::Listening::default(),
             log_level_max,
         })
     }

@@ -5,14 +5,13 @@ use super::abandoned::{Found, Parked};
 use super::call::CallState;
 use super::cancel::{CancelReason, grace};
 use super::endpoint::Peer;
+use super::host_api::from_abi;
 use super::native::NativeCall;
 use crate::guard::{HostFuture, in_runtime, panic_text};
-use dispatch_abi::abi_stable::std_types::RResult;
 use dispatch_abi::{BODY_BYTES_MAX, CallCtx, SharedBytes};
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::{BAD_CALL, CANCELLED, DEADLINE, INVALID, PANICKED, TOO_LARGE, UNAVAILABLE};
 use futures_util::future::BoxFuture;
-use serde_json::Value;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -33,7 +32,15 @@ impl OpenCall {
     pub(super) fn new(router: Arc<Router>, call: Arc<CallState>) -> Result<Self, Fault> {
         // From here on its drop undoes whatever was done.
         let open = Self { router, call };
-        let call = &open.call;
+        let entered = open.enter();
+        if entered.is_err() {
+            open.router.note_answer(&open.call, &entered);
+        }
+        entered.map(|()| open)
+    }
+
+    fn enter(&self) -> Result<(), Fault> {
+        let call = &self.call;
         if let Some(stream_id) = call.frames.stream_id() {
             let mut streams = call.caller.streams.lock().unwrap_or_else(PoisonError::into_inner);
             if streams.contains_key(&stream_id) {
@@ -46,7 +53,7 @@ impl OpenCall {
             let message = format!("the call out of which `{}` was made is over", call.verb);
             return Err(Fault::new(BAD_CALL, message));
         }
-        open.router.calls.insert(Arc::clone(call));
+        self.router.calls.insert(Arc::clone(call));
         // Asked after the entry, so that a party that stops finds the call or is seen here.
         for party in [&call.caller, &call.callee] {
             if party.stopped.load(Ordering::Acquire) {
@@ -55,7 +62,7 @@ impl OpenCall {
             }
         }
         call.callee.calls.fetch_add(1, Ordering::Relaxed);
-        Ok(open)
+        Ok(())
     }
 }
 
@@ -74,6 +81,7 @@ impl Drop for OpenCall {
         self.router.calls.remove(call.id);
         self.router.give_back(call);
         call.end_children();
+        self.router.tell_call(call);
     }
 }
 
@@ -211,17 +219,6 @@ fn panicked(call: &CallState, text: &str) -> Fault {
     Fault::new(PANICKED, message).with_detail(serde_json::json!({ "instance": call.callee.id }))
 }
 
-pub(super) fn from_abi(result: RResult<SharedBytes, dispatch_abi::Fault>) -> Answer {
-    match result {
-        RResult::ROk(bytes) => Ok(bytes),
-        RResult::RErr(fault) => Err(Fault {
-            detail: serde_json::from_slice(&fault.detail).unwrap_or(Value::Null),
-            code: fault.code.into(),
-            message: fault.message.into(),
-        }),
-    }
-}
-
 /// A call on its way. Awaiting drives it; dropping it cancels in two phases, the second in the background.
 pub(crate) struct RoutedCall {
     call: Arc<CallState>,
@@ -269,6 +266,7 @@ impl RoutedCall {
     fn finish(&mut self, answer: Answer) -> Poll<Answer> {
         if let Some((open, mut callee)) = self.parts.take() {
             let guard = open.router.runtime.enter();
+            open.router.note_answer(&open.call, &answer);
             callee.drop_future(&open.call);
             // Not one that was handed on from a callee of its own.
             if let Err(fault) = &answer

@@ -39,6 +39,17 @@ pub(crate) fn fault_to_abi(fault: Fault) -> dispatch_abi::Fault {
     dispatch_abi::Fault { code: fault.code.into(), message: fault.message.into(), detail: detail.into() }
 }
 
+pub(super) fn from_abi(result: RResult<SharedBytes, dispatch_abi::Fault>) -> Result<SharedBytes, Fault> {
+    match result {
+        RResult::ROk(bytes) => Ok(bytes),
+        RResult::RErr(fault) => Err(Fault {
+            detail: serde_json::from_slice(&fault.detail).unwrap_or(serde_json::Value::Null),
+            code: fault.code.into(),
+            message: fault.message.into(),
+        }),
+    }
+}
+
 fn to_abi<T>(result: Result<T, Fault>) -> RResult<T, dispatch_abi::Fault> {
     match result {
         Ok(value) => RResult::ROk(value),
@@ -94,12 +105,13 @@ impl Router {
             );
             return;
         }
-        let table = self.table.load();
-        let Some(subscribers) = table.topics.get(topic) else { return };
         if data.len() > BODY_BYTES_MAX {
             tracing::warn!(topic, bytes = data.len(), "a notification above 16 MiB was dropped");
             return;
         }
+        self.tell_topic(topic, data);
+        let table = self.table.load();
+        let Some(subscribers) = table.topics.get(topic) else { return };
         for subscriber in subscribers {
             let Some(Peer::Extension(instance)) = subscriber.peer.get() else { continue };
             let items = [TopicItem { topic: topic.into(), data: data.clone(), missed: 0 }];

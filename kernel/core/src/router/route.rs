@@ -36,6 +36,21 @@ impl Router {
         body: SharedBytes,
         native: Option<UnboundedSender<SharedBytes>>,
     ) -> Result<RoutedCall, Fault> {
+        let parent_call_id = opts.parent_call_id;
+        let call = self.admit(caller, verb, opts, &body, native);
+        let call = call.inspect_err(|fault| self.tell_refused(&caller.id, parent_call_id, verb, fault))?;
+        Ok(RoutedCall::start(OpenCall::new(Arc::clone(self), call)?, body))
+    }
+
+    /// The state of a call that may be made; it holds what it takes of its callee.
+    fn admit(
+        &self,
+        caller: &Arc<Endpoint>,
+        verb: &str,
+        opts: CallOpts,
+        body: &SharedBytes,
+        native: Option<UnboundedSender<SharedBytes>>,
+    ) -> Result<Arc<CallState>, Fault> {
         if caller.stopped.load(Ordering::Acquire) {
             let message = format!("`{}` has been stopped and cannot call `{verb}`", caller.id);
             return Err(Fault::new(UNAVAILABLE, message));
@@ -49,7 +64,7 @@ impl Router {
             return Err(Fault::new(TOO_LARGE, message));
         }
         let parent = self.parent_of(caller, opts.parent_call_id)?;
-        let route = self.route(caller, parent.as_ref(), verb, &body)?;
+        let route = self.route(caller, parent.as_ref(), verb, body)?;
         let depth = parent.as_ref().map_or(1, |parent| parent.depth + 1);
         if depth > CALL_DEPTH_MAX {
             let message = format!("`{verb}` would be call {depth} of a chain; at most {CALL_DEPTH_MAX}");
@@ -67,7 +82,7 @@ impl Router {
             (None, 0) => Sink::Dropped,
             (None, stream_id) => Sink::Instance { caller: Arc::clone(caller), stream_id },
         };
-        let call = Arc::new(CallState::new(NewCall {
+        Ok(Arc::new(CallState::new(NewCall {
             id: self.next_call_id.fetch_add(1, Ordering::Relaxed),
             verb: route.verb,
             parent,
@@ -79,9 +94,7 @@ impl Router {
             deadline,
             silence_ms: limits.silence_ms,
             frames: Frames::new(sink),
-        }));
-        let open = OpenCall::new(Arc::clone(self), call)?;
-        Ok(RoutedCall::start(open, body))
+        })))
     }
 
     fn parent_of(&self, caller: &Arc<Endpoint>, id: u64) -> Result<Option<Arc<CallState>>, Fault> {

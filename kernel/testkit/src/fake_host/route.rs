@@ -5,7 +5,7 @@ use super::fakes::FakeCallee;
 use super::limits::{check_body, is_host_contract};
 use super::{RecordedCall, Shared, Slot};
 use dispatch_abi::SharedBytes;
-use dispatch_contracts::bounds::CALL_DEPTH_MAX;
+use dispatch_contracts::bounds::{CALL_DEPTH_MAX, MANY_VALUED};
 use dispatch_contracts::fault::{BAD_CALL, DEADLINE, NO_SERVICE, TOO_DEEP, UNAVAILABLE, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{Contributions, VerbInfo};
 use dispatch_contracts::{Fault, Limits, Mode, contract_of};
@@ -172,6 +172,10 @@ impl Shared {
                 }
             }
         }
+        if !target.is_empty() && !MANY_VALUED.contains(&contract_of(name)) {
+            let meant = slots.iter().find(|slot| slot.id == target && slot.verb(name).is_some());
+            return meant.map_or_else(|| Err(nobody(verb)), |slot| served_by(slot, verb));
+        }
         let mut serving: Vec<_> = slots.iter().filter(|slot| slot.verb(name).is_some()).collect();
         if serving.len() > 1 {
             let bound = self.bound(contract_of(name));
@@ -189,9 +193,7 @@ impl Shared {
         if let Some(slot) = slots.iter().find(|slot| slot.provides(contract_of(name))) {
             return served_by(slot, verb);
         }
-        let message =
-            format!("nobody serves `{verb}`; open an instance that does, or answer it with `FakeHost::on`");
-        Err(Fault::new(NO_SERVICE, message))
+        Err(nobody(verb))
     }
 
     /// The test itself may say anything.
@@ -203,6 +205,12 @@ impl Shared {
         let meta = Meta::of_root_call(caller.name(), wishes, identity)?;
         Ok(shared(serde_json::to_vec(&meta).expect("a struct of strings always encodes")))
     }
+}
+
+fn nobody(verb: &str) -> Fault {
+    let message =
+        format!("nobody serves `{verb}`; open an instance that does, or answer it with `FakeHost::on`");
+    Fault::new(NO_SERVICE, message)
 }
 
 fn bad_call(call_id: u64, caller: &str) -> Fault {

@@ -1,6 +1,7 @@
 //! The kernel's own verbs through its router, without a library: a native party runs turns and takes their commits.
 
 mod engines;
+mod listening;
 mod suite;
 
 use super::*;
