@@ -72,6 +72,8 @@ async fn turn_us(filters: &[FilterSpec]) -> f64 {
             messages: vec![RawValue::from_string(input).expect("JSON")],
             steps_max: 0,
             boundaries: Vec::new(),
+            engine: String::new(),
+            engine_state: None,
         };
         let ports = Ports { requests: AtomicUsize::new(0) };
         run_turn(params, tools.clone(), &ports, StopSignal::new(), &Progress::new()).await

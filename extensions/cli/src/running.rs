@@ -119,6 +119,7 @@ fn start_params(args: &RunArgs, input: String, process_cwd: &str) -> StartParams
         input,
         provider: args.provider.clone(),
         model: args.model.clone(),
+        engine: args.engine.clone(),
         cwd: Some(cwd.to_string_lossy().into_owned()),
     }
 }

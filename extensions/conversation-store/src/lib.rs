@@ -13,6 +13,7 @@ mod conv;
 mod convs;
 mod counts;
 mod edit;
+mod engine_state;
 mod faults;
 mod grants;
 mod head;
@@ -114,6 +115,7 @@ impl Extension for ConversationStore {
         verbs.on(contract::Seal, Self::seal);
         verbs.on(contract::Messages, Self::messages);
         verbs.on(contract::History, Self::history);
+        verbs.on(contract::EngineState, Self::engine_state);
         verbs.on(contract::Events, Self::events);
         verbs.on(contract::Watch, Self::watch);
         verbs.on(instance::Check, Self::check);
@@ -314,6 +316,7 @@ impl ConversationStore {
         let (id, turn_id) = (params.conversation_id.clone(), params.turn_id.clone());
         contract::check_id(&id)?;
         check_items(params.events.len() + params.messages.len())?;
+        params.engine_state.as_ref().map_or(Ok(()), engine_state::check)?;
         if params.end_turn && params.events.last().is_none_or(|event| event.kind != TURN_ENDED) {
             let message =
                 format!("an append that ends turn `{turn_id}` must have `{TURN_ENDED}` as its last event");
@@ -386,6 +389,15 @@ impl ConversationStore {
     ) -> Result<contract::HistoryReply, Fault> {
         contract::check_id(&params.conversation_id)?;
         read::history(&call.host(), &params).await
+    }
+
+    async fn engine_state(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::EngineStateParams,
+    ) -> Result<contract::EngineStateReply, Fault> {
+        contract::check_id(&params.conversation_id)?;
+        engine_state::get(&call.host(), &params).await
     }
 
     async fn events(

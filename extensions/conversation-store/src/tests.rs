@@ -6,6 +6,7 @@ mod covering;
 mod disk;
 mod dying;
 mod editing;
+mod engine_states;
 mod expected;
 mod granting;
 mod history;

@@ -23,13 +23,15 @@ pub(crate) fn check(params: &StartParams) -> Result<(), Fault> {
         let message = format!("`input` has {} bytes; at most {INPUT_BYTES_MAX}", params.input.len());
         return Err(Fault::new(fault::TOO_LARGE, message));
     }
-    for (field, value) in [("provider", &params.provider), ("model", &params.model)] {
+    for (field, value) in
+        [("provider", &params.provider), ("model", &params.model), ("engine", &params.engine)]
+    {
         value.as_deref().map_or(Ok(()), |value| check_name(field, value))?;
     }
     params.cwd.as_deref().map_or(Ok(()), check_cwd)
 }
 
-/// Refuses what cannot be the name of a provider or model.
+/// Refuses what cannot be the name of a provider, model or engine.
 pub(crate) fn check_name(field: &str, value: &str) -> Result<(), Fault> {
     if value.len() <= NAME_BYTES_MAX && !value.chars().any(char::is_control) {
         return Ok(());

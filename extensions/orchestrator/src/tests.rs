@@ -5,6 +5,7 @@ mod asking;
 mod checking;
 mod counting;
 mod ending;
+mod engines;
 mod explaining;
 mod models;
 mod opening;

@@ -46,6 +46,20 @@ pub const ERROR: &str = "error";
 /// The turn is over, for good: [`TurnEnded`].
 pub const TURN_ENDED: &str = "turn_ended";
 
+/// Types that are shown only when they are durable: no frame may have them.
+pub const DURABLE_TYPES: &[&str] = &[
+    TURN_STARTED,
+    INPUT,
+    TOOL_CALL,
+    TOOL_RESULT,
+    USAGE,
+    STEP_COMPLETED,
+    STEERING,
+    FILTER_CHANGED,
+    ERROR,
+    TURN_ENDED,
+];
+
 /// An event on its way to the log: no number yet.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EventBody {
@@ -95,6 +109,9 @@ pub struct TurnStarted {
     /// Who started it; empty = the host itself.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub actor: String,
+    /// What runs it; empty = the kernel's own loop.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub engine: String,
 }
 
 /// `text_delta` and `reasoning_delta`.

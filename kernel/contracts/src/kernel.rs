@@ -1,6 +1,7 @@
 //! `kernel.v1`, and the two documents at the ends of an instance's start: [`OpenParams`] in, [`Started`] out.
 
 use crate::contribution::Contributions;
+use crate::engine::EngineSpec;
 use crate::filter::{FilterSpec, Point};
 use crate::provider::ProviderSpec;
 use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
@@ -119,6 +120,9 @@ pub struct InventoryReply {
     pub instances: Vec<InstanceInfo>,
     /// Contract → instance that answers it.
     pub services: std::collections::BTreeMap<String, String>,
+    /// What can run a turn: `native` first, then those of active instances, in order of activation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engines: Vec<EngineSpec>,
 }
 
 /// One instance.
@@ -201,7 +205,7 @@ pub struct ExtensionInfo {
     pub provides: Vec<String>,
 }
 
-/// `kernel.v1/providers`: the providers of the build, and nothing else of the inventory: every turn asks.
+/// `kernel.v1/providers`: the providers and engines of the build, and nothing else of the inventory: every turn asks.
 pub struct Providers;
 
 impl Verb for Providers {
@@ -213,7 +217,7 @@ impl Verb for Providers {
     const LIMITS: Limits = Limits::short(1_000);
 }
 
-/// Who can run a model.
+/// Who can run a model, and what can run a turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProvidersReply {
     /// Id of this host process.
@@ -223,6 +227,9 @@ pub struct ProvidersReply {
     /// Instances that would bring some and do not run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disabled: Vec<DisabledInstance>,
+    /// What can run a turn: `native` first, then those of active instances, in order of activation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engines: Vec<EngineSpec>,
 }
 
 /// An instance that does not run.
@@ -461,6 +468,8 @@ pub enum WaitOn {
     Steering,
     /// The history to go on with.
     Boundary,
+    /// The engine that runs it.
+    Engine,
     /// Something of a later version.
     #[serde(other)]
     Unknown,

@@ -172,6 +172,7 @@ pub const ERROR_TABLE: &[(&str, u16, u8, i32)] = &[
     (crate::fault::OVERLOADED, 503, 75, -32004),
     (crate::fault::UNAVAILABLE, 503, 75, -32004),
     ("no_provider", 422, 78, -32004),
+    ("no_engine", 422, 78, -32004),
     (crate::fault::DEADLINE, 504, 75, -32005),
     (crate::fault::CANCELLED, 499, 130, -32006),
 ];

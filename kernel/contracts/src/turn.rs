@@ -59,6 +59,13 @@ pub struct RunParams {
     /// between steps and when the history is too long; never at the start.
     #[serde(default = "step_and_overflow")]
     pub boundaries: Vec<BoundaryReason>,
+    /// What runs the turn; empty or `native` = the kernel's own loop. Another one is given this turn's input alone, the
+    /// last of `messages`, which may be all there is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub engine: String,
+    /// What that engine's last turn of this conversation left; at most [`crate::engine::ENGINE_STATE_BYTES_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_state: Option<Box<RawValue>>,
 }
 
 fn step_and_overflow() -> Vec<BoundaryReason> {
@@ -124,6 +131,9 @@ pub struct CommitParams {
     /// Events for the log, shown after they are durable.
     #[serde(default)]
     pub events: Vec<EventBody>,
+    /// What the turn's engine is to be given with its next turn of this conversation; absent = what it left before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_state: Option<Box<RawValue>>,
     /// With the last one: where the time of the run went, as far as it can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<TurnTimings>,
@@ -310,4 +320,32 @@ pub struct BoundaryReply {
     /// Absent = unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<Vec<Box<RawValue>>>,
+}
+
+/// `turn_host.v1/history`: the conversation as it stands, this turn's input and what it has committed included. Asked for
+/// by engines that were given the input alone.
+pub struct History;
+
+impl Verb for History {
+    type Params = HistoryParams;
+    type Reply = HistoryReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "turn_host.v1/history";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(60_000);
+}
+
+/// Of which turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryParams {
+    /// The turn.
+    pub turn_id: String,
+}
+
+/// The history, as `turn.v1/run` of the kernel's own loop has it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct HistoryReply {
+    /// Raw `message::Message`s in order.
+    #[serde(default)]
+    pub messages: Vec<Box<RawValue>>,
 }

@@ -2,7 +2,8 @@
 //! `turns.stop`, `turns.watch`, `turns.explain`, and `models.list` for `models`.
 //!
 //! Codes: `turn_in_flight`, `not_found`, `invalid`, `too_large` (the input, or the history with it: begin a new
-//! conversation), `no_provider` (detail: why each provider is not ready), `stale`.
+//! conversation), `no_provider` (detail: why each provider is not ready), `no_engine` (detail: which engines there are),
+//! `stale`.
 
 use crate::conversations::{ID_PATTERN, StopWish};
 use crate::event::{AllowScope, ApprovalDecision, DeniedBy, Event, TurnEnded, TurnError};
@@ -17,6 +18,8 @@ use serde_json::Value;
 
 /// No provider can be used: none named, or the one named is missing or not ready.
 pub const NO_PROVIDER: &str = "no_provider";
+/// The engine named is missing or not ready.
+pub const NO_ENGINE: &str = "no_engine";
 
 /// Most bytes of one input.
 pub const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -64,6 +67,11 @@ pub struct StartParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096), regex(pattern = "^/"))]
     pub cwd: Option<String>,
+    /// What runs the turn: `native`, the kernel's own loop, or an engine of the build; absent = the conversation's last, else
+    /// the build's default, else `native`. Another engine than `native` needs no provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub engine: Option<String>,
 }
 
 /// The ack.

@@ -5,6 +5,7 @@
 mod activate;
 mod attach;
 mod contributions;
+mod engines;
 mod foreign;
 mod ops;
 mod ports;
@@ -14,7 +15,7 @@ mod service;
 pub use attach::{Attached, AttachedCall, Frame, HostedService};
 
 use crate::clock::Clock;
-use crate::router::{Endpoint, OpEntry, Router, Table};
+use crate::router::{CallRecord, Endpoint, Listener, Notification, OpEntry, Router, Table};
 use dispatch_abi::InstanceObj;
 use dispatch_compose::{Plan, PlannedInstance};
 use dispatch_contracts::command::CommandSpec;
@@ -109,6 +110,8 @@ struct Shared {
     starting: Mutex<HashMap<String, Option<Read>>>,
     /// Turns that run now.
     turns: Mutex<HashMap<String, service::RunningTurn>>,
+    /// Those of them that an engine runs, by the call of `turn.v1/run`.
+    engine_turns: Mutex<HashMap<u64, Arc<engines::Desk>>>,
     trust: Arc<dyn Trust>,
     /// The kernel's own endpoint, and the ops it brings; set right after it was made.
     own: std::sync::OnceLock<Own>,
@@ -172,6 +175,7 @@ impl Kernel {
             records: Mutex::default(),
             starting: Mutex::default(),
             turns: Mutex::default(),
+            engine_turns: Mutex::default(),
             trust: options.trust,
             own: std::sync::OnceLock::new(),
         });
@@ -224,6 +228,16 @@ impl Kernel {
     /// Attaches a party without a library, such as the host binary: it can call anything, and answers one verb.
     pub fn attach<V: Verb, S: HostedService<V>>(&self, id: &str, service: S) -> Attached {
         attach::attach(&self.shared, id, service)
+    }
+
+    /// A record of each call from now on, until the listener is dropped. Off it costs a call one relaxed load.
+    pub fn listen_to_calls(&self) -> Listener<CallRecord> {
+        self.shared.router.listen_to_calls()
+    }
+
+    /// What instances publish on these topics (`<instance>.<word>`) from now on, until the listener is dropped.
+    pub fn listen_to_topics(&self, topics: &[&str]) -> Listener<Notification> {
+        self.shared.router.listen_to_topics(topics.iter().map(|topic| (*topic).to_owned()).collect())
     }
 
     /// Stops every instance in reverse order, each within a bounded time.
@@ -309,6 +323,7 @@ impl Shared {
         InventoryReply {
             kernel: env!("CARGO_PKG_VERSION").to_owned(),
             host_id: self.host_id.clone(),
+            engines: engines::known(&records),
             instances,
             services: services.collect(),
         }
@@ -376,10 +391,12 @@ impl Record {
         let of = |kind: ContributionKind| {
             self.contributes.names(kind).into_iter().map(move |name| format!("{}#{name}", kind.contract()))
         };
-        let itself = format!("{INSTANCE_CONTRACT}#{}", self.planned.id);
+        // Of a contract that one instance answers, any other that provides it is reached by its id.
+        let itself = std::iter::once(INSTANCE_CONTRACT).chain(self.planned.single_contracts());
+        let itself = itself.map(|contract| format!("{contract}#{}", self.planned.id));
         // An op is routed to the verb that it names, not to whoever brings it.
         let named = ContributionKind::ALL.into_iter().filter(|kind| *kind != ContributionKind::Op);
-        named.flat_map(of).chain(std::iter::once(itself)).collect()
+        named.flat_map(of).chain(itself).collect()
     }
 
     /// The verbs of `instance.v1` that it serves, sorted.

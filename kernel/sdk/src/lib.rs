@@ -33,13 +33,13 @@ mod whole_number;
 
 pub use arguments::arguments;
 pub use backoff::Backoff;
-pub use call::{Call, Meta};
+pub use call::Call;
 pub use config::Config;
 pub use dispatch_abi::SharedBytes;
 pub use dispatch_contracts as contracts;
 pub use dispatch_contracts::Contributions;
 pub use dispatch_contracts::kernel::NoSettings;
-pub use dispatch_contracts::{Fault, Mode, Verb, fault};
+pub use dispatch_contracts::{Fault, Meta, Mode, Verb, fault};
 pub use extension::{Extension, Topic, Verbs};
 pub use host::Host;
 pub use stream::{CallStream, Item, RawItem, RawStream};

@@ -75,7 +75,7 @@ pub(crate) async fn with_grace<T>(
 }
 
 /// The frames of `turn.v1/run`: counted, because each commit says how many came before it.
-pub(crate) struct Frames<'a> {
+pub struct Frames<'a> {
     ports: &'a dyn TurnPorts,
     stop: &'a StopSignal,
     progress: &'a Progress,
@@ -85,26 +85,28 @@ pub(crate) struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    pub(crate) fn new(ports: &'a dyn TurnPorts, stop: &'a StopSignal, progress: &'a Progress) -> Self {
+    /// None shown yet.
+    pub fn new(ports: &'a dyn TurnPorts, stop: &'a StopSignal, progress: &'a Progress) -> Self {
         Self { ports, stop, progress, n_shown: AtomicU64::new(0), deaf: AtomicBool::new(false) }
     }
 
     /// Frames taken so far.
-    pub(crate) fn n_shown(&self) -> u64 {
+    pub fn n_shown(&self) -> u64 {
         self.n_shown.load(Ordering::Acquire)
     }
 
     /// Shows one frame; waits for credit, after a stop no longer than [`EMIT_GRACE_MS`].
     pub(crate) async fn emit(&self, kind: &str, data: &impl Serialize) {
-        self.send(event(kind, data)).await;
+        self.show(event(kind, data)).await;
     }
 
     /// Shows a `notice`.
     pub(crate) async fn notice(&self, code: &str, message: &str) {
-        self.send(notice(code, message)).await;
+        self.show(notice(code, message)).await;
     }
 
-    async fn send(&self, frame: EventBody) {
+    /// Shows one frame that somebody else made; the same.
+    pub async fn show(&self, frame: EventBody) {
         if self.deaf.load(Ordering::Acquire) {
             return;
         }

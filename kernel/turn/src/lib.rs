@@ -20,6 +20,9 @@ mod stop;
 mod timing;
 mod tools;
 
+pub use commit::committing::offer;
+pub use commit::events::{event, sum as sum_usage};
+pub use ctx::Frames;
 pub use limits::{
     COMMIT_BYTES_MAX, COMMIT_TRIES_MS, COMMIT_TRIES_STOPPED_MS, COMMIT_WAIT_MAX_MS, COMMIT_WAIT_MS,
     EMIT_GRACE_MS, FILTER_OPS_BYTES_MAX, HISTORY_BYTES_MAX, MALFORMED_CHARS_MAX, MESSAGE_BYTES_MAX,
@@ -28,7 +31,7 @@ pub use limits::{
     TOOL_OUTPUT_FRAME_BYTES_MAX, TOOL_RESULT_BYTES_MAX, TOOL_RESULT_OPS_BYTES_MAX, TurnLimits,
 };
 pub use ports::{CallStream, Item, NobodyListens, ProviderStream, ToolStream, TurnPorts};
-pub use progress::Progress;
+pub use progress::{Progress, Waiting};
 pub use stop::{StopReason, StopSignal};
 pub use tools::{ToolPolicy, TurnTools};
 
@@ -51,8 +54,18 @@ pub async fn run_turn(
     progress: &Progress,
 ) -> TurnEnded {
     let frames = ctx::Frames::new(ports, &stop, progress);
-    let RunParams { conversation_id, turn_id, provider, model, system, cwd, messages, steps_max, boundaries } =
-        params;
+    let RunParams {
+        conversation_id,
+        turn_id,
+        provider,
+        model,
+        system,
+        cwd,
+        messages,
+        steps_max,
+        boundaries,
+        ..
+    } = params;
     let about = ctx::About { conversation_id, turn_id, provider, model, system, cwd, steps_max, boundaries };
     let ctx = ctx::Ctx {
         about: &about,

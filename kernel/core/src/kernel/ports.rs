@@ -38,6 +38,11 @@ impl RouterPorts {
         Self { call, turn_id, began }
     }
 
+    /// `turn_host.v1/history`.
+    pub(super) async fn history(&self, params: &turn::HistoryParams) -> Result<turn::HistoryReply, Fault> {
+        self.ask_for::<turn::History>(turn::History::NAME.to_owned(), params).await
+    }
+
     async fn ask_for<V: Verb>(&self, verb: String, params: &V::Params) -> Result<V::Reply, Fault> {
         let reply = self.call.child(&verb, encode(&verb, params)?, 0).await?;
         answered(&verb, &reply)

@@ -68,6 +68,8 @@ async fn turn(script: Script) -> Arc<World> {
         messages: script.history(),
         steps_max: script.steps_max,
         boundaries: script.boundaries_wanted(),
+        engine: String::new(),
+        engine_state: None,
     };
     if let Some(at_ms) = script.stop.as_ref().and_then(|stop| stop.at_ms) {
         let world = Arc::clone(&world);

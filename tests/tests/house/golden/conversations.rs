@@ -6,6 +6,8 @@ use dispatch_contracts::Empty;
 use dispatch_contracts::conversations::*;
 use dispatch_contracts::event::{Event, TEXT_DELTA, TURN_ENDED, TurnStatus};
 use dispatch_contracts::provider::Usage;
+use dispatch_contracts::turn::TurnTimings;
+use serde_json::value::RawValue;
 
 use super::event::{body, delta, event, input, started, turn_ended};
 use super::sample::{AT, CONVERSATION, CWD, Golden, HOST, TURN, golden, said};
@@ -29,9 +31,14 @@ fn conversation() -> Conversation {
         cwd: CWD.to_owned(),
         provider: "demo".to_owned(),
         model: "demo-1".to_owned(),
+        engine: String::new(),
         archived: false,
         owner: None,
     }
+}
+
+fn bridged() -> Conversation {
+    Conversation { engine: "bridge".to_owned(), ..idle() }
 }
 
 fn archived() -> Conversation {
@@ -126,7 +133,7 @@ fn reading() -> Vec<Golden> {
     vec![
         golden::<Get>(
             vec![GetParams { conversation_id: id() }],
-            vec![conversation(), idle(), archived(), owned(), stopping()],
+            vec![conversation(), idle(), archived(), owned(), stopping(), bridged()],
             vec![],
         ),
         golden::<List>(
@@ -201,8 +208,10 @@ fn writing() -> Vec<Golden> {
                     cwd: Some(CWD.to_owned()),
                     provider: Some("demo".to_owned()),
                     model: Some("demo-1".to_owned()),
+                    engine: None,
                 },
                 CreateParams::default(),
+                CreateParams { engine: Some("bridge".to_owned()), ..CreateParams::default() },
             ],
             vec![CreateReply { conversation: idle(), durable: true }],
             vec![],
@@ -256,6 +265,16 @@ fn writing() -> Vec<Golden> {
                     history_bytes_max: 12_582_912,
                     ..BeginParams::default()
                 },
+                BeginParams {
+                    conversation_id: id(),
+                    turn_id: turn(),
+                    host_id: HOST.to_owned(),
+                    engine: "bridge".to_owned(),
+                    tenant: "acme".to_owned(),
+                    user: "ann".to_owned(),
+                    device: "phone".to_owned(),
+                    ..BeginParams::default()
+                },
             ],
             vec![BeginReply { cursor: 4, created_at: AT, durable: true }],
             vec![],
@@ -270,6 +289,7 @@ fn writing() -> Vec<Golden> {
                     end_turn: true,
                     summary: None,
                     append_idx: None,
+                    engine_state: None,
                 },
                 AppendParams {
                     conversation_id: id(),
@@ -283,6 +303,12 @@ fn writing() -> Vec<Golden> {
                         timings: timings(),
                     }),
                     append_idx: Some(65_536),
+                    ..AppendParams::default()
+                },
+                AppendParams {
+                    conversation_id: id(),
+                    turn_id: turn(),
+                    engine_state: Some(NewEngineState { engine: "bridge".to_owned(), state: left() }),
                     ..AppendParams::default()
                 },
             ],
@@ -309,6 +335,20 @@ fn writing() -> Vec<Golden> {
     ]
 }
 
+fn left() -> Box<RawValue> {
+    RawValue::from_string(r#"{"thread":"th_1"}"#.to_owned()).expect("JSON")
+}
+
+fn bridged_row() -> TurnRow {
+    TurnRow {
+        tenant: "acme".to_owned(),
+        user: "ann".to_owned(),
+        device: "phone".to_owned(),
+        engine: "bridge".to_owned(),
+        ..open_row()
+    }
+}
+
 fn turns() -> Vec<Golden> {
     let page = EndedTurnsParams {
         since: AT,
@@ -331,7 +371,12 @@ fn turns() -> Vec<Golden> {
     vec![
         golden::<Turn>(
             vec![TurnParams { conversation_id: id(), turn_id: turn() }],
-            vec![open_row(), ended_row(), TurnRow { stop: Some(wish()), ..open_row() }],
+            vec![open_row(), ended_row(), TurnRow { stop: Some(wish()), ..open_row() }, bridged_row()],
+            vec![],
+        ),
+        golden::<EngineState>(
+            vec![EngineStateParams { conversation_id: id(), engine: "bridge".to_owned() }],
+            vec![EngineStateReply { state: Some(left()) }, EngineStateReply::default()],
             vec![],
         ),
         golden::<RequestStop>(

@@ -48,6 +48,7 @@ pub(super) fn started() -> EventBody {
         model: "demo-1".to_owned(),
         cwd: CWD.to_owned(),
         actor: "user:terminal".to_owned(),
+        engine: String::new(),
     };
     body(TURN_STARTED, &data)
 }

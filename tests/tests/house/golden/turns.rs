@@ -142,6 +142,7 @@ pub(super) fn samples() -> Vec<Golden> {
         provider: Some("demo".to_owned()),
         model: Some("demo-1".to_owned()),
         cwd: Some(CWD.to_owned()),
+        engine: None,
     };
     let least = StartParams {
         conversation_id: None,
@@ -149,10 +150,12 @@ pub(super) fn samples() -> Vec<Golden> {
         provider: None,
         model: None,
         cwd: None,
+        engine: None,
     };
+    let bridged = StartParams { engine: Some("bridge".to_owned()), ..least.clone() };
     let started = StartReply { conversation_id: id(), turn_id: TURN.to_owned(), cursor: 4, durable: true };
     vec![
-        golden::<Start>(vec![full, least], vec![started], vec![]),
+        golden::<Start>(vec![full, least, bridged], vec![started], vec![]),
         golden::<Stop>(
             vec![
                 StopParams { conversation_id: id(), turn_id: Some(TURN.to_owned()) },

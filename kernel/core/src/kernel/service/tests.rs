@@ -1,5 +1,9 @@
 //! The kernel's own verbs through its router, without a library: a native party runs turns and takes their commits.
 
+mod engines;
+mod listening;
+mod suite;
+
 use super::*;
 use crate::clock::SystemClock;
 use crate::router::{NativeWishes, StreamItem};
