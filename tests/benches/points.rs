@@ -11,7 +11,8 @@ use dispatch_contracts::provider::{Finish, StreamFrame, StreamParams, StreamRepl
 use dispatch_contracts::retry::{DecideParams, DecideReply};
 use dispatch_contracts::tool::{Effect, RunParams, RunReply, ToolFrame, ToolSpec};
 use dispatch_contracts::turn::{
-    AskParams, AskReply, BoundaryParams, BoundaryReply, CommitParams, RunParams as TurnParams, SteeringReply,
+    AskParams, AskReply, BoundaryParams, BoundaryReply, CommitParams, KeepParams, KeepReply,
+    RunParams as TurnParams, SteeringReply,
 };
 use dispatch_kernel::Decision;
 use dispatch_kernel::turn::{
@@ -108,6 +109,7 @@ impl TurnPorts for Ports {
                 tool_call_id: format!("call-{n}"),
                 name: "t".to_owned(),
                 args_text: "{}".to_owned(),
+                opaque: serde_json::Value::Null,
             };
             ((0..CALLS).map(call).collect(), Finish::ToolCalls)
         } else {
@@ -127,6 +129,14 @@ impl TurnPorts for Ports {
 
     fn ask(&self, _params: AskParams) -> BoxFuture<'_, Result<AskReply, Fault>> {
         Box::pin(ready(Err(Fault::new("unavailable", "nothing is asked: everything is allowed"))))
+    }
+
+    fn keep(&self, _params: KeepParams) -> BoxFuture<'_, Result<KeepReply, Fault>> {
+        Box::pin(ready(Err(Fault::new(UNKNOWN_VERB, "nothing is kept"))))
+    }
+
+    fn renewed_tools(&self) -> Option<TurnTools> {
+        None
     }
 
     fn steering(&self) -> BoxFuture<'_, Result<SteeringReply, Fault>> {

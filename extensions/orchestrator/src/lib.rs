@@ -19,6 +19,7 @@ mod request;
 mod running;
 mod serving;
 mod settings;
+mod showing;
 mod starting;
 mod stopping;
 mod sweeping;
@@ -79,6 +80,7 @@ impl Extension for Orchestrator {
         verbs.on(instance::Metrics, Self::metrics);
         verbs.on_inline(turn::Commit, Self::commit);
         verbs.on(turn::Ask, Self::ask);
+        verbs.on(turn::Keep, Self::keep);
         verbs.on_inline(turn::Steering, Self::steering);
         verbs.on_inline(turn::Boundary, Self::boundary);
     }

@@ -181,6 +181,7 @@ async fn prepare(host: &Host, turn: &Turn, plan: RunPlan) -> Result<RunParams, F
         model: plan.model,
         system,
         cwd: plan.cwd,
+        computer: String::new(),
         messages: history.messages,
         steps_max: 0,
     })

@@ -9,6 +9,7 @@ mod models;
 mod opening;
 mod ops;
 mod queueing;
+mod showing;
 mod starting;
 mod stopping;
 mod sweeping;

@@ -6,10 +6,12 @@
 //! Codes: `not_found`, `turn_in_flight` (detail [`OpenTurn`]), `conflict` (the turn is not the open one), `invalid`,
 //! `stale` (detail `{first_seq}`), and those of `storage.v1`.
 
+mod blobs;
 mod grants;
 mod hosts;
 mod turn_row;
 
+pub use blobs::*;
 pub use grants::*;
 pub use hosts::*;
 pub use turn_row::*;

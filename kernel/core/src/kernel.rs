@@ -18,20 +18,21 @@ use crate::crash::CrashReports;
 use crate::host_lock::{self, HostLock, Lock};
 use crate::library::LibraryCache;
 use crate::plan::{Plan, PlannedInstance};
-use crate::router::{Endpoint, OpEntry, Router, Table};
+use crate::router::{Endpoint, OpEntry, Router, Table, shared};
 use crate::turn::ToolPolicy;
 use dispatch_abi::InstanceObj;
 use dispatch_contracts::Verb;
 use dispatch_contracts::command::CommandSpec;
 use dispatch_contracts::kernel::{
-    Contributions, Dirs, HealthReply, InstanceHealth, InstanceInfo, InstanceState, InventoryReply,
+    CONTRIBUTIONS_TOPIC, Contributions, Dirs, HealthReply, InstanceHealth, InstanceInfo, InstanceState,
+    InventoryReply, KERNEL_INSTANCE,
 };
 use reading::{Read, Refused};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 
@@ -102,6 +103,8 @@ struct Shared {
     host_id: String,
     policy: ToolPolicy,
     binds: BTreeMap<String, String>,
+    /// Rises with each change of what instances contribute.
+    contributed: AtomicU64,
     /// In order of activation.
     records: Mutex<Vec<Record>>,
     /// Instances that are being started, with what they contributed by `kernel.v1/update` meanwhile.
@@ -172,6 +175,7 @@ impl Kernel {
             policy: options.policy,
             binds: plan.binds,
             records: Mutex::default(),
+            contributed: AtomicU64::new(0),
             starting: Mutex::default(),
             turns: Mutex::default(),
             trust: options.trust,
@@ -363,7 +367,10 @@ impl Shared {
                 table.topics.entry(topic.clone()).or_default().push(Arc::clone(endpoint));
             }
         }
+        drop(records);
         self.router.table.store(Arc::new(table));
+        self.contributed.fetch_add(1, Ordering::AcqRel);
+        self.router.publish(KERNEL_INSTANCE, CONTRIBUTIONS_TOPIC, &shared(b"{}".to_vec()));
     }
 }
 

@@ -20,6 +20,7 @@ mod limits;
 mod live_output;
 mod messages;
 mod outbox;
+mod parts;
 mod pool;
 mod ports;
 mod progress;
@@ -35,9 +36,10 @@ mod tools;
 pub use limits::{
     COMMIT_BYTES_MAX, COMMIT_TRIES_MS, COMMIT_TRIES_STOPPED_MS, COMMIT_WAIT_MAX_MS, COMMIT_WAIT_MS,
     EMIT_GRACE_MS, FILTER_OPS_BYTES_MAX, HISTORY_BYTES_MAX, MALFORMED_CHARS_MAX, MESSAGE_BYTES_MAX,
-    RETRY_ATTEMPTS_MAX, STEP_TEXT_BYTES_MAX, TEXT_FLUSH_BYTES, TEXT_FLUSH_MS, TOOL_CALLS_PARALLEL_MAX,
-    TOOL_CALLS_PER_STEP_MAX, TOOL_DETAIL_BYTES_MAX, TOOL_GRACE_MS, TOOL_OUTPUT_BYTES_MAX,
-    TOOL_OUTPUT_FRAME_BYTES_MAX, TOOL_RESULT_BYTES_MAX, TOOL_RESULT_OPS_BYTES_MAX, TurnLimits,
+    RENEWALS_MAX, RESULT_IMAGES_BYTES_MAX, RETRY_ATTEMPTS_MAX, STEP_TEXT_BYTES_MAX, TEXT_FLUSH_BYTES,
+    TEXT_FLUSH_MS, TOOL_CALLS_PARALLEL_MAX, TOOL_CALLS_PER_STEP_MAX, TOOL_DETAIL_BYTES_MAX, TOOL_GRACE_MS,
+    TOOL_OUTPUT_BYTES_MAX, TOOL_OUTPUT_FRAME_BYTES_MAX, TOOL_RESULT_BYTES_MAX, TOOL_RESULT_OPS_BYTES_MAX,
+    TurnLimits,
 };
 pub use ports::{CallStream, Item, NobodyListens, ProviderStream, ToolStream, TurnPorts};
 pub use progress::Progress;
@@ -46,7 +48,7 @@ pub use tools::{ToolPolicy, TurnTools};
 
 use dispatch_contracts::event::TurnEnded;
 use dispatch_contracts::turn::RunParams;
-use std::sync::OnceLock;
+use std::sync::RwLock;
 
 /// Runs exactly one turn and answers how it ended; a failed turn is an answer too.
 ///
@@ -63,8 +65,10 @@ pub async fn run_turn(
     progress: &Progress,
 ) -> TurnEnded {
     let frames = ctx::Frames::new(ports, &stop, progress);
-    let RunParams { conversation_id, turn_id, provider, model, system, cwd, messages, steps_max } = params;
-    let about = ctx::About { conversation_id, turn_id, provider, model, system, cwd, steps_max };
+    let RunParams { conversation_id, turn_id, provider, model, system, cwd, computer, messages, steps_max } =
+        params;
+    let tools = tools.reaching(&computer);
+    let about = ctx::About { conversation_id, turn_id, provider, model, system, cwd, computer, steps_max };
     let ctx = ctx::Ctx {
         about: &about,
         tools: &tools,
@@ -72,7 +76,7 @@ pub async fn run_turn(
         stop: &stop,
         frames: &frames,
         progress,
-        offered: OnceLock::new(),
+        offered: RwLock::default(),
     };
     steps::Turn::new(&ctx, messages).run().await
 }

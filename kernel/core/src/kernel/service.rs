@@ -21,6 +21,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
 
@@ -251,11 +252,13 @@ fn explain(shared: &Shared, params: &ExplainParams) -> Result<ExplainReply, Faul
 
 async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> Result<SharedBytes, Fault> {
     let (stop, progress, began) = (StopSignal::new(), Progress::new(), Instant::now());
-    let tools = tools_of(&shared);
+    let contributed = shared.contributed.load(Ordering::Acquire);
+    let tools = tools_of(&shared, &params.provider);
     let filters = tools.filters_by_point();
     let entry = RunningTurn { stop: stop.clone(), progress: progress.clone(), began, filters };
     let _running = Running::enter(&shared, &params.turn_id, entry)?;
-    let ports = RouterPorts::new(call.clone(), params.turn_id.clone(), began);
+    let ports =
+        RouterPorts::new(call.clone(), params.turn_id.clone(), Arc::clone(&shared), contributed, began);
     let mut turn = std::pin::pin!(run_turn(params, tools, &ports, stop.clone(), &progress));
     let ended = tokio::select! {
         ended = &mut turn => ended,
@@ -272,13 +275,16 @@ async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> 
     encode(&ended)
 }
 
-/// Everything a turn may use, as it is now; in order of activation, then of registration.
-fn tools_of(shared: &Shared) -> TurnTools {
+/// Everything a turn with `provider` may use, as it is now; in order of activation, then of registration.
+pub(super) fn tools_of(shared: &Shared, provider: &str) -> TurnTools {
     let records = shared.records();
     let active = || records.iter().filter(|record| matches!(record.state, RecordState::Active));
     let tools = active().flat_map(|record| record.contributes.tools.clone()).collect();
     let filters = active().flat_map(|record| record.contributes.filters.clone()).collect();
-    TurnTools::new(tools, filters, shared.policy, crate::turn::TurnLimits::default())
+    let images = active()
+        .flat_map(|record| &record.contributes.providers)
+        .any(|known| known.name == provider && known.images);
+    TurnTools::new(tools, filters, shared.policy, crate::turn::TurnLimits::default()).with_images(images)
 }
 
 /// What can be asked of, and done to, a turn that runs now.

@@ -7,10 +7,11 @@ use super::progress::{Progress, Waiting};
 use super::stop::StopSignal;
 use super::tools::TurnTools;
 use dispatch_contracts::event::EventBody;
+use dispatch_contracts::filter;
 use dispatch_contracts::kernel::WaitOn;
 use serde::Serialize;
 use std::future::Future;
-use std::sync::OnceLock;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// `turn.v1/run`'s parameters without the history.
@@ -21,6 +22,7 @@ pub(super) struct About {
     pub(super) model: String,
     pub(super) system: String,
     pub(super) cwd: String,
+    pub(super) computer: String,
     pub(super) steps_max: u32,
 }
 
@@ -32,13 +34,27 @@ pub(super) struct Ctx<'a> {
     pub(super) stop: &'a StopSignal,
     pub(super) frames: &'a Frames<'a>,
     pub(super) progress: &'a Progress,
-    /// Names of the tools that the model sees; empty until `turn.tools` was filtered.
-    pub(super) offered: OnceLock<Vec<String>>,
+    /// Names of the tools that the model sees; none until `turn.tools` was filtered.
+    pub(super) offered: RwLock<Option<Vec<String>>>,
 }
 
 impl Ctx<'_> {
     pub(super) fn now_ms(&self) -> u64 {
         self.ports.now_ms()
+    }
+
+    /// What a filter is told of the turn.
+    pub(super) fn about_now(&self) -> filter::About {
+        let about = self.about;
+        filter::About {
+            conversation_id: about.conversation_id.clone(),
+            turn_id: about.turn_id.clone(),
+            step_id: format!("{}#{}", about.turn_id, self.progress.step_idx().unwrap_or(0)),
+            provider: about.provider.clone(),
+            model: about.model.clone(),
+            cwd: about.cwd.clone(),
+            computer: about.computer.clone(),
+        }
     }
 
     /// Ms since `then`.

@@ -32,6 +32,8 @@ pub(super) struct ResultFields {
     pub(super) name: String,
     pub(super) content: String,
     pub(super) is_error: bool,
+    #[serde(default)]
+    pub(super) parts: Vec<Part>,
 }
 
 /// The value of `tool.output`.

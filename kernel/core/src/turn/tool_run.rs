@@ -10,6 +10,7 @@ use super::filter_ops::ResultFields;
 use super::filters::{self, Subject};
 use super::limits::{EMIT_GRACE_MS, TOOL_GRACE_MS};
 use super::live_output::LiveOutput;
+use super::parts;
 use super::ports::Item;
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::{DeniedBy, EventBody};
@@ -53,7 +54,8 @@ pub(super) async fn run(
     outcome
 }
 
-/// Filters a result and bounds it, in this order: a filter that sees half a key lets it pass. After a stop the filters
+/// Filters a result, bounds it and has its images kept, in this order: a filter that sees half a key lets it pass, and
+/// nothing is written that a filter takes out. After a stop the filters
 /// have [`EMIT_GRACE_MS`]; unfiltered it is not shown.
 pub(super) async fn finish(
     ctx: &Ctx<'_>,
@@ -62,28 +64,28 @@ pub(super) async fn finish(
     changed: &mut Vec<EventBody>,
 ) -> Outcome {
     let limits = &ctx.tools.limits;
-    let bounded = |content: &str| head_and_tail(content, limits.tool_result_bytes_max).into_owned();
     if !outcome.detail.is_null() && raw(&outcome.detail).get().len() > limits.tool_detail_bytes_max {
         let message = format!("the detail of `{}` was left out: it is too large", call.id);
         ctx.frames.notice("detail_left_out", &message).await;
         outcome.detail = Value::Null;
     }
     if !ctx.tools.filtered(Point::ToolResult) {
-        outcome.content = bounded(&outcome.content);
-        return outcome;
+        return bounded(ctx, outcome).await;
     }
     let fields = ResultFields {
         tool_call_id: call.id.clone(),
         name: call.name.clone(),
         content: std::mem::take(&mut outcome.content),
         is_error: outcome.status != ToolStatus::Ok,
+        parts: std::mem::take(&mut outcome.parts),
     };
+    let before = (!fields.parts.is_empty()).then(|| (fields.content.clone(), fields.parts.clone()));
     let filtering = filters::apply(ctx, Point::ToolResult, Some(&call.id), Subject::object(&fields), changed);
     match with_grace(ctx.ports, ctx.stop, EMIT_GRACE_MS, filtering).await {
         None => Outcome::unrun(ToolStatus::Cancelled, STOPPED_UNFILTERED),
         Some(Err(fault)) => Outcome {
             status: ToolStatus::Error,
-            content: bounded(&fault.message),
+            content: head_and_tail(&fault.message, limits.tool_result_bytes_max).into_owned(),
             detail: Value::Null,
             denied_by: None,
             ..outcome
@@ -95,10 +97,23 @@ pub(super) async fn finish(
                 (ToolStatus::Error, false) => ToolStatus::Ok,
                 (status, _) => status,
             };
-            outcome.content = bounded(&after.content);
-            outcome
+            let texts_stand =
+                before.is_none_or(|(content, parts)| content == after.content || parts != after.parts);
+            outcome.parts = match texts_stand {
+                true => parts::accepted(after.parts),
+                // A filter that knows no parts took something out of the text, which stands in the parts as well.
+                false => parts::with_text(after.parts, &after.content),
+            };
+            outcome.content = after.content;
+            bounded(ctx, outcome).await
         }
     }
+}
+
+/// The outcome as it is shown and kept.
+async fn bounded(ctx: &Ctx<'_>, outcome: Outcome) -> Outcome {
+    let content = head_and_tail(&outcome.content, ctx.tools.limits.tool_result_bytes_max).into_owned();
+    Outcome { content, parts: parts::kept(ctx, outcome.parts).await, ..outcome }
 }
 
 /// Whether the call may run, as a person says.
@@ -110,6 +125,7 @@ async fn allowed(ctx: &Ctx<'_>, call: &Call<'_>, tool: &ToolSpec) -> Result<(), 
         tool: tool.name.clone(),
         effect: tool.effect,
         args: call.args.clone(),
+        asked_by: call.asked_by.clone(),
     };
     let deny = |why: &str| Outcome::denied(DeniedBy::Approval, format!("`{}` was not run: {why}", tool.name));
     let _wait = ctx.wait(WaitOn::Ask, &tool.name, Some(&call.id));
@@ -131,7 +147,7 @@ async fn answer(ctx: &Ctx<'_>, call: &Call<'_>, tool: &ToolSpec, args: &Map<Stri
             Some(Item::Frame(frame)) => live.show(frame).await,
             Some(Item::End(end)) => {
                 live.finish().await;
-                return end.map_or_else(|fault| fault_outcome(tool, &fault), reply_outcome);
+                return end.map_or_else(|fault| fault_outcome(tool, &fault), Outcome::replied);
             }
             None => break,
         }
@@ -154,11 +170,6 @@ async fn answer(ctx: &Ctx<'_>, call: &Call<'_>, tool: &ToolSpec, args: &Map<Stri
         () = ctx.ports.sleep(TOOL_GRACE_MS) => None,
     };
     cancelled_outcome(partial)
-}
-
-fn reply_outcome(reply: RunReply) -> Outcome {
-    let status = if reply.is_error { ToolStatus::Error } else { ToolStatus::Ok };
-    Outcome { detail: reply.detail, ..Outcome::unrun(status, reply.content) }
 }
 
 fn cancelled_outcome(partial: Option<RunReply>) -> Outcome {

@@ -19,8 +19,11 @@ fn asked() -> Vec<AskParams> {
         tool: "shell".to_owned(),
         effect,
         args: json!({"command": "ls"}),
+        asked_by: String::new(),
     };
-    [Effect::Read, Effect::Write, Effect::Exec].map(ask).into()
+    let mut asked: Vec<AskParams> = [Effect::Read, Effect::Write, Effect::Exec].map(ask).into();
+    asked.push(AskParams { asked_by: "guard".to_owned(), ..ask(Effect::Read) });
+    asked
 }
 
 fn answered() -> Vec<AskReply> {
@@ -32,13 +35,14 @@ fn answered() -> Vec<AskReply> {
 }
 
 pub(super) fn samples() -> Vec<Golden> {
-    let run = RunParams {
+    let run = |computer: &str| RunParams {
         conversation_id: CONVERSATION.to_owned(),
         turn_id: TURN.to_owned(),
         provider: "demo".to_owned(),
         model: "demo-1".to_owned(),
         system: "Be brief.".to_owned(),
         cwd: CWD.to_owned(),
+        computer: computer.to_owned(),
         messages: vec![said("hello")],
         steps_max: 50,
     };
@@ -53,7 +57,7 @@ pub(super) fn samples() -> Vec<Golden> {
         events: durable(),
     };
     vec![
-        golden::<Run>(vec![run], ends, live()),
+        golden::<Run>(vec![run(""), run("vm-1")], ends, live()),
         golden::<Stop>(
             vec![StopParams { turn_id: TURN.to_owned(), interrupted: true }],
             vec![StopReply { stopping: true }],
@@ -61,6 +65,11 @@ pub(super) fn samples() -> Vec<Golden> {
         ),
         golden::<Commit>(vec![commit], vec![Empty {}], vec![]),
         golden::<Ask>(asked(), answered(), vec![]),
+        golden::<Keep>(
+            vec![KeepParams { data: "aGVsbG8=".to_owned() }],
+            vec![KeepReply { hash: "2cf2".to_owned() }],
+            vec![],
+        ),
         golden::<approvals::Ask>(asked(), answered(), vec![]),
         golden::<Steering>(
             vec![Empty {}],
