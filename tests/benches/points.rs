@@ -6,6 +6,7 @@ use crate::timing::hot;
 use crate::{note, say};
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::EventBody;
+use dispatch_contracts::fault::UNKNOWN_VERB;
 use dispatch_contracts::filter::{ApplyParams, ApplyReply, FilterSpec, OnFault, Point, Reads};
 use dispatch_contracts::provider::{Finish, StreamFrame, StreamParams, StreamReply};
 use dispatch_contracts::retry::{DecideParams, DecideReply};
@@ -70,6 +71,7 @@ async fn turn_us(filters: &[FilterSpec]) -> f64 {
             model: "m".to_owned(),
             system: String::new(),
             cwd: "/".to_owned(),
+            computer: String::new(),
             messages: vec![RawValue::from_string(input).expect("JSON")],
             steps_max: 0,
         };

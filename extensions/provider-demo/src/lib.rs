@@ -74,7 +74,8 @@ impl Demo {
         if let Some(ToolCall { name, args_text }) = step.call {
             // The history grows with every step, so its length makes the id unique.
             let tool_call_id = format!("demo_call_{}", params.messages.len());
-            call.emit(&StreamFrame::ToolCall { tool_call_id, name, args_text, opaque: Value::Null }).await?;
+            call.emit(&StreamFrame::ToolCall { tool_call_id, name, args_text, opaque: Default::default() })
+                .await?;
         }
         Ok(StreamReply { finish, usage: None, model: NAME.to_owned() })
     }

@@ -79,8 +79,8 @@ pub(crate) struct Written {
     /// `unopened`: an answer begins inside of one, because the chat template writes the opening tag; `off`: text.
     #[schemars(extend("x-reload" = true))]
     think_tags: ThinkTags,
-    /// Whether the models may be shown images. Default true: where the endpoint
-    /// refuses a request with images it is sent again with words in their places, each time.
+    /// Whether the models may be shown images. Default true: where the endpoint refuses a request with images it is sent
+    /// again with words in their places, each time.
     #[schemars(extend("x-reload" = true))]
     images: bool,
 }
