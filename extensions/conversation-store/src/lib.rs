@@ -6,6 +6,7 @@
 
 mod adopt;
 mod begin;
+mod blobs;
 mod block;
 mod changes;
 mod check;
@@ -113,6 +114,8 @@ impl Extension for ConversationStore {
         verbs.on_inline(contract::Append, Self::append);
         verbs.on(contract::Live, Self::live);
         verbs.on(contract::Seal, Self::seal);
+        verbs.on(contract::KeepBlob, Self::keep_blob);
+        verbs.on(contract::Blob, Self::blob);
         verbs.on(contract::Messages, Self::messages);
         verbs.on(contract::History, Self::history);
         verbs.on(contract::EngineState, Self::engine_state);
@@ -275,6 +278,22 @@ impl ConversationStore {
     ) -> Result<contract::RevokeReply, Fault> {
         contract::check_id(&params.conversation_id)?;
         grants::revoke(&call.host(), &params).await
+    }
+
+    async fn keep_blob(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::KeepBlobParams,
+    ) -> Result<contract::KeepBlobReply, Fault> {
+        blobs::keep(&call.host(), &params).await
+    }
+
+    async fn blob(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::BlobParams,
+    ) -> Result<contract::BlobReply, Fault> {
+        blobs::read(&call.host(), &params).await
     }
 
     async fn begin(

@@ -1,6 +1,7 @@
 //! Pure parts alone, and the whole extension over a host and a store that fail on demand.
 
 mod adopting;
+mod blobs;
 mod client;
 mod covering;
 mod disk;

@@ -21,6 +21,7 @@ mod request;
 mod running;
 mod serving;
 mod settings;
+mod showing;
 mod starting;
 mod stopping;
 mod sweeping;
@@ -87,6 +88,7 @@ impl Extension for Orchestrator {
         verbs.on(instance::Metrics, Self::metrics);
         verbs.on_inline(turn::Commit, Self::commit);
         verbs.on(turn::Ask, Self::ask);
+        verbs.on(turn::Keep, Self::keep);
         verbs.on_inline(turn::Steering, Self::steering);
         verbs.on_inline(turn::Boundary, Self::boundary);
         verbs.on(turn::History, Self::history);

@@ -204,6 +204,7 @@ async fn prepare(host: &Host, turn: &Turn, plan: RunPlan) -> Result<RunParams, F
         model: plan.model,
         system,
         cwd: plan.cwd,
+        computer: turn.meta().computer.unwrap_or_default(),
         messages: history.messages,
         steps_max: 0,
         // Nothing here can shorten a history, so nothing is asked.

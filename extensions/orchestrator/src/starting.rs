@@ -3,14 +3,14 @@
 use crate::provider_choice::Providers;
 use crate::running::{Outcome, RunPlan};
 use crate::turn_table::{Place, Turn};
-use crate::{Orchestrator, engine_choice, opening, request};
+use crate::{Orchestrator, engine_choice, opening, request, showing};
 use dispatch_sdk::contracts::conversations::{
     BeginParams, Conversation, Get, GetParams, OpenTurn, Owner, TITLE_CHARS_MAX,
 };
 use dispatch_sdk::contracts::engine::is_native;
 use dispatch_sdk::contracts::event::{EventBody, INPUT, TURN_STARTED, TurnStarted};
 use dispatch_sdk::contracts::fault::IO;
-use dispatch_sdk::contracts::message::Message;
+use dispatch_sdk::contracts::message::{Message, Part};
 use dispatch_sdk::contracts::turn::HISTORY_BYTES_MAX;
 use dispatch_sdk::contracts::turns::{StartParams, StartReply};
 use dispatch_sdk::contracts::{Empty, kernel};
@@ -30,7 +30,7 @@ impl Orchestrator {
     pub(crate) async fn start_turn(
         self: Arc<Self>,
         call: Call,
-        params: StartParams,
+        mut params: StartParams,
     ) -> Result<StartReply, Fault> {
         request::check(&params)?;
         let before = match &params.conversation_id {
@@ -38,7 +38,8 @@ impl Orchestrator {
             None => None,
         };
         let providers = call.host().call(kernel::Providers, &Empty {}).await?;
-        let opening = self.opening(&call, params, before.as_ref(), &providers)?;
+        let shown = showing::kept(&call, std::mem::take(&mut params.parts)).await?;
+        let opening = self.opening(&call, params, shown, before.as_ref(), &providers)?;
         // A task: a call that is cut off in the middle must not leave a turn open that nobody looks after.
         let (ack, acked) = oneshot::channel();
         self.host.runtime()?.spawn(Arc::clone(&self).open_and_run(opening, ack));
@@ -49,6 +50,7 @@ impl Orchestrator {
         &self,
         call: &Call,
         params: StartParams,
+        shown: Vec<Part>,
         before: Option<&Conversation>,
         providers: &kernel::ProvidersReply,
     ) -> Result<Opening, Fault> {
@@ -79,7 +81,8 @@ impl Orchestrator {
         let meta = call.meta();
         let turn = Turn::new(conversation_id.clone(), turn_id.clone(), self.host.now_ms());
         let turn = turn.asked_by(meta.clone());
-        let message = Message::user(params.input.as_str());
+        let mut message = Message::user(params.input.as_str());
+        message.parts.extend(shown);
         let started = TurnStarted {
             provider: provider.clone(),
             model: model.clone(),

@@ -12,6 +12,7 @@ mod opening;
 mod ops;
 mod preparing;
 mod queueing;
+mod showing;
 mod starting;
 mod stopping;
 mod sweeping;

@@ -74,6 +74,7 @@ async fn replace(host: &Host, args: &Args, cwd: &str) -> Result<RunReply, Fault>
         detail: json!({
             "path": written.path, "bytes": written.bytes, "replacements": n_replacements, "diff": diff,
         }),
+        ..RunReply::default()
     })
 }
 
@@ -117,7 +118,7 @@ fn answer_of(fault: Fault) -> Result<RunReply, Fault> {
         NOT_FOUND | DENIED | INVALID | IO | TOO_LARGE => fault.message,
         _ => return Err(fault),
     };
-    Ok(RunReply { content, is_error: true, detail: Value::Null })
+    Ok(RunReply { content, is_error: true, detail: Value::Null, ..RunReply::default() })
 }
 
 #[cfg(test)]

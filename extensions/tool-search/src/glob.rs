@@ -29,5 +29,10 @@ pub(crate) fn glob(args: &GlobArgs, origin: &Origin<'_>, stop: &Stop) -> Result<
     });
     let detail = json!({ "paths": output.n_found, "more": output.more || walked.stopped.is_some() });
     let nothing = format!("(no file below `{}` matches{})", args.path, not_looked_at(also, None));
-    Ok(RunReply { content: output.finish("paths", &nothing, &walked), is_error: false, detail })
+    Ok(RunReply {
+        content: output.finish("paths", &nothing, &walked),
+        is_error: false,
+        detail,
+        ..RunReply::default()
+    })
 }

@@ -158,7 +158,12 @@ impl Grep<'_> {
             format!("(no line below `{}` matches{})", args.path, not_looked_at(args.also(), Some("binary")))
         };
         let what = if args.files_only { "files" } else { "matches" };
-        RunReply { content: self.output.finish(what, &nothing, walked), is_error: false, detail }
+        RunReply {
+            content: self.output.finish(what, &nothing, walked),
+            is_error: false,
+            detail,
+            ..RunReply::default()
+        }
     }
 }
 

@@ -76,7 +76,12 @@ async fn search(
     });
     let searched = searched.await;
     let searched = searched.map_err(|e| Fault::new(BROKEN, format!("the search broke off: {e}")))?;
-    Ok(searched.unwrap_or_else(|content| RunReply { content, is_error: true, detail: Value::Null }))
+    Ok(searched.unwrap_or_else(|content| RunReply {
+        content,
+        is_error: true,
+        detail: Value::Null,
+        ..RunReply::default()
+    }))
 }
 
 #[cfg(test)]

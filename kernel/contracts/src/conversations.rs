@@ -6,6 +6,7 @@
 //! Codes: `not_found`, `turn_in_flight` (detail [`OpenTurn`]), `conflict` (the turn is not the open one), `invalid`,
 //! `stale` (detail `{first_seq}`), and those of `storage.v1`.
 
+mod blobs;
 mod engine_state;
 mod grants;
 mod hosts;
@@ -14,6 +15,7 @@ mod messages;
 mod stops;
 mod turn_row;
 
+pub use blobs::*;
 pub use engine_state::*;
 pub use grants::*;
 pub use hosts::*;

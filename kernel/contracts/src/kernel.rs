@@ -11,6 +11,9 @@ use serde_json::Value;
 
 /// Caller id of the kernel's own calls, such as those of `turn_host.v1`. No instance can have it.
 pub const KERNEL_INSTANCE: &str = "kernel";
+/// Published by the kernel, with an empty object, after what instances contribute has changed: `kernel.v1/inventory` says
+/// what it is now. Turns that run ask `turn.tools` again before their next step.
+pub const CONTRIBUTIONS_TOPIC: &str = "kernel.contributions";
 /// Caller id of the host binary. No instance can have it.
 pub const HOST_INSTANCE: &str = "host";
 

@@ -50,6 +50,9 @@ pub struct RunParams {
     pub system: String,
     /// Absolute working directory for tools.
     pub cwd: String,
+    /// Where the tools act; empty = on this machine. With one, no tool of locality `local` is offered.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub computer: String,
     /// The history, the input of this turn last.
     pub messages: Vec<Box<RawValue>>,
     /// Most steps; 0 = no bound.
@@ -192,6 +195,10 @@ pub struct AskParams {
     pub effect: Effect,
     /// Its arguments.
     pub args: Value,
+    /// The filter that demands the question, empty = the policy does. What was allowed for the conversation before
+    /// does not answer a filter's question.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub asked_by: String,
 }
 
 /// The answer. Only `allow` allows. Question and answer are events of the turn (`approval_requested`,
@@ -235,6 +242,32 @@ impl AskReply {
     pub fn deny(reason: impl Into<String>) -> Self {
         Self::Deny { reason: reason.into(), by: String::new() }
     }
+}
+
+/// `turn_host.v1/keep`: keeps an image that a tool answered, so that the history holds its name alone.
+pub struct Keep;
+
+impl Verb for Keep {
+    type Params = KeepParams;
+    type Reply = KeepReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "turn_host.v1/keep";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(60_000);
+}
+
+/// The bytes of one image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeepParams {
+    /// Base64 with padding, of at most `message::IMAGE_BYTES_MAX` bytes.
+    pub data: String,
+}
+
+/// Where they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeepReply {
+    /// As in `ImageSource::Blob`.
+    pub hash: String,
 }
 
 /// `turn_host.v1/steering`: what was said while the turn ran. Asked once after each step, the last one included: where there

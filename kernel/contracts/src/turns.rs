@@ -23,6 +23,8 @@ pub const NO_ENGINE: &str = "no_engine";
 
 /// Most bytes of one input.
 pub const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most parts beside the text of one input.
+pub const INPUT_PARTS_MAX: usize = 8;
 /// Most rows of a turn, and operations of its filters, in one explanation together; the newest are kept.
 pub const EXPLAIN_ITEMS_MAX: usize = 4_000;
 /// Most bytes of one value in an explanation, counted as JSON; a larger one is cut to a text.
@@ -45,7 +47,7 @@ impl Verb for Start {
 }
 
 /// What to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartParams {
     /// An existing conversation; absent = a new one.
@@ -55,6 +57,10 @@ pub struct StartParams {
     /// What the user says, not blank.
     #[schemars(length(max = INPUT_BYTES_MAX), regex(pattern = r"\S"))]
     pub input: String,
+    /// What is shown beside it, in order; kept as blobs before the reply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = INPUT_PARTS_MAX))]
+    pub parts: Vec<InputPart>,
     /// Provider; absent = the conversation's last, else the build's default, else the only one that is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
@@ -72,6 +78,24 @@ pub struct StartParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub engine: Option<String>,
+}
+
+/// What a user may show beside the words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum InputPart {
+    /// A picture, of at most `message::IMAGE_BYTES_MAX` bytes.
+    Image {
+        /// As `image/png`.
+        #[schemars(length(max = 128), regex(pattern = "^image/[a-zA-Z0-9.+-]+$"))]
+        media_type: String,
+        /// Base64 with padding.
+        #[schemars(length(min = 4))]
+        data: String,
+    },
+    /// A part of a later version: `invalid`.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The ack.
@@ -380,6 +404,12 @@ pub struct ExplainedChange {
     pub duration_ms: Option<u64>,
     /// In order.
     pub ops: Vec<ExplainedOp>,
+    /// At `tool.call`: the filter answered in the tool's place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answered: bool,
+    /// At `tool.call`: what it asked for beside the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<crate::filter::Tightened>,
 }
 
 /// One operation of a filter.

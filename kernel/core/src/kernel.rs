@@ -11,6 +11,7 @@ mod ops;
 mod ports;
 mod reading;
 mod service;
+mod turn_tools;
 
 pub use attach::{Attached, AttachedCall, Frame, HostedService};
 
@@ -21,7 +22,8 @@ use dispatch_compose::{Plan, PlannedInstance};
 use dispatch_contracts::command::CommandSpec;
 use dispatch_contracts::instance::INSTANCE_CONTRACT;
 use dispatch_contracts::kernel::{
-    Dirs, HealthReply, InstanceHealth, InstanceInfo, InstanceState, InventoryReply,
+    CONTRIBUTIONS_TOPIC, Dirs, HealthReply, InstanceHealth, InstanceInfo, InstanceState, InventoryReply,
+    KERNEL_INSTANCE,
 };
 use dispatch_contracts::{ContributionKind, Contributions, Verb};
 use dispatch_load::LibraryCache;
@@ -33,7 +35,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 
@@ -104,6 +106,8 @@ struct Shared {
     host_id: String,
     policy: ToolPolicy,
     binds: BTreeMap<String, String>,
+    /// Rises with each change of what instances contribute.
+    contributed: AtomicU64,
     /// In order of activation.
     records: Mutex<Vec<Record>>,
     /// Instances that are being started, with what they contributed by `kernel.v1/update` meanwhile.
@@ -173,6 +177,7 @@ impl Kernel {
             policy: options.policy,
             binds: plan.binds,
             records: Mutex::default(),
+            contributed: AtomicU64::new(0),
             starting: Mutex::default(),
             turns: Mutex::default(),
             engine_turns: Mutex::default(),
@@ -376,7 +381,10 @@ impl Shared {
                 table.topics.entry(topic.clone()).or_default().push(Arc::clone(endpoint));
             }
         }
+        drop(records);
         self.router.table.store(Arc::new(table));
+        self.contributed.fetch_add(1, Ordering::AcqRel);
+        self.router.publish(KERNEL_INSTANCE, CONTRIBUTIONS_TOPIC, &dispatch_wire::shared(b"{}".to_vec()));
     }
 }
 

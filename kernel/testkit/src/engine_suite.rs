@@ -118,6 +118,7 @@ fn params(input: &str, left: Option<&Value>) -> RunParams {
         cwd: "/".to_owned(),
         messages: vec![raw(&message)],
         boundaries: Vec::new(),
+        computer: String::new(),
         steps_max: 0,
         engine: String::new(),
         engine_state: left.map(raw),

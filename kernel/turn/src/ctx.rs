@@ -8,11 +8,12 @@ use crate::stop::StopSignal;
 use crate::timing::Timing;
 use crate::tools::TurnTools;
 use dispatch_contracts::event::EventBody;
+use dispatch_contracts::filter;
 use dispatch_contracts::kernel::WaitOn;
 use dispatch_contracts::turn::BoundaryReason;
 use serde::Serialize;
 use std::future::Future;
-use std::sync::OnceLock;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// `turn.v1/run`'s parameters without the history.
@@ -23,6 +24,7 @@ pub(crate) struct About {
     pub(crate) model: String,
     pub(crate) system: String,
     pub(crate) cwd: String,
+    pub(crate) computer: String,
     pub(crate) steps_max: u32,
     pub(crate) boundaries: Vec<BoundaryReason>,
 }
@@ -35,14 +37,28 @@ pub(crate) struct Ctx<'a> {
     pub(crate) stop: &'a StopSignal,
     pub(crate) frames: &'a Frames<'a>,
     pub(crate) progress: &'a Progress,
-    /// Names of the tools that the model sees; empty until `turn.tools` was filtered.
-    pub(crate) offered: OnceLock<Vec<String>>,
+    /// Names of the tools that the model sees; none until `turn.tools` was filtered.
+    pub(crate) offered: RwLock<Option<Vec<String>>>,
     pub(crate) timing: Timing,
 }
 
 impl Ctx<'_> {
     pub(crate) fn now_ms(&self) -> u64 {
         self.ports.now_ms()
+    }
+
+    /// What a filter is told of the turn.
+    pub(crate) fn about_now(&self) -> filter::About {
+        let about = self.about;
+        filter::About {
+            conversation_id: about.conversation_id.clone(),
+            turn_id: about.turn_id.clone(),
+            step_id: format!("{}#{}", about.turn_id, self.progress.step_idx().unwrap_or(0)),
+            provider: about.provider.clone(),
+            model: about.model.clone(),
+            cwd: about.cwd.clone(),
+            computer: about.computer.clone(),
+        }
     }
 
     /// Ms since `then`.

@@ -133,6 +133,11 @@ async fn whom_a_turn_is_for_is_that_of_its_start_and_whose_a_new_conversation_is
     world.until_ended().await;
     let of = Meta { conversation_id: Some(started.conversation_id), turn_id: Some(started.turn_id), ..meta };
     assert_eq!(*seen.lock().expect("no panic"), of);
+    assert_eq!(
+        world.change(|state| state.run_params[0]["computer"].clone()),
+        "exec-ssh",
+        "its tools act there"
+    );
     let begun = world.change(|state| state.begun[0].clone());
     let kept = ["actor", "tenant", "user", "device", "computer", "owner"].map(|field| begun[field].clone());
     let owner = json!({ "tenant": "acme", "user": "ann" });

@@ -3,6 +3,7 @@
 use super::contributions::check;
 use super::ports::{RouterPorts, ms_since};
 use super::reading::{self, Read, params};
+use super::turn_tools::tools_of;
 use super::{Own, Record, RecordState, Shared, engines, ops};
 use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, OpEntry};
 use dispatch_abi::SharedBytes;
@@ -16,10 +17,11 @@ use dispatch_contracts::kernel::{
 use dispatch_contracts::op::{self, ListReply, ListedOp};
 use dispatch_contracts::{ContributionKind, Empty, Fault, Verb, engine, turn};
 use dispatch_load::host_lock::{self, Lock};
-use dispatch_turn::{Progress, StopReason, StopSignal, TurnLimits, TurnTools, run_turn};
+use dispatch_turn::{Progress, StopReason, StopSignal, run_turn};
 use dispatch_wire::encode;
 use futures_util::future::BoxFuture;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
 
@@ -249,11 +251,13 @@ fn explain(shared: &Shared, params: &ExplainParams) -> Result<ExplainReply, Faul
 
 async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> Result<SharedBytes, Fault> {
     let (stop, progress, began) = (StopSignal::new(), Progress::new(), Instant::now());
-    let tools = tools_of(&shared);
+    let contributed = shared.contributed.load(Ordering::Acquire);
+    let tools = tools_of(&shared, &params.provider);
     let filters = tools.filters_by_point();
     let entry = RunningTurn { stop: stop.clone(), progress: progress.clone(), began, filters };
     let _running = Running::enter(&shared, &params.turn_id, entry)?;
-    let ports = RouterPorts::new(call.clone(), params.turn_id.clone(), began);
+    let ports =
+        RouterPorts::new(call.clone(), params.turn_id.clone(), Arc::clone(&shared), contributed, began);
     let mut turn = std::pin::pin!(async {
         if is_native(&params.engine) {
             return run_turn(params, tools, &ports, stop.clone(), &progress).await;
@@ -273,15 +277,6 @@ async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> 
         }
     };
     encode(turn::Run::NAME, &ended)
-}
-
-/// Everything a turn may use, as it is now; in order of activation, then of registration.
-fn tools_of(shared: &Shared) -> TurnTools {
-    let records = shared.records();
-    let active = || records.iter().filter(|record| matches!(record.state, RecordState::Active));
-    let tools = active().flat_map(|record| record.contributes.tools.clone()).collect();
-    let filters = active().flat_map(|record| record.contributes.filters.clone()).collect();
-    TurnTools::new(tools, filters, shared.policy, TurnLimits::default())
 }
 
 /// What can be asked of, and done to, a turn that runs now.

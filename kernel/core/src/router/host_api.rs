@@ -74,7 +74,7 @@ impl Router {
         }
     }
 
-    fn publish(&self, publisher: &str, topic: &str, data: &SharedBytes) {
+    pub(crate) fn publish(&self, publisher: &str, topic: &str, data: &SharedBytes) {
         if !is_topic_of(topic, publisher) {
             tracing::warn!(
                 instance = publisher,

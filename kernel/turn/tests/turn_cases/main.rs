@@ -65,6 +65,7 @@ async fn turn(script: Script) -> Arc<World> {
         model: script.model.clone(),
         system: script.system.clone(),
         cwd: "/w".to_owned(),
+        computer: script.computer.clone(),
         messages: script.history(),
         steps_max: script.steps_max,
         boundaries: script.boundaries_wanted(),

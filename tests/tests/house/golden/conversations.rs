@@ -121,6 +121,16 @@ pub(super) fn samples() -> Vec<Golden> {
     all.extend(turns());
     all.extend(hosts());
     all.extend(grants());
+    all.push(golden::<KeepBlob>(
+        vec![KeepBlobParams { data: "aGVsbG8=".to_owned() }],
+        vec![KeepBlobReply { hash: "2cf2".to_owned() }],
+        vec![],
+    ));
+    all.push(golden::<Blob>(
+        vec![BlobParams { hash: "2cf2".to_owned() }],
+        vec![BlobReply { data: "aGVsbG8=".to_owned() }],
+        vec![],
+    ));
     all
 }
 

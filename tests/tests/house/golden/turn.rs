@@ -21,8 +21,11 @@ fn asked() -> Vec<AskParams> {
         tool: "shell".to_owned(),
         effect,
         args: json!({"command": "ls"}),
+        asked_by: String::new(),
     };
-    [Effect::Read, Effect::Write, Effect::Exec].map(ask).into()
+    let mut asked: Vec<AskParams> = [Effect::Read, Effect::Write, Effect::Exec].map(ask).into();
+    asked.push(AskParams { asked_by: "guard".to_owned(), ..ask(Effect::Read) });
+    asked
 }
 
 fn answered() -> Vec<AskReply> {
@@ -58,13 +61,14 @@ fn remembered() -> HistoryReply {
 }
 
 pub(super) fn samples() -> Vec<Golden> {
-    let run = RunParams {
+    let run = |computer: &str| RunParams {
         conversation_id: CONVERSATION.to_owned(),
         turn_id: TURN.to_owned(),
         provider: "demo".to_owned(),
         model: "demo-1".to_owned(),
         system: "Be brief.".to_owned(),
         cwd: CWD.to_owned(),
+        computer: computer.to_owned(),
         messages: vec![said("hello")],
         steps_max: 50,
         boundaries: vec![BoundaryReason::Start, BoundaryReason::Overflow],
@@ -79,6 +83,7 @@ pub(super) fn samples() -> Vec<Golden> {
         system: String::new(),
         cwd: CWD.to_owned(),
         messages: vec![said("hello")],
+        computer: String::new(),
         steps_max: 0,
         boundaries: Vec::new(),
         engine: "bridge".to_owned(),
@@ -107,7 +112,7 @@ pub(super) fn samples() -> Vec<Golden> {
     };
     let history = || HistoryParams { turn_id: TURN.to_owned() };
     vec![
-        golden::<Run>(vec![run, bridged()], ends(), live()),
+        golden::<Run>(vec![run(""), run("vm-1"), bridged()], ends(), live()),
         golden::<engine::Run>(vec![bridged()], ends(), live()),
         golden::<engine::Commit>(vec![with_state()], vec![Empty {}], vec![]),
         golden::<engine::Ask>(asked(), answered(), vec![]),
@@ -122,6 +127,11 @@ pub(super) fn samples() -> Vec<Golden> {
         ),
         golden::<Commit>(vec![commit, with_state()], vec![Empty {}], vec![]),
         golden::<Ask>(asked(), answered(), vec![]),
+        golden::<Keep>(
+            vec![KeepParams { data: "aGVsbG8=".to_owned() }],
+            vec![KeepReply { hash: "2cf2".to_owned() }],
+            vec![],
+        ),
         golden::<approvals::Ask>(asked(), answered(), vec![]),
         golden::<Steering>(
             vec![Empty {}],

@@ -127,6 +127,7 @@ impl Turn {
             tool: "program".to_owned(),
             effect: Effect::Exec,
             args: json!({}),
+            asked_by: String::new(),
         };
         Ok(match self.call.host().call(Ask, &asked).await? {
             AskReply::Allow { .. } => "allowed".to_owned(),
@@ -156,6 +157,8 @@ impl Turn {
             duration_ms: 0,
             detail: Value::Null,
             denied_by: None,
+            answered_by: String::new(),
+            parts: Vec::new(),
         };
         self.end(TurnStatus::Cancelled, "stopped", vec![event(TOOL_RESULT, &resulted)]).await
     }

@@ -116,6 +116,8 @@ fn unknown_outcome(call: &OpenCall) -> EventBody {
         duration_ms: 0,
         detail: Value::Null,
         denied_by: None,
+        answered_by: String::new(),
+        parts: Vec::new(),
     };
     event(TOOL_RESULT, &resulted)
 }

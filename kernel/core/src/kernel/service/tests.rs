@@ -183,3 +183,5 @@ async fn the_actor_of_a_turn_is_that_of_its_run_and_only_who_may_say_so_says_it(
     assert_eq!(found, [json!({ "actor": "user:ann", "turn_id": "t" }), json!({ "turn_id": "t" })]);
     kernel.stop().await;
 }
+
+mod renewing;

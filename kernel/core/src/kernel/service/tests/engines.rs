@@ -6,7 +6,7 @@ use super::planned;
 use crate::kernel::service::*;
 use dispatch_contracts::engine::EngineSpec;
 use serde_json::{Value, json};
-use stage::{Desk, Played, Stage, back, called, commit, delta, emit, end, ended};
+use stage::{Desk, Stage, back, called, commit, delta, emit, end, ended};
 use std::sync::Mutex;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
