@@ -6,13 +6,15 @@ use crate::timing::hot;
 use crate::{note, say};
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::EventBody;
+use dispatch_contracts::fault::UNKNOWN_VERB;
 use dispatch_contracts::filter::{ApplyParams, ApplyReply, FilterSpec, OnFault, Point, Reads};
 use dispatch_contracts::provider::{Finish, StreamFrame, StreamParams, StreamReply};
 use dispatch_contracts::retry::{DecideParams, DecideReply};
 use dispatch_contracts::tool::Decision;
 use dispatch_contracts::tool::{Effect, RunParams, RunReply, ToolFrame, ToolSpec};
 use dispatch_contracts::turn::{
-    AskParams, AskReply, BoundaryParams, BoundaryReply, CommitParams, RunParams as TurnParams, SteeringReply,
+    AskParams, AskReply, BoundaryParams, BoundaryReply, CommitParams, KeepParams, KeepReply,
+    RunParams as TurnParams, SteeringReply,
 };
 use dispatch_turn::{
     CallStream, Item, NobodyListens, Progress, ProviderStream, StopSignal, ToolPolicy, ToolStream,
@@ -69,9 +71,12 @@ async fn turn_us(filters: &[FilterSpec]) -> f64 {
             model: "m".to_owned(),
             system: String::new(),
             cwd: "/".to_owned(),
+            computer: String::new(),
             messages: vec![RawValue::from_string(input).expect("JSON")],
             steps_max: 0,
             boundaries: Vec::new(),
+            engine: String::new(),
+            engine_state: None,
         };
         let ports = Ports { requests: AtomicUsize::new(0) };
         run_turn(params, tools.clone(), &ports, StopSignal::new(), &Progress::new()).await
@@ -109,6 +114,7 @@ impl TurnPorts for Ports {
                 tool_call_id: format!("call-{n}"),
                 name: "t".to_owned(),
                 args_text: "{}".to_owned(),
+                opaque: serde_json::Value::Null,
             };
             ((0..CALLS).map(call).collect(), Finish::ToolCalls)
         } else {
@@ -128,6 +134,14 @@ impl TurnPorts for Ports {
 
     fn ask(&self, _params: AskParams) -> BoxFuture<'_, Result<AskReply, Fault>> {
         Box::pin(ready(Err(Fault::new("unavailable", "nothing is asked: everything is allowed"))))
+    }
+
+    fn keep(&self, _params: KeepParams) -> BoxFuture<'_, Result<KeepReply, Fault>> {
+        Box::pin(ready(Err(Fault::new(UNKNOWN_VERB, "nothing is kept"))))
+    }
+
+    fn renewed_tools(&self) -> Option<TurnTools> {
+        None
     }
 
     fn steering(&self) -> BoxFuture<'_, Result<SteeringReply, Fault>> {

@@ -2,6 +2,8 @@
 //!
 //! They must not know what the commands do; a document that shows something else than what happens fails here.
 
+#[path = "documents/call_filter.rs"]
+mod call_filter;
 #[path = "documents/filter.rs"]
 mod filter;
 #[path = "documents/op.rs"]

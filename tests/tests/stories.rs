@@ -14,6 +14,8 @@ mod crowded;
 mod ending_together;
 #[path = "stories/endpoints.rs"]
 mod endpoints;
+#[path = "stories/engines.rs"]
+mod engines;
 #[path = "stories/explain.rs"]
 mod explain;
 #[path = "stories/faults.rs"]

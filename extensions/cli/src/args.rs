@@ -9,10 +9,11 @@ pub(crate) const RUN: &str = "run";
 const SUMMARY: &str = "Says something to a conversation and shows the turn until it ends";
 
 /// Name, name of its value (empty = a switch), one line.
-const OPTIONS: [(&str, &str, &str); 5] = [
+const OPTIONS: [(&str, &str, &str); 6] = [
     ("conversation", "ID", "Go on with this conversation instead of a new one"),
     ("provider", "ID", "Use this provider"),
     ("model", "M", "Use this model of the provider"),
+    ("engine", "ID", "Let this engine run the turn instead of the conversation's last, or the build's own"),
     ("cwd", "DIR", "Let tools work in this directory instead of the current one"),
     ("json", "", "Write each event as one line of JSON to standard output, and nothing else there"),
 ];
@@ -27,6 +28,7 @@ pub(crate) struct RunArgs {
     pub(crate) conversation_id: Option<String>,
     pub(crate) provider: Option<String>,
     pub(crate) model: Option<String>,
+    pub(crate) engine: Option<String>,
     pub(crate) cwd: Option<String>,
     pub(crate) json: bool,
     pub(crate) words: Vec<String>,
@@ -58,6 +60,7 @@ pub(crate) fn parse(argv: &[String]) -> Result<RunArgs, Unrun> {
         conversation_id: text("conversation"),
         provider: text("provider"),
         model: text("model"),
+        engine: text("engine"),
         cwd: text("cwd"),
         json: matches.get_flag("json"),
         words: matches.get_many::<String>(PROMPT.0).into_iter().flatten().cloned().collect(),

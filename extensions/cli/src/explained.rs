@@ -2,6 +2,7 @@
 
 use crate::render::{NOTE_CHARS_MAX, error_line};
 use dispatch_sdk::contracts::event::{AllowScope, ApprovalDecision, DeniedBy, TurnEnded};
+use dispatch_sdk::contracts::filter::Tightened;
 use dispatch_sdk::contracts::plain::one_line;
 use dispatch_sdk::contracts::provider::Usage;
 use dispatch_sdk::contracts::turns::{
@@ -101,6 +102,7 @@ fn tool_line(tool: &ExplainedTool) -> String {
     let by = match tool.denied_by {
         Some(DeniedBy::Policy) => " by the policy of the host",
         Some(DeniedBy::Approval) => " when asked",
+        Some(DeniedBy::Filter) => " by a filter",
         Some(DeniedBy::Unknown) | None => "",
     };
     let took = tool.duration_ms.map_or(String::new(), |ms| format!(", {ms} ms"));
@@ -133,7 +135,14 @@ fn push_change(lines: &mut Vec<String>, indent: &str, change: &ExplainedChange) 
     let call = change.tool_call_id.as_deref().map_or(String::new(), |id| format!(" on {}", name(id)));
     let took = change.duration_ms.map_or(String::new(), |ms| format!(", {ms} ms"));
     let who = format!("filter {} at {}{call}{took}", name(&change.filter), word(&change.point));
-    lines.push(format!("{indent}{who}"));
+    let decided = match &change.policy {
+        Some(Tightened::Ask) => ": wants a person asked".to_owned(),
+        Some(Tightened::Deny { reason }) => format!(": denies it: {}", one_line(reason, NOTE_CHARS_MAX)),
+        Some(Tightened::Unknown) => ": decides in a way that is not understood here".to_owned(),
+        None if change.answered => ": answered in the tool's place".to_owned(),
+        None => String::new(),
+    };
+    lines.push(format!("{indent}{who}{decided}"));
     lines.extend(change.ops.iter().map(|op| format!("{indent}  {}", op_line(op))));
 }
 

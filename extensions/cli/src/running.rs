@@ -117,8 +117,10 @@ fn start_params(args: &RunArgs, input: String, process_cwd: &str) -> StartParams
     StartParams {
         conversation_id: args.conversation_id.clone(),
         input,
+        parts: Vec::new(),
         provider: args.provider.clone(),
         model: args.model.clone(),
+        engine: args.engine.clone(),
         cwd: Some(cwd.to_string_lossy().into_owned()),
     }
 }

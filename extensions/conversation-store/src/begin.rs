@@ -102,6 +102,7 @@ async fn try_begin(
     head.cwd.clone_from(&params.cwd);
     head.provider.clone_from(&params.provider);
     head.model.clone_from(&params.model);
+    head.engine.clone_from(&params.engine);
     head.seq_last += params.events.len() as u64;
     head.seq_reserved = head.seq_last + SEQ_RESERVE;
     check_history(host, params, &mut head).await?;

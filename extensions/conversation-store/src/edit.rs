@@ -8,7 +8,8 @@ use crate::head::Head;
 use crate::store::{self, Batch};
 use crate::writer::CONFLICT_RETRIES_MAX;
 use dispatch_sdk::contracts::conversations::{
-    ArchiveParams, Conversation, CreateParams, CreateReply, RenameParams, TITLE_CHARS_MAX, check_id,
+    ArchiveParams, Conversation, CreateParams, CreateReply, ENGINE_NAME_BYTES_MAX, RenameParams,
+    TITLE_CHARS_MAX, check_id,
 };
 use dispatch_sdk::{Fault, Host, fault};
 /// Most bytes of a working directory: PATH_MAX of Linux.
@@ -30,6 +31,7 @@ pub(crate) async fn create(host: &Host, counts: &Counts, params: CreateParams) -
         cwd: params.cwd.unwrap_or_default(),
         provider: params.provider.unwrap_or_default(),
         model: params.model.unwrap_or_default(),
+        engine: params.engine.unwrap_or_default(),
         ..Head::default()
     };
     for _ in 0..CONFLICT_RETRIES_MAX {
@@ -96,6 +98,7 @@ fn check(params: &CreateParams) -> Result<(), Fault> {
         }
     }
     params.provider.as_deref().map_or(Ok(()), |name| check_name("provider", name, NAME_BYTES_MAX))?;
+    params.engine.as_deref().map_or(Ok(()), |name| check_name("engine", name, ENGINE_NAME_BYTES_MAX))?;
     params.model.as_deref().map_or(Ok(()), |name| check_name("model", name, NAME_BYTES_MAX))?;
     match (&params.provider, &params.model) {
         (None, Some(model)) => Err(invalid(format!("the model `{model}` needs a `provider`; name it too"))),

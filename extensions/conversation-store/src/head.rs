@@ -20,6 +20,8 @@ pub(crate) struct Head {
     pub(crate) provider: String,
     #[serde(default)]
     pub(crate) model: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) engine: String,
     /// Number of the last row on disk.
     pub(crate) seq_last: u64,
     /// Numbers up to here may have been shown; a writer that does not know which goes on above.
@@ -128,6 +130,7 @@ impl Head {
             cwd: self.cwd.clone(),
             provider: self.provider.clone(),
             model: self.model.clone(),
+            engine: self.engine.clone(),
             archived: self.archived,
             owner: self.owner.clone(),
         }

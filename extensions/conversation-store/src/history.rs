@@ -211,6 +211,7 @@ pub(crate) fn unknown_result(tool_call_id: &str, name: &str) -> Box<RawValue> {
         content: UNKNOWN_OUTCOME.to_owned(),
         is_error: true,
         status: ToolStatus::OutcomeUnknown,
+        parts: Vec::new(),
     };
     let message = Message { role: Role::Tool, parts: vec![part] };
     to_raw_value(&message).expect("a struct of strings always encodes")

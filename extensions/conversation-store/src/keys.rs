@@ -92,6 +92,11 @@ pub(crate) fn grants_of(id: &str) -> (String, String) {
     (format!("grant/{id}/"), format!("grant/{id}0"))
 }
 
+/// What an engine left in a conversation; its name may hold anything.
+pub(crate) fn engine_state(id: &str, engine: &str) -> String {
+    format!("engine/{id}/{engine}")
+}
+
 /// How far the store is on its way to this layout.
 pub(crate) const LAYOUT: &str = "layout";
 

@@ -6,6 +6,7 @@
 
 mod adopt;
 mod begin;
+mod blobs;
 mod block;
 mod changes;
 mod check;
@@ -13,6 +14,7 @@ mod conv;
 mod convs;
 mod counts;
 mod edit;
+mod engine_state;
 mod faults;
 mod grants;
 mod head;
@@ -112,8 +114,11 @@ impl Extension for ConversationStore {
         verbs.on_inline(contract::Append, Self::append);
         verbs.on(contract::Live, Self::live);
         verbs.on(contract::Seal, Self::seal);
+        verbs.on(contract::KeepBlob, Self::keep_blob);
+        verbs.on(contract::Blob, Self::blob);
         verbs.on(contract::Messages, Self::messages);
         verbs.on(contract::History, Self::history);
+        verbs.on(contract::EngineState, Self::engine_state);
         verbs.on(contract::Events, Self::events);
         verbs.on(contract::Watch, Self::watch);
         verbs.on(instance::Check, Self::check);
@@ -275,6 +280,22 @@ impl ConversationStore {
         grants::revoke(&call.host(), &params).await
     }
 
+    async fn keep_blob(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::KeepBlobParams,
+    ) -> Result<contract::KeepBlobReply, Fault> {
+        blobs::keep(&call.host(), &params).await
+    }
+
+    async fn blob(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::BlobParams,
+    ) -> Result<contract::BlobReply, Fault> {
+        blobs::read(&call.host(), &params).await
+    }
+
     async fn begin(
         self: Arc<Self>,
         call: Call,
@@ -314,6 +335,7 @@ impl ConversationStore {
         let (id, turn_id) = (params.conversation_id.clone(), params.turn_id.clone());
         contract::check_id(&id)?;
         check_items(params.events.len() + params.messages.len())?;
+        params.engine_state.as_ref().map_or(Ok(()), engine_state::check)?;
         if params.end_turn && params.events.last().is_none_or(|event| event.kind != TURN_ENDED) {
             let message =
                 format!("an append that ends turn `{turn_id}` must have `{TURN_ENDED}` as its last event");
@@ -386,6 +408,15 @@ impl ConversationStore {
     ) -> Result<contract::HistoryReply, Fault> {
         contract::check_id(&params.conversation_id)?;
         read::history(&call.host(), &params).await
+    }
+
+    async fn engine_state(
+        self: Arc<Self>,
+        call: Call,
+        params: contract::EngineStateParams,
+    ) -> Result<contract::EngineStateReply, Fault> {
+        contract::check_id(&params.conversation_id)?;
+        engine_state::get(&call.host(), &params).await
     }
 
     async fn events(

@@ -220,6 +220,8 @@ impl Ledger {
                 duration_ms: 0,
                 detail: serde_json::Value::Null,
                 denied_by: None,
+                answered_by: String::new(),
+                parts: Vec::new(),
             };
             events.push(EventBody { kind: TOOL_RESULT.to_owned(), data: raw(&resulted) });
         }

@@ -3,12 +3,9 @@
 //! `{"blob":"<sha256>","bytes":n}` is neither a row nor a message. The blob is whole before the commit that names it; one
 //! whose commit failed is left over, under the name of its content.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use dispatch_sdk::contracts::storage::{
-    BLOB_BYTES_MAX, BlobGet, BlobGetParams, BlobPut, BlobPutParams, CORRUPT, Entry, Put,
-};
-use dispatch_sdk::{Fault, Host, Item, fault};
+use crate::blobs::{download, upload};
+use dispatch_sdk::contracts::storage::{BLOB_BYTES_MAX, CORRUPT, Entry, Put};
+use dispatch_sdk::{Fault, Host, fault};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use std::borrow::Cow;
@@ -17,8 +14,6 @@ use std::borrow::Cow;
 pub(crate) const SPILL_BYTES: usize = 512 * 1024;
 /// Most bytes of values in one commit; the largest become blobs until the rest is less.
 const COMMIT_BYTES: usize = 8 * 1024 * 1024;
-/// Most bytes of one part of a blob on its way to the store.
-const PART_BYTES: usize = 768 * 1024;
 
 /// What stands in the place of a value.
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,22 +74,7 @@ async fn spill_one(host: &Host, put: &mut Put) -> Result<(), Fault> {
             format!("the value of `{}` has {bytes} bytes, at most {BLOB_BYTES_MAX} can be kept", put.key);
         return Err(Fault::new(fault::TOO_LARGE, message));
     }
-    let upload_id = host.new_id();
-    let n_parts = text.len().div_ceil(PART_BYTES);
-    let mut hash = None;
-    for (idx, part) in text.as_bytes().chunks(PART_BYTES).enumerate() {
-        let params = BlobPutParams {
-            upload_id: upload_id.clone(),
-            offset: (idx * PART_BYTES) as u64,
-            data: STANDARD.encode(part),
-            last: idx + 1 == n_parts,
-        };
-        hash = host.call(BlobPut, &params).await?.hash;
-    }
-    let Some(blob) = hash else {
-        let message = "the store took a whole blob and did not name it; it breaks `storage.v1`";
-        return Err(Fault::new(fault::BROKEN, message));
-    };
+    let blob = upload(host, text.as_bytes()).await?;
     put.value = to_raw_value(&Spilled { blob, bytes }).expect("a string and a number always encode");
     Ok(())
 }
@@ -108,20 +88,12 @@ pub(crate) async fn whole<'a>(host: &Host, entry: &'a Entry) -> Result<Cow<'a, R
         let message = format!("the blob `{}` of the entry `{}` {what}", spilled.blob, entry.key);
         Fault::new(CORRUPT, message)
     };
-    let mut bytes = Vec::with_capacity(usize::try_from(spilled.bytes.min(BLOB_BYTES_MAX)).unwrap_or(0));
-    let mut stream = host.stream(BlobGet, &BlobGetParams { hash: spilled.blob.clone() });
-    loop {
-        match stream.next().await {
-            Ok(Item::Frame(part)) => {
-                let part =
-                    STANDARD.decode(&part.data).map_err(|_| corrupt("comes in parts that are no base64"))?;
-                bytes.extend(part);
-            }
-            Ok(Item::End(_)) => break,
-            Err(fault) if fault.is(fault::NOT_FOUND) => return Err(corrupt("is not there")),
-            Err(fault) => return Err(fault),
-        }
-    }
+    let bytes_max = usize::try_from(BLOB_BYTES_MAX).unwrap_or(usize::MAX);
+    let bytes = match download(host, &spilled.blob, bytes_max).await {
+        Err(fault) if fault.is(fault::NOT_FOUND) => return Err(corrupt("is not there")),
+        Err(fault) if fault.is(fault::BROKEN) => return Err(corrupt("comes in parts that are no base64")),
+        downloaded => downloaded?,
+    };
     let text = String::from_utf8(bytes).map_err(|_| corrupt("is no text"))?;
     RawValue::from_string(text).map(Cow::Owned).map_err(|_| corrupt("is no JSON"))
 }

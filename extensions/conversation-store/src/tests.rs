@@ -1,11 +1,13 @@
 //! Pure parts alone, and the whole extension over a host and a store that fail on demand.
 
 mod adopting;
+mod blobs;
 mod client;
 mod covering;
 mod disk;
 mod dying;
 mod editing;
+mod engine_states;
 mod expected;
 mod granting;
 mod history;

@@ -4,6 +4,7 @@
 
 use crate::conv::{After, Conv};
 use crate::convs::Convs;
+use crate::engine_state;
 use crate::faults;
 use crate::head::Appended;
 use crate::row::Row;
@@ -187,6 +188,9 @@ impl Writer {
             batch.put_row(row);
         }
         batch.put_messages(first, messages);
+        if let Some(left) = append.and_then(|append| append.engine_state.as_ref()) {
+            batch.put_other(engine_state::put(&id, left));
+        }
         let mut row = self.row.clone();
         row.steps += turn_rows::n_steps(events);
         if let Some(append) = append.filter(|append| append.end_turn) {

@@ -1,5 +1,5 @@
-//! The filters `redact` and `redact-output`: put `[redacted:<kind>]` in the place of secrets in the `content` of tool
-//! results and in the lines of live output.
+//! The filters `redact` and `redact-output`: put `[redacted:<kind>]` in the place of secrets in the `content` and the text
+//! `parts` of tool results and in the lines of live output.
 //!
 //! It knows shapes, not meanings: what looks like no key stays. It sees no result's `detail`, because no filter does, and
 //! of live output no more than whole lines, so a key of several lines passes there. It must not log, keep or send on what
@@ -45,8 +45,14 @@ struct Settings {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Text {
-    Result { content: String },
-    Output { text: String },
+    Result {
+        content: String,
+        #[serde(default)]
+        parts: Vec<Value>,
+    },
+    Output {
+        text: String,
+    },
 }
 
 impl Extension for Redact {
@@ -81,13 +87,27 @@ impl Redact {
         let found: Text = serde_json::from_str(value.get()).map_err(|_| {
             Fault::new(BROKEN, "cannot read what the tool said: neither `content` nor `text` is a text")
         })?;
-        let (at, text) = match &found {
-            Text::Result { content } => ("content", content),
-            Text::Output { text } => ("text", text),
+        let (at, text, parts) = match found {
+            Text::Result { content, parts } => ("content", content, parts),
+            Text::Output { text } => ("text", text, Vec::new()),
         };
-        let redacted = self.redactor.redact(text);
-        let ops = redacted.map(|text| FilterOp::Replace { at: Value::from(at), value: Value::from(text) });
-        Ok(ApplyReply { ops: ops.into_iter().collect() })
+        let replace = |at: &str, value| FilterOp::Replace { at: Value::from(at), value };
+        let mut ops: Vec<FilterOp> =
+            self.redactor.redact(&text).map(|text| replace(at, Value::from(text))).into_iter().collect();
+        ops.extend(self.redacted(parts).map(|parts| replace("parts", Value::from(parts))));
+        Ok(ApplyReply { ops, ..ApplyReply::default() })
+    }
+
+    /// The parts with their texts redacted; `None` = as they were.
+    fn redacted(&self, mut parts: Vec<Value>) -> Option<Vec<Value>> {
+        let mut changed = false;
+        for text in parts.iter_mut().filter_map(|part| part.get_mut("text")) {
+            if let Some(redacted) = text.as_str().and_then(|text| self.redactor.redact(text)) {
+                *text = Value::from(redacted);
+                changed = true;
+            }
+        }
+        changed.then_some(parts)
     }
 }
 

@@ -13,7 +13,7 @@ async fn opened(config: Value) -> Result<Opened, Fault> {
 
 async fn apply(filter: &Opened, value: Option<Value>) -> Result<ApplyReply, Fault> {
     let value = value.map(|value| to_raw_value(&value).unwrap());
-    let params = ApplyParams { point: Point::ToolResult, value, n_items: 0 };
+    let params = ApplyParams { point: Point::ToolResult, value, n_items: 0, about: None };
     filter.call_named(Apply, "redact", &params).await
 }
 
@@ -36,6 +36,25 @@ async fn what_is_no_tool_result_is_a_fault_that_tells_nothing_of_it() {
         assert_eq!(fault.code, "broken", "{value:?}");
         assert!(!fault.message.contains("4711"), "{}", fault.message);
     }
+}
+
+#[tokio::test]
+async fn the_texts_among_parts_are_redacted_and_images_stay() {
+    let filter = opened(json!({ "literals": ["the secret word"] })).await.unwrap();
+    let image =
+        json!({ "type": "image", "source": { "type": "blob", "hash": "0" }, "media_type": "image/png" });
+    let result = |content: &str, text: &str| {
+        let parts = json!([{ "type": "text", "text": text }, image]);
+        Some(
+            json!({ "tool_call_id": "a", "name": "t", "content": content, "is_error": false, "parts": parts }),
+        )
+    };
+    assert_eq!(apply(&filter, result("a", "b")).await.unwrap(), ApplyReply::default());
+    let ops = apply(&filter, result("a", "it is the secret word")).await.unwrap().ops;
+    let value = json!([{ "type": "text", "text": "it is [redacted:config]" }, image]);
+    assert_eq!(ops, [FilterOp::Replace { at: json!("parts"), value }]);
+    let ops = apply(&filter, result("the secret word", "b")).await.unwrap().ops;
+    assert_eq!(ops.len(), 1, "{ops:?}");
 }
 
 #[tokio::test]
@@ -80,7 +99,7 @@ async fn live_output_is_redacted_too() {
         ("all is well\n".to_owned(), json!([])),
     ] {
         let value = Some(to_raw_value(&seen(&text)).unwrap());
-        let params = ApplyParams { point: Point::ToolOutput, value, n_items: 0 };
+        let params = ApplyParams { point: Point::ToolOutput, value, n_items: 0, about: None };
         let reply = filter.call_named(Apply, "redact-output", &params).await.unwrap();
         assert_eq!(serde_json::to_value(reply.ops).unwrap(), expected, "{text}");
     }

@@ -65,10 +65,19 @@ impl Orchestrator {
         }
         tracing::info!(turn_id, "running a turn that a dead host had accepted");
         let row = adopted.turn.unwrap_or_default();
-        place.turn.acts_for(Meta { actor: row.actor, ..Meta::default() });
+        let said = |word: String| Some(word).filter(|word| !word.is_empty());
+        place.turn.acts_for(Meta {
+            actor: row.actor,
+            tenant: said(row.tenant),
+            user: said(row.user),
+            device: said(row.device),
+            computer: said(row.computer),
+            ..Meta::default()
+        });
         let or_last =
             |of_turn: String, last: &str| if of_turn.is_empty() { last.to_owned() } else { of_turn };
         let plan = RunPlan {
+            engine: row.engine,
             provider: or_last(row.provider, &conversation.provider),
             model: or_last(row.model, &conversation.model),
             cwd: or_last(row.cwd, &conversation.cwd),

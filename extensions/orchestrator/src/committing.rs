@@ -5,7 +5,7 @@ use crate::ending::class_of;
 use crate::turn_table::Written;
 use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::conversations::{
-    APPEND_ITEMS_MAX, Append, AppendParams, AppendReply, TurnSummary,
+    APPEND_ITEMS_MAX, Append, AppendParams, AppendReply, NewEngineState, TurnSummary,
 };
 use dispatch_sdk::contracts::event::{ERROR, EventBody, STEP_COMPLETED, TURN_ENDED, TurnEnded, TurnError};
 use dispatch_sdk::contracts::fault::{CANCELLED, CONFLICT, DENIED, INVALID, PANICKED};
@@ -22,8 +22,7 @@ impl Orchestrator {
     pub(crate) async fn commit(self: Arc<Self>, call: Call, params: CommitParams) -> Result<Empty, Fault> {
         from_kernel(&call)?;
         let turn_id = params.turn_id.as_str();
-        let over = || Fault::new(CONFLICT, format!("turn `{turn_id}` is over, or never ran here"));
-        let turn = self.turns.get(turn_id).ok_or_else(over)?;
+        let turn = self.turns.get(turn_id).ok_or_else(|| over(turn_id))?;
         let n_ends = params.events.iter().filter(|event| event.kind == TURN_ENDED).count();
         let end_turn = params.events.last().is_some_and(|event| event.kind == TURN_ENDED);
         if n_ends != usize::from(end_turn) {
@@ -44,7 +43,7 @@ impl Orchestrator {
             return Ok(Empty {});
         }
         if written.closed {
-            return Err(over());
+            return Err(over(&params.turn_id));
         }
         let append = AppendParams {
             conversation_id: turn.conversation_id.clone(),
@@ -54,6 +53,7 @@ impl Orchestrator {
             end_turn,
             summary: end_turn
                 .then(|| TurnSummary { timings: turn.timings(params.timings), ..TurnSummary::default() }),
+            engine_state: params.engine_state.map(|state| NewEngineState { engine: turn.engine(), state }),
             ..AppendParams::default()
         };
         let host = self.host.with_meta(&turn.meta());
@@ -79,6 +79,11 @@ impl Orchestrator {
         appended.await.map_err(|e| Fault::new(PANICKED, format!("the append broke off: {e}")))??;
         Ok(Empty {})
     }
+}
+
+/// The refusal of whatever concerns a turn that does not run.
+pub(crate) fn over(turn_id: &str) -> Fault {
+    Fault::new(CONFLICT, format!("turn `{turn_id}` is over, or never ran here"))
 }
 
 /// Appends in as many parts as the store takes at a time, each durable before the next. `n_parts` of them are in the log;

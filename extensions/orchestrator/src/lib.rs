@@ -10,6 +10,7 @@ mod checking;
 mod committing;
 mod counting;
 mod ending;
+mod engine_choice;
 mod explaining;
 mod gates;
 mod models;
@@ -20,6 +21,7 @@ mod request;
 mod running;
 mod serving;
 mod settings;
+mod showing;
 mod starting;
 mod stopping;
 mod sweeping;
@@ -86,8 +88,10 @@ impl Extension for Orchestrator {
         verbs.on(instance::Metrics, Self::metrics);
         verbs.on_inline(turn::Commit, Self::commit);
         verbs.on(turn::Ask, Self::ask);
+        verbs.on(turn::Keep, Self::keep);
         verbs.on_inline(turn::Steering, Self::steering);
         verbs.on_inline(turn::Boundary, Self::boundary);
+        verbs.on(turn::History, Self::history);
     }
 
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
@@ -104,6 +108,18 @@ impl Orchestrator {
     /// Nothing is ever queued for a running turn in this build.
     async fn steering(self: Arc<Self>, _call: Call, _params: Empty) -> Result<turn::SteeringReply, Fault> {
         Ok(turn::SteeringReply::default())
+    }
+
+    /// For an engine, which is given a turn's input alone.
+    async fn history(
+        self: Arc<Self>,
+        call: Call,
+        params: turn::HistoryParams,
+    ) -> Result<turn::HistoryReply, Fault> {
+        committing::from_kernel(&call)?;
+        let turn = self.turns.get(&params.turn_id).ok_or_else(|| committing::over(&params.turn_id))?;
+        let messages = running::history(&call.host(), &turn.conversation_id).await?.messages;
+        Ok(turn::HistoryReply { messages })
     }
 
     /// The history stays as it is: nothing in this build can shorten one, and it asks no kernel to ask.

@@ -106,6 +106,7 @@ impl Orchestrator {
             durable: begun.durable,
         };
         let plan = RunPlan {
+            engine: begin.engine,
             provider: begin.provider,
             model: begin.model,
             cwd: begin.cwd,

@@ -2,7 +2,8 @@
 
 use dispatch_sdk::contracts::conversations::check_id;
 use dispatch_sdk::contracts::fault::INVALID;
-use dispatch_sdk::contracts::turns::{INPUT_BYTES_MAX, StartParams};
+use dispatch_sdk::contracts::message::MEDIA_TYPE_BYTES_MAX;
+use dispatch_sdk::contracts::turns::{INPUT_BYTES_MAX, INPUT_PARTS_MAX, InputPart, StartParams};
 use dispatch_sdk::{Fault, fault};
 use std::path::Path;
 
@@ -23,13 +24,37 @@ pub(crate) fn check(params: &StartParams) -> Result<(), Fault> {
         let message = format!("`input` has {} bytes; at most {INPUT_BYTES_MAX}", params.input.len());
         return Err(Fault::new(fault::TOO_LARGE, message));
     }
-    for (field, value) in [("provider", &params.provider), ("model", &params.model)] {
+    check_parts(&params.parts)?;
+    for (field, value) in
+        [("provider", &params.provider), ("model", &params.model), ("engine", &params.engine)]
+    {
         value.as_deref().map_or(Ok(()), |value| check_name(field, value))?;
     }
     params.cwd.as_deref().map_or(Ok(()), check_cwd)
 }
 
-/// Refuses what cannot be the name of a provider or model.
+/// The bytes are judged by whoever keeps them.
+fn check_parts(parts: &[InputPart]) -> Result<(), Fault> {
+    if parts.len() > INPUT_PARTS_MAX {
+        let message = format!("`parts` has {} items; at most {INPUT_PARTS_MAX}", parts.len());
+        return Err(Fault::new(INVALID, message));
+    }
+    for part in parts {
+        let InputPart::Image { media_type, .. } = part else {
+            return Err(Fault::new(INVALID, "`parts` holds a type that is not known here; there is `image`"));
+        };
+        let kind = media_type.strip_prefix("image/").unwrap_or_default();
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-');
+        if kind.is_empty() || media_type.len() > MEDIA_TYPE_BYTES_MAX || !kind.chars().all(plain) {
+            let message =
+                format!("`media_type` must be one of an image, as `image/png`; found {media_type:.80?}");
+            return Err(Fault::new(INVALID, message));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what cannot be the name of a provider, model or engine.
 pub(crate) fn check_name(field: &str, value: &str) -> Result<(), Fault> {
     if value.len() <= NAME_BYTES_MAX && !value.chars().any(char::is_control) {
         return Ok(());

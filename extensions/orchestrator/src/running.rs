@@ -5,14 +5,19 @@ use crate::gates::Gates;
 use crate::starting::event;
 use crate::turn_table::{Place, StopWish, Turn};
 use crate::{Orchestrator, ending};
-use dispatch_sdk::contracts::conversations::{Live, LiveParams, Messages, MessagesParams, MessagesReply};
+use dispatch_sdk::contracts::conversations::{
+    EngineState, EngineStateParams, History, HistoryParams, Live, LiveParams, Messages, MessagesParams,
+    MessagesReply,
+};
+use dispatch_sdk::contracts::engine::is_native;
 use dispatch_sdk::contracts::event::{EventBody, NOTICE, TurnEnded};
 use dispatch_sdk::contracts::fault::{BROKEN, NO_SERVICE, OVERLOADED, PANICKED, UNAVAILABLE};
 use dispatch_sdk::contracts::prompt::{System, SystemParams};
 use dispatch_sdk::contracts::provider::FaultClass;
 use dispatch_sdk::contracts::turn::{HISTORY_BYTES_MAX, Run, RunParams};
-use dispatch_sdk::{Backoff, CallStream, Fault, Host, Item};
+use dispatch_sdk::{Backoff, CallStream, Fault, Host, Item, Verb};
 use serde_json::json;
+use serde_json::value::RawValue;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -26,11 +31,11 @@ const BATCH_BYTES_MAX: usize = 256 * 1024;
 /// How often a batch is offered while the store says that it is busy.
 const LIVE_ATTEMPTS_MAX: u32 = 10;
 /// Before the second offer; doubled for each further one.
-/// Most bytes of one page of a history.
-const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const LIVE_WAIT: Duration = Duration::from_millis(50);
 /// Longest wait between two offers.
 const LIVE_WAIT_MAX: Duration = Duration::from_secs(15);
+/// Most bytes of one page of a history.
+const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How often a history is asked for while there is no room for the question; with the waits below less than a minute.
 const ROOM_ATTEMPTS_MAX: u32 = 12;
 /// Before the second time; doubled for each further one.
@@ -43,6 +48,8 @@ const UNTRUSTED_NAMED_MAX: usize = 8;
 /// What a turn runs with.
 #[derive(Debug, Clone)]
 pub(crate) struct RunPlan {
+    /// Empty = the kernel's own loop.
+    pub(crate) engine: String,
     pub(crate) provider: String,
     pub(crate) model: String,
     pub(crate) cwd: String,
@@ -124,6 +131,7 @@ pub(crate) async fn end(this: Arc<Orchestrator>, host: Host, place: Place, plan:
         steps = end.n_steps,
         input_tokens = ended.usage.input_tokens,
         output_tokens = ended.usage.output_tokens,
+        engine = plan.engine,
         provider = plan.provider,
         model = plan.model,
         "a turn ended"
@@ -155,7 +163,8 @@ async fn run(host: &Host, gates: &Gates, turn: &Turn, plan: RunPlan) -> Outcome 
 
 async fn prepare(host: &Host, turn: &Turn, plan: RunPlan) -> Result<RunParams, Fault> {
     let conversation_id = turn.conversation_id.clone();
-    let history = history(host, &conversation_id).await?;
+    let native = is_native(&plan.engine);
+    let history = if native { history(host, &conversation_id).await? } else { input(host, turn).await? };
     if history.skipped > 0 {
         let message =
             format!("{} messages of the history could not be read and were left out", history.skipped);
@@ -186,6 +195,8 @@ async fn prepare(host: &Host, turn: &Turn, plan: RunPlan) -> Result<RunParams, F
             String::new()
         }
     };
+    let engine_state = if native { None } else { engine_state(host, &conversation_id, &plan.engine).await? };
+    turn.runs_on(&plan.engine);
     Ok(RunParams {
         conversation_id,
         turn_id: turn.turn_id.clone(),
@@ -193,17 +204,20 @@ async fn prepare(host: &Host, turn: &Turn, plan: RunPlan) -> Result<RunParams, F
         model: plan.model,
         system,
         cwd: plan.cwd,
+        computer: turn.meta().computer.unwrap_or_default(),
         messages: history.messages,
         steps_max: 0,
         // Nothing here can shorten a history, so nothing is asked.
         boundaries: Vec::new(),
+        engine: plan.engine,
+        engine_state,
     })
 }
 
 /// The history, page by page.
 ///
 /// Errors: `context_overflow`, it has more than one request sends.
-async fn history(host: &Host, conversation_id: &str) -> Result<MessagesReply, Fault> {
+pub(crate) async fn history(host: &Host, conversation_id: &str) -> Result<MessagesReply, Fault> {
     let mut whole = MessagesReply::default();
     let mut params = MessagesParams {
         conversation_id: conversation_id.to_owned(),
@@ -212,7 +226,7 @@ async fn history(host: &Host, conversation_id: &str) -> Result<MessagesReply, Fa
     };
     let mut n_bytes = 0;
     loop {
-        let page = messages(host, &params).await?;
+        let page = with_room(host, || Messages, &params).await?;
         n_bytes += page.messages.iter().map(|message| message.get().len()).sum::<usize>();
         if n_bytes > HISTORY_BYTES_MAX {
             let message = format!(
@@ -234,16 +248,35 @@ async fn history(host: &Host, conversation_id: &str) -> Result<MessagesReply, Fa
     }
 }
 
-/// A page; asked for again while there is no room for the question: what was accepted is not lost to a limit of ours.
-async fn messages(host: &Host, params: &MessagesParams) -> Result<MessagesReply, Fault> {
+/// The input of a turn that has not begun: the last message of its conversation.
+async fn input(host: &Host, turn: &Turn) -> Result<MessagesReply, Fault> {
+    let last =
+        HistoryParams { conversation_id: turn.conversation_id.clone(), limit: 1, ..HistoryParams::default() };
+    let found = with_room(host, || History, &last).await?;
+    let messages = found.messages.into_iter().map(|placed| placed.message).collect();
+    Ok(MessagesReply { messages, skipped: found.skipped, ..MessagesReply::default() })
+}
+
+/// What the engine's last turn left in the conversation.
+async fn engine_state(
+    host: &Host,
+    conversation_id: &str,
+    engine: &str,
+) -> Result<Option<Box<RawValue>>, Fault> {
+    let whose = EngineStateParams { conversation_id: conversation_id.to_owned(), engine: engine.to_owned() };
+    Ok(with_room(host, || EngineState, &whose).await?.state)
+}
+
+/// Asks again while there is no room for the question: what was accepted is not lost to a limit of ours.
+async fn with_room<V: Verb>(host: &Host, verb: fn() -> V, params: &V::Params) -> Result<V::Reply, Fault> {
     let mut backoff = Backoff::new(ROOM_WAIT, ROOM_WAIT_MAX);
     for _ in 1..ROOM_ATTEMPTS_MAX {
-        match host.call(Messages, params).await {
+        match host.call(verb(), params).await {
             Err(fault) if fault.is(OVERLOADED) => backoff.wait(host).await,
             answered => return answered,
         }
     }
-    host.call(Messages, params).await
+    host.call(verb(), params).await
 }
 
 /// Hands every frame on before it is counted, so that a commit finds all that came before it.

@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) default_provider: String,
     /// Model of a conversation that has none yet, with the default provider; empty = the provider's own default.
     pub(crate) default_model: String,
+    /// What runs the turns of a conversation that has none yet; empty = `native`, the kernel's own loop.
+    pub(crate) default_engine: String,
 }
 
 impl Default for Settings {
@@ -33,6 +35,7 @@ impl Default for Settings {
             turns_queued_max: 10_000,
             default_provider: String::new(),
             default_model: String::new(),
+            default_engine: String::new(),
         }
     }
 }
@@ -50,6 +53,7 @@ impl Settings {
         bounded("turns_queued_max", self.turns_queued_max, 0, QUEUED_LIMIT)?;
         check_name("default_provider", &self.default_provider)?;
         check_name("default_model", &self.default_model)?;
+        check_name("default_engine", &self.default_engine)?;
         Ok(self)
     }
 

@@ -3,13 +3,14 @@
 use crate::provider_choice::Providers;
 use crate::running::{Outcome, RunPlan};
 use crate::turn_table::{Place, Turn};
-use crate::{Orchestrator, opening, request};
+use crate::{Orchestrator, engine_choice, opening, request, showing};
 use dispatch_sdk::contracts::conversations::{
-    BeginParams, Conversation, Get, GetParams, OpenTurn, TITLE_CHARS_MAX,
+    BeginParams, Conversation, Get, GetParams, OpenTurn, Owner, TITLE_CHARS_MAX,
 };
+use dispatch_sdk::contracts::engine::is_native;
 use dispatch_sdk::contracts::event::{EventBody, INPUT, TURN_STARTED, TurnStarted};
 use dispatch_sdk::contracts::fault::IO;
-use dispatch_sdk::contracts::message::Message;
+use dispatch_sdk::contracts::message::{Message, Part};
 use dispatch_sdk::contracts::turn::HISTORY_BYTES_MAX;
 use dispatch_sdk::contracts::turns::{StartParams, StartReply};
 use dispatch_sdk::contracts::{Empty, kernel};
@@ -29,7 +30,7 @@ impl Orchestrator {
     pub(crate) async fn start_turn(
         self: Arc<Self>,
         call: Call,
-        params: StartParams,
+        mut params: StartParams,
     ) -> Result<StartReply, Fault> {
         request::check(&params)?;
         let before = match &params.conversation_id {
@@ -37,7 +38,8 @@ impl Orchestrator {
             None => None,
         };
         let providers = call.host().call(kernel::Providers, &Empty {}).await?;
-        let opening = self.opening(&call, params, before.as_ref(), &providers)?;
+        let shown = showing::kept(&call, std::mem::take(&mut params.parts)).await?;
+        let opening = self.opening(&call, params, shown, before.as_ref(), &providers)?;
         // A task: a call that is cut off in the middle must not leave a turn open that nobody looks after.
         let (ack, acked) = oneshot::channel();
         self.host.runtime()?.spawn(Arc::clone(&self).open_and_run(opening, ack));
@@ -48,14 +50,27 @@ impl Orchestrator {
         &self,
         call: &Call,
         params: StartParams,
+        shown: Vec<Part>,
         before: Option<&Conversation>,
         providers: &kernel::ProvidersReply,
     ) -> Result<Opening, Fault> {
-        let last = before.map(|c| c.provider.as_str()).filter(|name| !name.is_empty());
+        let ran = before.filter(|c| c.seq_last > 0 || !c.engine.is_empty()).map(|c| c.engine.as_str());
+        let default_engine = &self.settings.default_engine;
+        let engine =
+            engine_choice::choose(&providers.engines, params.engine.as_deref(), ran, default_engine)?;
+        // What another engine ran with says nothing to this one.
+        let native = engine.is_empty();
+        let before_here = before.filter(|c| c.engine == engine || native && is_native(&c.engine));
+        let last = before_here.map(|c| c.provider.as_str()).filter(|name| !name.is_empty());
         let default = self.settings.default_provider.as_str();
-        let provider = Providers::of(providers, default).choose(params.provider.as_deref(), last)?;
-        let last_model = before.filter(|c| c.provider == provider).map(|c| c.model.clone());
-        let is_default = if default.is_empty() { params.provider.is_none() } else { provider == default };
+        let provider = match native {
+            true => Providers::of(providers, default).choose(params.provider.as_deref(), last)?,
+            // An engine knows its providers itself.
+            false => params.provider.clone().or(last.map(str::to_owned)).unwrap_or_default(),
+        };
+        let last_model = before_here.filter(|c| c.provider == provider).map(|c| c.model.clone());
+        let named = params.provider.is_some();
+        let is_default = native && if default.is_empty() { !named } else { provider == default };
         let default_model = is_default.then(|| self.settings.default_model.clone());
         let model = params.model.or(last_model).or(default_model).unwrap_or_default();
         let last_cwd = before.map(|c| c.cwd.clone()).filter(|cwd| !cwd.is_empty());
@@ -64,14 +79,16 @@ impl Orchestrator {
         let conversation_id = params.conversation_id.unwrap_or_else(|| self.host.new_id());
         let turn_id = self.host.new_id();
         let meta = call.meta();
-        let actor = meta.actor.clone();
-        let turn = Turn::new(conversation_id.clone(), turn_id.clone(), self.host.now_ms()).asked_by(meta);
-        let message = Message::user(params.input.as_str());
+        let turn = Turn::new(conversation_id.clone(), turn_id.clone(), self.host.now_ms());
+        let turn = turn.asked_by(meta.clone());
+        let mut message = Message::user(params.input.as_str());
+        message.parts.extend(shown);
         let started = TurnStarted {
             provider: provider.clone(),
             model: model.clone(),
             cwd: cwd.clone(),
-            actor: actor.clone(),
+            actor: meta.actor.clone(),
+            engine: engine.clone(),
         };
         let input = serde_json::json!({ "parts": message.parts });
         let begin = BeginParams {
@@ -85,7 +102,13 @@ impl Orchestrator {
             title: params.input.trim_start().chars().take(TITLE_CHARS_MAX).collect(),
             events: vec![event(TURN_STARTED, &started), event(INPUT, &input)],
             messages: vec![raw(&message)],
-            actor,
+            engine,
+            actor: meta.actor,
+            owner: owner(meta.tenant.as_ref(), meta.user.as_ref()),
+            tenant: meta.tenant.unwrap_or_default(),
+            user: meta.user.unwrap_or_default(),
+            device: meta.device.unwrap_or_default(),
+            computer: meta.computer.unwrap_or_default(),
             attempt: 1,
             // What no request can send is refused here, and not acknowledged and failed then.
             history_bytes_max: HISTORY_BYTES_MAX as u64,
@@ -119,6 +142,12 @@ impl Orchestrator {
         }
         self.host_lives(host, &open.host_id).await
     }
+}
+
+/// Whose a new conversation is: of whom its first turn is for.
+fn owner(tenant: Option<&String>, user: Option<&String>) -> Option<Owner> {
+    let owner = Owner { tenant: tenant.cloned(), user: user.cloned() };
+    (owner != Owner::default()).then_some(owner)
 }
 
 fn host_cwd() -> Result<String, Fault> {

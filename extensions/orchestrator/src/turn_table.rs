@@ -51,6 +51,8 @@ pub(crate) struct Turn {
     pub(crate) started_at: u64,
     /// Whom it acts for; an adopted turn learns it from its row.
     asked_by: OnceLock<Meta>,
+    /// What runs it; empty = the kernel's own loop.
+    engine: OnceLock<String>,
     /// Frames of `turn.v1/run` that conversation-store has taken.
     pub(crate) n_forwarded: watch::Sender<u64>,
     pub(crate) stop_wish: watch::Sender<Option<StopWish>>,
@@ -70,6 +72,7 @@ impl Turn {
             turn_id,
             started_at,
             asked_by: OnceLock::new(),
+            engine: OnceLock::new(),
             n_forwarded: watch::Sender::new(0),
             stop_wish: watch::Sender::new(None),
             over: watch::Sender::new(false),
@@ -109,6 +112,16 @@ impl Turn {
     pub(crate) fn acts_for(&self, meta: Meta) {
         // The first word counts, and nobody says two.
         let _ = self.asked_by.set(meta);
+    }
+
+    /// Says what runs it; the first word counts.
+    pub(crate) fn runs_on(&self, engine: &str) {
+        let _ = self.engine.set(engine.to_owned());
+    }
+
+    /// What runs it.
+    pub(crate) fn engine(&self) -> String {
+        self.engine.get().cloned().unwrap_or_default()
     }
 
     /// For the root calls made on its behalf.

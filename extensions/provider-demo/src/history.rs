@@ -39,9 +39,11 @@ impl History {
         if message.role == Role::User {
             let texts = message.parts.into_iter().filter_map(|part| match part {
                 Part::Text { text } => Some(text),
-                Part::Reasoning { .. } | Part::ToolCall { .. } | Part::ToolResult { .. } | Part::Unknown => {
-                    None
-                }
+                Part::Image { .. }
+                | Part::Reasoning { .. }
+                | Part::ToolCall { .. }
+                | Part::ToolResult { .. }
+                | Part::Unknown => None,
             });
             let said = texts.collect::<Vec<_>>().join("\n");
             let before = std::mem::replace(&mut self.last, said);

@@ -57,6 +57,7 @@ impl Extension for Demo {
             reason: String::new(),
             default_model: NAME.to_owned(),
             selectable: false,
+            images: false,
         };
         Ok(Contributions { providers: vec![spec], ..Contributions::default() })
     }
@@ -73,7 +74,8 @@ impl Demo {
         if let Some(ToolCall { name, args_text }) = step.call {
             // The history grows with every step, so its length makes the id unique.
             let tool_call_id = format!("demo_call_{}", params.messages.len());
-            call.emit(&StreamFrame::ToolCall { tool_call_id, name, args_text }).await?;
+            call.emit(&StreamFrame::ToolCall { tool_call_id, name, args_text, opaque: Default::default() })
+                .await?;
         }
         Ok(StreamReply { finish, usage: None, model: NAME.to_owned() })
     }

@@ -56,7 +56,7 @@ async fn ask(messages: &[Message], tools: Vec<ToolOffer>) -> Said {
                 said.text.push_str(&text);
                 said.n_deltas += 1;
             }
-            StreamFrame::ToolCall { tool_call_id, name, args_text } => {
+            StreamFrame::ToolCall { tool_call_id, name, args_text, .. } => {
                 said.calls.push((tool_call_id, name, args_text));
             }
             other @ (StreamFrame::ReasoningDelta { .. }
@@ -79,13 +79,19 @@ fn result(content: &str, is_error: bool, status: ToolStatus) -> Message {
     let (tool_call_id, name, content) = ("demo_call_1".into(), "shell".into(), content.into());
     Message {
         role: Role::Tool,
-        parts: vec![Part::ToolResult { tool_call_id, name, content, is_error, status }],
+        parts: vec![Part::ToolResult { tool_call_id, name, content, is_error, status, parts: vec![] }],
     }
 }
 
 async fn ask_after(result: Message) -> Said {
     let (tool_call_id, name) = ("demo_call_1".into(), "shell".into());
-    let call = Part::ToolCall { tool_call_id, name, args: json!({ "command": "date" }) };
+    let call = Part::ToolCall {
+        tool_call_id,
+        name,
+        args: json!({ "command": "date" }),
+        opaque: Value::Null,
+        producer: String::new(),
+    };
     let called = Message { role: Role::Assistant, parts: vec![call] };
     ask(&[Message::user("run `date`"), called, result], tools()).await
 }
@@ -99,6 +105,7 @@ async fn it_is_ready_and_never_chosen_by_itself() {
         reason: String::new(),
         default_model: "demo".into(),
         selectable: false,
+        images: false,
     };
     let expected = Contributions { providers: vec![spec], ..Contributions::default() };
     assert_eq!(opened.started().contributes, expected);

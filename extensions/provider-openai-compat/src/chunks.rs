@@ -2,12 +2,14 @@
 //!
 //! Source: <https://platform.openai.com/docs/api-reference/chat-streaming>, and what other servers were seen to send.
 
+mod details;
 mod plain;
 mod thinking;
 mod tool_calls;
 mod usage;
 
 use crate::trouble::{Trouble, error_object};
+use details::Details;
 use dispatch_sdk::contracts::provider::{FaultClass, Finish, StreamFrame, StreamReply, Usage};
 use plain::Plain;
 use serde_json::Value;
@@ -26,6 +28,7 @@ const DONE: &str = "[DONE]";
 pub(crate) struct Interpreter {
     calls: ToolCalls,
     thinking: Thinking,
+    details: Details,
     finish: Option<Finish>,
     usage: Option<Usage>,
     model: String,
@@ -40,6 +43,7 @@ impl Interpreter {
         Self {
             calls: ToolCalls::new(id_seed, ids_taken),
             thinking: Thinking::new(think_tags),
+            details: Details::default(),
             finish: None,
             usage: None,
             model: String::new(),
@@ -128,6 +132,7 @@ impl Interpreter {
         };
         let mut frames: Vec<StreamFrame> =
             self.thinking.end().map(|(kind, held)| kind.frame(held)).into_iter().collect();
+        frames.extend(self.details.all().map(|opaque| StreamFrame::ReasoningOpaque { opaque }));
         frames.extend(calls);
         Ok((frames, StreamReply { finish, usage: self.usage, model: self.model }))
     }
@@ -171,6 +176,7 @@ impl Interpreter {
         if let Some(text) = reasoning.into_iter().find_map(|field| field.as_str().filter(|t| !t.is_empty())) {
             self.show(Kind::Reasoning, text, frames);
         }
+        self.details.take(&delta["reasoning_details"])?;
         self.content(&delta["content"], frames);
         self.content(&delta["refusal"], frames);
         let calls = match &delta["tool_calls"] {

@@ -79,6 +79,10 @@ pub(crate) struct Written {
     /// `unopened`: an answer begins inside of one, because the chat template writes the opening tag; `off`: text.
     #[schemars(extend("x-reload" = true))]
     think_tags: ThinkTags,
+    /// Whether the models may be shown images. Default true: where the endpoint refuses a request with images it is sent
+    /// again with words in their places, each time.
+    #[schemars(extend("x-reload" = true))]
+    images: bool,
 }
 
 impl Default for Written {
@@ -96,6 +100,7 @@ impl Default for Written {
             send_usage_option: true,
             send_reasoning: SendReasoning::Auto,
             think_tags: ThinkTags::default(),
+            images: true,
         }
     }
 }
@@ -154,6 +159,7 @@ pub(crate) struct Settings {
     pub(crate) send_usage_option: bool,
     pub(crate) send_reasoning: SendReasoning,
     pub(crate) think_tags: ThinkTags,
+    pub(crate) images: bool,
 }
 
 impl Settings {
@@ -205,6 +211,7 @@ impl Settings {
             send_usage_option: written.send_usage_option,
             send_reasoning: written.send_reasoning,
             think_tags: written.think_tags,
+            images: written.images,
             instance,
         })
     }
@@ -217,6 +224,7 @@ impl Settings {
             reason: if self.base_url.is_some() { String::new() } else { self.base_url_hint() },
             default_model: self.default_model.clone(),
             selectable: true,
+            images: self.images,
         }
     }
 

@@ -6,6 +6,7 @@ mod chunks;
 mod config;
 mod endpoint;
 mod ids;
+mod images;
 mod models;
 mod proxies;
 mod reaching;

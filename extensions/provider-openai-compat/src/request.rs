@@ -4,9 +4,11 @@
 //! results, so the body of a step is a prefix of the next step's and a cache at the endpoint keeps what it has. The next
 //! turn begins anew where reasoning of the turn before it stood.
 
+mod content;
 mod messages;
 
 use crate::config::{OutputTokensField, SendReasoning, Settings};
+use crate::images::Images;
 use crate::trouble::Trouble;
 use crate::ways::{Reasoning, Way, Written};
 use dispatch_sdk::contracts::message::Message;
@@ -48,13 +50,8 @@ struct StreamOptions {
     include_usage: bool,
 }
 
-/// Makes the body for `model` in this way; `bad_request` names the message that cannot be read.
-pub(crate) fn body(
-    settings: &Settings,
-    model: &str,
-    params: &StreamParams,
-    way: Way,
-) -> Result<Body, Trouble> {
+/// Reads the history; `bad_request` names the message that cannot be read.
+pub(crate) fn history(params: &StreamParams) -> Result<Vec<Message>, Trouble> {
     let mut history = Vec::with_capacity(params.messages.len());
     for (message_idx, raw) in params.messages.iter().enumerate() {
         let message: Message = serde_json::from_str(raw.get()).map_err(|error| {
@@ -63,6 +60,17 @@ pub(crate) fn body(
         })?;
         history.push(message);
     }
+    Ok(history)
+}
+
+/// Makes the body for `model` in this way.
+pub(crate) fn body(
+    settings: &Settings,
+    model: &str,
+    params: &StreamParams,
+    (history, images): (&[Message], &Images),
+    way: Way,
+) -> Body {
     let reasoning = match (settings.send_reasoning, way.reasoning) {
         (SendReasoning::Never, _) | (SendReasoning::Auto, Reasoning::Unknown | Reasoning::Never) => {
             Sent::Nothing
@@ -71,8 +79,15 @@ pub(crate) fn body(
         (SendReasoning::Always, _) | (SendReasoning::Auto, Reasoning::Always) => Sent::All,
     };
     let producer = format!("{}/{model}", settings.provider);
-    let style = Style { producer: &producer, reasoning, nine_ids: way.nine_ids };
-    let converted = convert(&params.system, &history, style);
+    let style = Style {
+        producer: &producer,
+        reasoning,
+        details: settings.send_reasoning != SendReasoning::Never,
+        nine_ids: way.nine_ids,
+        images,
+        shows_images: settings.images && !way.no_images,
+    };
+    let converted = convert(&params.system, history, style);
     let mut written = converted.written;
     if settings.send_reasoning != SendReasoning::Auto {
         // The build has decided: no other way is open.
@@ -90,7 +105,7 @@ pub(crate) fn body(
         messages: converted.messages,
     };
     let json = serde_json::to_vec(&wire).expect("text, numbers and JSON values always encode");
-    Ok(Body { json, ids_taken: converted.ids, written })
+    Body { json, ids_taken: converted.ids, written }
 }
 
 fn tool(offer: &ToolOffer) -> Value {

@@ -3,6 +3,7 @@
 use crate::chunks::Interpreter;
 use crate::config::Settings;
 use crate::endpoint::{Endpoint, causes, media_type, silent, whole_body};
+use crate::images::Images;
 use crate::request;
 use crate::sse::SseParser;
 use crate::trouble::Trouble;
@@ -32,7 +33,7 @@ const SIGN_EVERY: Duration = Duration::from_secs(30);
 pub(crate) enum Stop {
     /// The endpoint's trouble, still to be masked.
     Trouble(Trouble),
-    /// Our caller's: nobody takes frames any more.
+    /// Not the endpoint's: nobody takes frames any more, or the images of the history cannot be had now.
     Caller(Fault),
 }
 
@@ -55,9 +56,14 @@ pub(crate) async fn stream(
     let client = endpoint.client(settings)?;
     let host = call.host();
     let mut way = endpoint.ways.of(model);
+    let history = request::history(&params)?;
+    let images = match settings.images && !way.no_images {
+        true => Images::of(&history, call).await.map_err(Stop::Caller)?,
+        false => Images::default(),
+    };
     // A refusal that another way of writing the history answers is answered; each turn moves `way` on, which ends it.
     let (deadline, ids_taken, response) = loop {
-        let body = request::body(settings, model, &params, way)?;
+        let body = request::body(settings, model, &params, (&history, &images), way);
         let deadline = Instant::now() + settings.idle_timeout;
         let request = client
             .post(url.clone())
@@ -71,7 +77,7 @@ pub(crate) async fn stream(
         }
     };
     endpoint.ways.found(model, way);
-    drop(params);
+    drop((params, history, images));
     let id_seed = host.new_id().rsplit('-').next().unwrap_or_default().to_owned();
     let reading = Reading {
         settings,

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 mod checks;
 mod faults;
+mod images;
 mod proxies;
 mod raw_server;
 mod reaching;
@@ -100,6 +101,7 @@ async fn without_an_endpoint_it_is_not_ready_and_says_what_to_set() {
         reason: reason.into(),
         default_model: String::new(),
         selectable: true,
+        images: true,
     };
     let expected = Contributions { providers: vec![spec], ..Contributions::default() };
     assert_eq!(opened.started().contributes, expected);
@@ -119,6 +121,7 @@ async fn an_instance_of_another_name_is_a_provider_of_that_name() {
         reason: String::new(),
         default_model: "m".into(),
         selectable: true,
+        images: true,
     };
     assert_eq!(opened.started().contributes.providers, [spec]);
 }

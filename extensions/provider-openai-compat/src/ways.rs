@@ -13,6 +13,10 @@ const ID_WORDS: [&str; 7] =
 const FORM_WORDS: [&str; 8] =
     ["length", "a-z", "alphanumeric", "pattern", "too long", "characters", "format", "letters"];
 
+/// Words of a refusal that speaks of images, or of a content that is a list because of them.
+const IMAGE_WORDS: [&str; 6] =
+    ["image", "vision", "multimodal", "multi-modal", "modalit", "content must be a string"];
+
 /// The name of the field that holds reasoning, as refusals write it.
 pub(crate) const REASONING_FIELD: &str = "reasoning_content";
 
@@ -22,6 +26,9 @@ pub(crate) struct Way {
     pub(crate) reasoning: Reasoning,
     /// Ids in the strictest form instead of as they came.
     pub(crate) nine_ids: bool,
+    /// Words instead of images: the endpoint refused them. It holds for one request alone, because it may be this image
+    /// that was refused, and not every one.
+    pub(crate) no_images: bool,
 }
 
 /// What reasoning goes back. What was found only ever moves down this list, so no refusal is answered without end.
@@ -44,17 +51,22 @@ pub(crate) struct Written {
     pub(crate) has_reasoning: bool,
     pub(crate) left_reasoning_out: bool,
     pub(crate) has_other_ids: bool,
+    pub(crate) has_images: bool,
 }
 
 impl Way {
     /// The way to write the same history after this refusal, if it may help.
     pub(crate) fn after(self, refusal: &Trouble, written: Written) -> Option<Self> {
         // Servers whose chat template refuses a history answer 500.
-        if !matches!(refusal.http_status, Some(400 | 422 | 500)) {
+        // Where no machine behind a gateway takes images, it answers 404.
+        if !matches!(refusal.http_status, Some(400 | 404 | 415 | 422 | 500)) {
             return None;
         }
         let said = refusal.message.to_ascii_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        if says(&IMAGE_WORDS) && written.has_images && !self.no_images {
+            return Some(Self { no_images: true, ..self });
+        }
         let speaks_of_reasoning = says(&[REASONING_FIELD]);
         if speaks_of_reasoning && written.left_reasoning_out && self.reasoning < Reasoning::Always {
             return Some(Self { reasoning: Reasoning::Always, ..self });
@@ -139,9 +151,9 @@ mod tests {
     #[test]
     fn only_so_many_models_are_remembered_and_what_was_found_is_not_taken_back() {
         let ways = Ways::default();
-        let found = Way { reasoning: Reasoning::Always, nine_ids: true };
+        let found = Way { reasoning: Reasoning::Always, nine_ids: true, no_images: false };
         ways.found("m", found);
-        ways.found("m", Way { reasoning: Reasoning::OfTurn, nine_ids: false });
+        ways.found("m", Way { reasoning: Reasoning::OfTurn, ..Way::default() });
         assert_eq!(ways.of("m"), found);
         for n in 0..MODELS_MAX {
             ways.found(&format!("m{n}"), found);

@@ -76,6 +76,7 @@ async fn replace(host: &Host, args: &Args, cwd: &str) -> Result<RunReply, Fault>
         detail: json!({
             "path": written.path, "bytes": written.bytes, "replacements": n_replacements, "diff": diff,
         }),
+        ..RunReply::default()
     })
 }
 
@@ -119,7 +120,7 @@ fn answer_of(fault: Fault) -> Result<RunReply, Fault> {
         code if OF_THE_FILE.contains(&code) => fault.message,
         _ => return Err(fault),
     };
-    Ok(RunReply { content, is_error: true, detail: Value::Null })
+    Ok(RunReply { content, is_error: true, detail: Value::Null, ..RunReply::default() })
 }
 
 #[cfg(test)]

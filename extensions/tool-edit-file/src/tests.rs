@@ -44,7 +44,7 @@ fn args(old: &str, new: &str) -> Value {
 }
 
 fn failure(content: &str) -> Result<RunReply, Fault> {
-    Ok(RunReply { content: content.to_owned(), is_error: true, detail: Value::Null })
+    Ok(RunReply { content: content.to_owned(), is_error: true, detail: Value::Null, ..RunReply::default() })
 }
 
 fn once(text: &str, old: &str, new: &str) -> Result<Edited, String> {
@@ -114,7 +114,7 @@ async fn an_edit_is_written_over_what_was_read_and_shown() {
     let diff = "--- f\n+++ f\n@@ -1,2 +1,2 @@\n one\n-two\n+2\n";
     let detail = json!({ "path": "/w/f", "bytes": 9, "replacements": 1, "diff": diff });
     let content = format!("1 replacement in `f`\n{diff}");
-    assert_eq!(reply, Ok(RunReply { content, is_error: false, detail }));
+    assert_eq!(reply, Ok(RunReply { content, is_error: false, detail, ..RunReply::default() }));
     let asked = json!({
         "path": "f", "cwd": "/w", "data": STANDARD.encode("one\n2\n"), "if_exists": "replace", "make_dirs": false,
         "expect_sha256": "c3f9c8c283a2b1f2f1896f27a01cbe3cddc0c9d93f752e4639035a0f5b36f6e8",

@@ -188,11 +188,11 @@ impl Look {
 }
 
 fn answer(content: String, detail: Value) -> RunReply {
-    RunReply { content, is_error: false, detail }
+    RunReply { content, is_error: false, detail, ..RunReply::default() }
 }
 
 fn failure(content: String) -> RunReply {
-    RunReply { content, is_error: true, detail: Value::Null }
+    RunReply { content, is_error: true, detail: Value::Null, ..RunReply::default() }
 }
 
 #[cfg(test)]

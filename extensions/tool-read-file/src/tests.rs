@@ -72,7 +72,10 @@ async fn what_the_file_system_refuses_is_the_tools_answer_and_other_trouble_is_a
         let fault = Fault::new(code, "cannot look at `f`: because");
         if is_answer {
             let content = fault.message;
-            assert_eq!(reply, Ok(RunReply { content, is_error: true, detail: Value::Null }));
+            assert_eq!(
+                reply,
+                Ok(RunReply { content, is_error: true, detail: Value::Null, ..RunReply::default() })
+            );
         } else {
             assert_eq!(reply, Err(fault));
         }
@@ -164,7 +167,10 @@ async fn lines_are_numbered_and_the_rest_is_announced() {
     );
     let reply = run(&tool, json!({ "path": "f", "offset": 4, "limit": 1 })).await.expect("it answers");
     let detail = json!({ "path": "/w/f", "file_bytes": 19, "first_line": 4, "last_line": 4, "more": false });
-    assert_eq!(reply, RunReply { content: "4: three\n".to_owned(), is_error: false, detail });
+    assert_eq!(
+        reply,
+        RunReply { content: "4: three\n".to_owned(), is_error: false, detail, ..RunReply::default() }
+    );
 }
 
 #[tokio::test]

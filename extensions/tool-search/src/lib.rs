@@ -11,7 +11,6 @@ use dispatch_sdk::contracts::exec::{OF_THE_FILE, Search, SearchParams, SearchRep
 use dispatch_sdk::contracts::tool::{Run, RunParams, RunReply};
 use dispatch_sdk::fault::NOT_FOUND;
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, NoSettings, Verbs};
-use serde_json::Value;
 use std::sync::Arc;
 
 dispatch_sdk::export!(SearchTools, settings);
@@ -59,7 +58,7 @@ async fn search(
     match call.host().call(Search, params).await {
         Ok(reply) => Ok(shape(reply)),
         Err(fault) if OF_THE_FILE.contains(&fault.code.as_str()) => {
-            Ok(RunReply { content: fault.message, is_error: true, detail: Value::Null })
+            Ok(RunReply { content: fault.message, is_error: true, ..RunReply::default() })
         }
         Err(fault) => Err(fault),
     }

@@ -163,7 +163,7 @@ impl Shown {
     }
 
     fn answer(self, detail: Value) -> RunReply {
-        RunReply { content: self.text, is_error: false, detail }
+        RunReply { content: self.text, detail, ..RunReply::default() }
     }
 }
 

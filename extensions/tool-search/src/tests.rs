@@ -142,7 +142,8 @@ async fn paths_and_lines_are_told_one_by_line_and_counted() {
     let found =
         SearchReply { files: vec![file("a\nb", vec![]), file("src/c", vec![])], n_hits: 2, ..nothing() };
     let tools = Tools::new(Ok(found)).await;
-    let told = |content: &str, detail| RunReply { content: content.to_owned(), is_error: false, detail };
+    let told =
+        |content: &str, detail| RunReply { content: content.to_owned(), detail, ..RunReply::default() };
     let paths = "a\u{fffd}b\nsrc/c\n";
     let globbed = tools.run("glob", json!({ "pattern": "*" })).await.expect("it answers");
     assert_eq!(globbed, told(paths, json!({ "paths": 2, "more": false })));

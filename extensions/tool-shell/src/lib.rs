@@ -69,7 +69,12 @@ impl Shell {
             Some(Err(_)) if call.is_cancelled() => Ok(cancelled(transcript)),
             // What the machine says is the tool's answer; anything else is the host's trouble.
             Some(Err(fault)) if [NOT_FOUND, DENIED, INVALID, IO].contains(&fault.code.as_str()) => {
-                Ok(RunReply { content: fault.message, is_error: true, detail: Value::Null })
+                Ok(RunReply {
+                    content: fault.message,
+                    is_error: true,
+                    detail: Value::Null,
+                    ..RunReply::default()
+                })
             }
             Some(Err(fault)) => Err(fault),
         }
@@ -125,12 +130,13 @@ fn reply(transcript: Transcript, end: &SpawnReply, timeout_ms: u64) -> RunReply 
             "output_file": file,
         }),
         content: content(transcript.text(end.dropped_bytes, file), &notes),
+        ..RunReply::default()
     }
 }
 
 fn cancelled(transcript: Transcript) -> RunReply {
     let content = content(transcript.text(0, None), &["[cancelled]".to_owned()]);
-    RunReply { content, is_error: true, detail: json!({ "cancelled": true }) }
+    RunReply { content, is_error: true, detail: json!({ "cancelled": true }), ..RunReply::default() }
 }
 
 fn content(mut text: String, notes: &[String]) -> String {

@@ -88,7 +88,10 @@ async fn what_the_machine_refuses_is_the_tools_answer_and_other_trouble_is_a_fau
         let reply = run(&that_writes(&[], Err(fault.clone())).await).await;
         if is_answer {
             let content = fault.message;
-            assert_eq!(reply, Ok(RunReply { content, is_error: true, detail: Value::Null }));
+            assert_eq!(
+                reply,
+                Ok(RunReply { content, is_error: true, detail: Value::Null, ..RunReply::default() })
+            );
         } else {
             assert_eq!(reply, Err(fault));
         }
@@ -135,7 +138,10 @@ async fn output_is_shown_live_and_kept_in_order() {
         "exit_code": 0, "signal": null, "timed_out": false, "cancelled": false,
         "duration_ms": 12, "output_bytes": 4, "dropped_bytes": 0, "output_file": null,
     });
-    assert_eq!(reply, Ok(RunReply { content: "one\ntwo\n".to_owned(), is_error: false, detail }));
+    assert_eq!(
+        reply,
+        Ok(RunReply { content: "one\ntwo\n".to_owned(), is_error: false, detail, ..RunReply::default() })
+    );
     let asked = json!({
         "argv": ["sh", "-c", "make"], "cwd": "/w", "timeout_ms": 7,
         "output_bytes_max": 0, "output_file_over_bytes": RESULT_CHARS_MAX,

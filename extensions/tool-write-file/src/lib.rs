@@ -55,6 +55,7 @@ impl WriteFile {
                         "path": written.path, "bytes": written.bytes, "lines": n_lines,
                         "created": written.created, "sha256": written.sha256,
                     }),
+                    ..RunReply::default()
                 })
             }
             Err(fault) => answer_of(fault),
@@ -71,7 +72,7 @@ fn answer_of(fault: Fault) -> Result<RunReply, Fault> {
         code if OF_THE_FILE.contains(&code) => fault.message,
         _ => return Err(fault),
     };
-    Ok(RunReply { content, is_error: true, detail: Value::Null })
+    Ok(RunReply { content, is_error: true, detail: Value::Null, ..RunReply::default() })
 }
 
 #[cfg(test)]

@@ -44,7 +44,15 @@ async fn a_file_that_is_there_is_named_and_how_to_replace_it_is_said() {
     let reply = run(&that_answers(Err(fault)).await, json!({ "path": "f", "content": "x" })).await;
     let content = "cannot write `/w/f`: there is a file of 4 bytes already; nothing was changed; to replace the \
                    file, set `overwrite` to true";
-    assert_eq!(reply, Ok(RunReply { content: content.to_owned(), is_error: true, detail: Value::Null }));
+    assert_eq!(
+        reply,
+        Ok(RunReply {
+            content: content.to_owned(),
+            is_error: true,
+            detail: Value::Null,
+            ..RunReply::default()
+        })
+    );
 }
 
 #[tokio::test]
@@ -61,7 +69,10 @@ async fn what_the_file_system_refuses_is_the_tools_answer_and_other_trouble_is_a
         let reply = run(&that_answers(Err(fault.clone())).await, json!({ "path": "f", "content": "" })).await;
         if is_answer {
             let content = fault.message;
-            assert_eq!(reply, Ok(RunReply { content, is_error: true, detail: Value::Null }));
+            assert_eq!(
+                reply,
+                Ok(RunReply { content, is_error: true, detail: Value::Null, ..RunReply::default() })
+            );
         } else {
             assert_eq!(reply, Err(fault));
         }
@@ -76,7 +87,7 @@ async fn a_new_file_is_told_from_a_replaced_one_with_bytes_and_lines() {
         let reply = run(&tool, args).await.expect("the tool answers");
         let detail = json!({ "path": "/w/f", "bytes": 6, "lines": 3, "created": created, "sha256": "ab" });
         let content = format!("{said} `f`: 6 bytes, 3 lines");
-        assert_eq!(reply, RunReply { content, is_error: false, detail });
+        assert_eq!(reply, RunReply { content, is_error: false, detail, ..RunReply::default() });
         let asked = json!({
             "path": "f", "cwd": "/w", "data": "w6kKYgpj", "make_dirs": true,
             "if_exists": if overwrite { "replace" } else { "fail" },

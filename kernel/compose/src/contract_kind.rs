@@ -2,8 +2,7 @@
 //!
 //! It must not know any service contract.
 
-use dispatch_contracts::ContributionKind;
-use dispatch_contracts::instance::INSTANCE_CONTRACT;
+use dispatch_contracts::bounds::MANY_VALUED;
 
 /// How a contract finds its answerer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +13,7 @@ pub(crate) enum ContractKind {
     ByName,
     /// The instance that made the call named by `parent_call_id`: `<x>_host` contracts are never bound.
     Caller,
-    /// One instance of the build.
+    /// One instance of the build; any other that provides it is reached by its id after `#`.
     Single,
 }
 
@@ -26,9 +25,7 @@ impl ContractKind {
         let name = contract.split_once('.').map_or(contract, |(name, _)| name);
         if KERNEL.contains(&contract) {
             Self::Kernel
-        } else if contract == INSTANCE_CONTRACT
-            || ContributionKind::ALL.iter().any(|k| k.contract() == contract)
-        {
+        } else if MANY_VALUED.contains(&contract) {
             Self::ByName
         } else if name.ends_with("_host") {
             Self::Caller

@@ -76,6 +76,12 @@ impl PlannedInstance {
         misfits(self.settings.as_deref(), &self.config)
     }
 
+    /// The contracts it provides of which one instance of a build is bound.
+    pub fn single_contracts(&self) -> impl Iterator<Item = &str> {
+        let provides = self.manifest.provides.iter().map(String::as_str);
+        provides.filter(|contract| ContractKind::of(contract) == ContractKind::Single)
+    }
+
     /// The paths, as configured, at which it keeps what is nobody's place of work.
     pub fn kept_paths(&self) -> Vec<&str> {
         let is_set = self.config.as_object().is_some_and(|table| !table.is_empty());

@@ -18,6 +18,11 @@ pub const CANCEL_GRACE_MS: u64 = 500;
 /// What `overloaded` suggests when such a bound is reached, in ms.
 pub const RETRY_AFTER_MS: u64 = 100;
 
+/// Contracts that any number of instances answer: a verb names after `#` what is contributed, or the instance itself. Of
+/// any other contract the name after `#` is that of an instance that provides it, bound or not.
+pub const MANY_VALUED: &[&str] =
+    &["command.v1", "engine.v1", "filter.v1", "instance.v1", "op.v1", "provider.v1", "tool.v1"];
+
 /// Whether `topic` is one that `instance` may publish: `<instance>.<word>`.
 pub fn is_topic_of(topic: &str, instance: &str) -> bool {
     let word = topic.strip_prefix(instance).and_then(|rest| rest.strip_prefix('.'));

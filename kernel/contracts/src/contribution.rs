@@ -3,6 +3,7 @@
 //! It must not know who reads a row: manifests take its key, the router its contract, the host its noun.
 
 use crate::command::CommandSpec;
+use crate::engine::{EngineSpec, NATIVE, is_native};
 use crate::filter::{FilterSpec, Point};
 use crate::op::OpSpec;
 use crate::provider::ProviderSpec;
@@ -81,25 +82,13 @@ contributions! {
     /// An LLM wire.
     Provider "provider" providers: ProviderSpec, name, "provider.v1", any;
     /// What runs a turn.
-    Engine "engine" engines: EngineSpec, name, "engine.v1", any;
+    Engine "engine" engines: EngineSpec, name, "engine.v1", engine;
     /// An authored operation.
     Op "op" ops: OpSpec, id, "op.v1", any;
     /// A filter at a named point.
     Filter "filter" filters: FilterSpec, name, "filter.v1", filter;
     /// A command of the command line.
     Command "command" commands: CommandSpec, name, "command.v1", any;
-}
-
-/// An engine as `start` contributes it; called as `engine.v1/…#name`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct EngineSpec {
-    /// Name after `#`.
-    pub name: String,
-    /// Whether it can be used now.
-    pub ready: bool,
-    /// Why not, and what to do; empty when ready.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
 }
 
 fn read<T: DeserializeOwned>(value: Value, check: fn(&T) -> Result<(), String>) -> Result<T, String> {
@@ -115,6 +104,13 @@ fn tool(spec: &ToolSpec) -> Result<(), String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let fits = (1..=TOOL_NAME_BYTES_MAX).contains(&spec.name.len()) && spec.name.chars().all(plain);
     fits.then_some(()).ok_or_else(|| format!("its name is not of [a-zA-Z0-9_-]{{1,{TOOL_NAME_BYTES_MAX}}}"))
+}
+
+fn engine(spec: &EngineSpec) -> Result<(), String> {
+    match is_native(&spec.name) {
+        true => Err(format!("it cannot be called `{NATIVE}`, which is the kernel's own loop, nor nothing")),
+        false => Ok(()),
+    }
 }
 
 fn filter(spec: &FilterSpec) -> Result<(), String> {
@@ -144,6 +140,11 @@ mod tests {
             reason.expect_err("it is never asked"),
             "this kernel does not have the point that it filters"
         );
+        for name in ["", "native"] {
+            let engine = json!({ "name": name, "ready": true });
+            let reason = taken.take(ContributionKind::Engine, engine).expect_err("the name is taken");
+            assert!(reason.contains("cannot be called `native`"), "{reason}");
+        }
         assert!(taken.take(ContributionKind::Op, json!({ "id": "things.list" })).is_err());
         assert_eq!(taken.names(ContributionKind::Tool), ["read_file"]);
         assert!(ContributionKind::ALL[1..].iter().all(|kind| taken.names(*kind).is_empty()));

@@ -6,6 +6,8 @@
 //! Codes: `not_found`, `turn_in_flight` (detail [`OpenTurn`]), `conflict` (the turn is not the open one), `invalid`,
 //! `stale` (detail `{first_seq}`), and those of `storage.v1`.
 
+mod blobs;
+mod engine_state;
 mod grants;
 mod hosts;
 mod ids;
@@ -13,6 +15,8 @@ mod messages;
 mod stops;
 mod turn_row;
 
+pub use blobs::*;
+pub use engine_state::*;
 pub use grants::*;
 pub use hosts::*;
 pub use ids::*;
@@ -67,6 +71,9 @@ pub struct Conversation {
     /// Model of the last turn.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub model: String,
+    /// Engine of the last turn; empty = the kernel's own loop.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub engine: String,
     /// Put away: lists leave it out unless they are asked. A new turn brings it back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub archived: bool,
@@ -198,6 +205,10 @@ pub struct CreateParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub model: Option<String>,
+    /// Engine; its first turn says whether there is such a one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub engine: Option<String>,
 }
 
 /// The conversation as it was made.
@@ -400,6 +411,9 @@ pub struct BeginParams {
     /// Kept as the conversation's last.
     #[serde(default)]
     pub model: String,
+    /// Kept as the conversation's last; empty = the kernel's own loop.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub engine: String,
     /// What the title is made of if the conversation has none yet: its first line that says something.
     #[serde(default)]
     pub title: String,
@@ -410,6 +424,15 @@ pub struct BeginParams {
     /// Who starts it; empty = the host itself. Kept in the turn's row, like what follows.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub actor: String,
+    /// The tenant that it is for, as its start was stamped.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tenant: String,
+    /// The user that it is for, likewise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// The device that it came from, likewise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub device: String,
     /// The computer that its tools work on; empty = this one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub computer: String,
@@ -480,6 +503,9 @@ pub struct AppendParams {
     /// answered as that was: its answer was lost. Absent = it is always written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub append_idx: Option<u64>,
+    /// What the turn's engine leaves for its next turn, in the same commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_state: Option<NewEngineState>,
 }
 
 /// Where it went.

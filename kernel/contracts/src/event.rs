@@ -46,6 +46,20 @@ pub const ERROR: &str = "error";
 /// The turn is over, for good: [`TurnEnded`].
 pub const TURN_ENDED: &str = "turn_ended";
 
+/// Types that are shown only when they are durable: no frame may have them.
+pub const DURABLE_TYPES: &[&str] = &[
+    TURN_STARTED,
+    INPUT,
+    TOOL_CALL,
+    TOOL_RESULT,
+    USAGE,
+    STEP_COMPLETED,
+    STEERING,
+    FILTER_CHANGED,
+    ERROR,
+    TURN_ENDED,
+];
+
 /// An event on its way to the log: no number yet.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EventBody {
@@ -95,6 +109,9 @@ pub struct TurnStarted {
     /// Who started it; empty = the host itself.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub actor: String,
+    /// What runs it; empty = the kernel's own loop.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub engine: String,
 }
 
 /// `text_delta` and `reasoning_delta`.
@@ -221,6 +238,12 @@ pub struct ToolResulted {
     /// Who said no, when the status is `denied`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denied_by: Option<DeniedBy>,
+    /// The filter that answered in the tool's place; empty = the tool did, or nobody.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub answered_by: String,
+    /// Where there are any, what the model reads instead of `content`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<crate::message::Part>,
 }
 
 /// Who said that a tool call may not run.
@@ -231,6 +254,8 @@ pub enum DeniedBy {
     Policy,
     /// Whoever was asked, or that nobody was there to be asked.
     Approval,
+    /// A filter of calls; what it says is in the result.
+    Filter,
     /// Somebody of a later version.
     #[serde(other)]
     Unknown,
@@ -283,6 +308,12 @@ pub struct FilterChanged {
     /// From asking the filter to its answer; absent in logs that are older than the field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+    /// At `tool.call`: it answered the call in the tool's place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answered: bool,
+    /// At `tool.call`: what it asks for beside the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<crate::filter::Tightened>,
 }
 
 /// `error`.

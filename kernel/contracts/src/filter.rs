@@ -1,10 +1,13 @@
 //! `filter.v1`: changes a value at a named point by a list of operations, never by the whole value. Many-valued by name.
+//! At `tool.call` a filter may also answer the call in the tool's place, or ask for a stricter decision than the policy's.
 //!
 //! Points and their values: `turn.input` (parts of the input), `turn.tools` (tool offers), `turn.messages` (messages),
 //! `provider.request` (object), `tool.call` (object `{tool_call_id, name, args}`), `tool.result` (object
-//! `{tool_call_id, name, content, is_error}`), `tool.output` (object `{tool_call_id, name, stream, text}`, whole lines of
+//! `{tool_call_id, name, content, is_error, parts}`; where a filter changes `content` and not `parts`, the new text stands
+//! in the place of the texts in `parts`), `tool.output` (object `{tool_call_id, name, stream, text}`, whole lines of
 //! one stream). What a filter does is logged as `filter_changed`, except at `tool.output`.
 
+use crate::tool::RunReply;
 use crate::verb::{Limits, Mode, NoFrame, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,7 +21,7 @@ pub enum Point {
     /// The user's input, before it is shown to the model.
     #[serde(rename = "turn.input")]
     TurnInput,
-    /// The tools offered in this turn.
+    /// The tools offered, at the first step and again when what is contributed has changed.
     #[serde(rename = "turn.tools")]
     TurnTools,
     /// The messages of one step's request.
@@ -110,6 +113,29 @@ pub struct ApplyParams {
     /// Length of a list value, so that operations can name positions in it.
     #[serde(default)]
     pub n_items: usize,
+    /// Whose turn it is; absent from an older kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
+}
+
+/// The turn in which a filter is asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct About {
+    /// The conversation.
+    pub conversation_id: String,
+    /// The turn.
+    pub turn_id: String,
+    /// The step that runs or is about to.
+    pub step_id: String,
+    /// Provider of the turn.
+    pub provider: String,
+    /// Model of the turn; empty = the provider's default.
+    pub model: String,
+    /// Absolute working directory.
+    pub cwd: String,
+    /// Where the tools act; empty = on this machine.
+    pub computer: String,
 }
 
 /// What the filter wants changed; an empty list = unchanged.
@@ -118,6 +144,29 @@ pub struct ApplyReply {
     /// Applied in order.
     #[serde(default)]
     pub ops: Vec<FilterOp>,
+    /// At `tool.call` alone: the answer to the call. The tool does not run, nobody is asked whether it may, and no
+    /// further filter sees the call; the result goes through the filters of `tool.result` as any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<RunReply>,
+    /// At `tool.call` alone: what must hold for the call beside the policy. It makes a decision stricter, never milder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Tightened>,
+}
+
+/// A decision that is at least as strict as the policy's. What the reader does not know is a deny.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "decision", rename_all = "lowercase")]
+pub enum Tightened {
+    /// A person is asked, even where the policy allows; what was allowed before for the conversation does not answer.
+    Ask,
+    /// It may not run; no further filter sees the call.
+    Deny {
+        /// Told to the model.
+        reason: String,
+    },
+    /// A decision of a later version: it may not run.
+    #[serde(other)]
+    Unknown,
 }
 
 /// One change. `at` is an index of a list value or a key of an object value.

@@ -1,6 +1,7 @@
 //! `kernel.v1`, and the two documents at the ends of an instance's start: [`OpenParams`] in, [`Started`] out.
 
 use crate::contribution::Contributions;
+use crate::engine::EngineSpec;
 use crate::filter::{FilterSpec, Point};
 use crate::provider::ProviderSpec;
 use crate::verb::{Empty, Limits, Mode, NoFrame, Verb};
@@ -10,6 +11,9 @@ use serde_json::Value;
 
 /// Caller id of the kernel's own calls, such as those of `turn_host.v1`. No instance can have it.
 pub const KERNEL_INSTANCE: &str = "kernel";
+/// Published by the kernel, with an empty object, after what instances contribute has changed: `kernel.v1/inventory` says
+/// what it is now. Turns that run ask `turn.tools` again before their next step.
+pub const CONTRIBUTIONS_TOPIC: &str = "kernel.contributions";
 /// Caller id of the host binary. No instance can have it.
 pub const HOST_INSTANCE: &str = "host";
 
@@ -119,6 +123,9 @@ pub struct InventoryReply {
     pub instances: Vec<InstanceInfo>,
     /// Contract → instance that answers it.
     pub services: std::collections::BTreeMap<String, String>,
+    /// What can run a turn: `native` first, then those of active instances, in order of activation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engines: Vec<EngineSpec>,
 }
 
 /// One instance.
@@ -201,7 +208,7 @@ pub struct ExtensionInfo {
     pub provides: Vec<String>,
 }
 
-/// `kernel.v1/providers`: the providers of the build, and nothing else of the inventory: every turn asks.
+/// `kernel.v1/providers`: the providers and engines of the build, and nothing else of the inventory: every turn asks.
 pub struct Providers;
 
 impl Verb for Providers {
@@ -213,7 +220,7 @@ impl Verb for Providers {
     const LIMITS: Limits = Limits::short(1_000);
 }
 
-/// Who can run a model.
+/// Who can run a model, and what can run a turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProvidersReply {
     /// Id of this host process.
@@ -223,6 +230,9 @@ pub struct ProvidersReply {
     /// Instances that would bring some and do not run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disabled: Vec<DisabledInstance>,
+    /// What can run a turn: `native` first, then those of active instances, in order of activation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engines: Vec<EngineSpec>,
 }
 
 /// An instance that does not run.
@@ -523,6 +533,8 @@ pub enum WaitOn {
     Steering,
     /// The history to go on with.
     Boundary,
+    /// The engine that runs it.
+    Engine,
     /// Something of a later version.
     #[serde(other)]
     Unknown,

@@ -6,6 +6,7 @@
 //! Readers ignore unknown fields and default missing ones, so every optional field carries `default`.
 
 pub mod bounds;
+pub mod meta;
 pub mod verb;
 
 pub mod fault;
@@ -13,6 +14,7 @@ pub mod fault;
 // Kernel contracts: what the kernel itself calls or serves.
 pub mod command;
 pub mod contribution;
+pub mod engine;
 pub mod event;
 pub mod filter;
 pub mod instance;
@@ -36,4 +38,5 @@ pub mod turns;
 
 pub use contribution::{ContributionKind, Contributions};
 pub use fault::Fault;
+pub use meta::Meta;
 pub use verb::{Empty, Limits, Mode, NoFrame, Verb, contract_of};

@@ -6,6 +6,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// Most bytes of one image, before base64.
+pub const IMAGE_BYTES_MAX: usize = 5 * 1024 * 1024;
+/// Most bytes of an image's address.
+pub const IMAGE_URL_BYTES_MAX: usize = 2048;
+/// Most bytes of a media type.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 128;
+
 /// Who speaks. Readers skip a message of somebody whom they do not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -41,6 +48,13 @@ pub enum Part {
         /// UTF-8, unbounded here; bounded where it is made.
         text: String,
     },
+    /// A picture, in a user's message or in the result of a tool.
+    Image {
+        /// Where its bytes are.
+        source: ImageSource,
+        /// As `image/png`.
+        media_type: String,
+    },
     /// The model's reasoning: never shown to another model as text.
     Reasoning {
         /// What the model showed of it.
@@ -60,6 +74,12 @@ pub enum Part {
         name: String,
         /// Arguments; an object when the model wrote one, else `{"_malformed": "…"}`.
         args: Value,
+        /// What only the provider `producer` understands of this call (a signature), sent back byte for byte.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        opaque: Value,
+        /// `<provider>/<model>` that made `opaque`; it is dropped when another continues. Empty where there is none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        producer: String,
     },
     /// What came of it.
     ToolResult {
@@ -74,8 +94,35 @@ pub enum Part {
         is_error: bool,
         /// `ok`, `error`, `denied`, `cancelled` or `outcome_unknown`.
         status: ToolStatus,
+        /// Where there are any, what the model reads instead of `content`: texts and images.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        parts: Vec<Part>,
     },
     /// A part of a later version; kept when forwarded, skipped when read.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Where the bytes of an image are. Readers say in words that there was an image where they do not know the place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ImageSource {
+    /// Kept with the conversations: `conversations.v1/blob` answers the bytes.
+    Blob {
+        /// SHA-256, lower-case hex.
+        hash: String,
+    },
+    /// On the web; the model's endpoint fetches it, nobody here.
+    Url {
+        /// `https://…`, at most [`IMAGE_URL_BYTES_MAX`].
+        url: String,
+    },
+    /// The bytes themselves, only on their way to where they are kept; never in a history.
+    Data {
+        /// Base64 with padding, of at most [`IMAGE_BYTES_MAX`] bytes.
+        data: String,
+    },
+    /// A place of a later version.
     #[serde(other)]
     Unknown,
 }

@@ -176,6 +176,7 @@ pub const ERROR_TABLE: &[(&str, u16, u8, i32)] = &[
     (crate::fault::OVERLOADED, 503, 75, -32004),
     (crate::fault::UNAVAILABLE, 503, 75, -32004),
     (crate::turns::NO_PROVIDER, 422, 78, -32004),
+    (crate::turns::NO_ENGINE, 422, 78, -32004),
     (crate::fault::DEADLINE, 504, 75, -32005),
     (crate::fault::CANCELLED, 499, 130, -32006),
     (crate::fault::PANICKED, 500, 1, -32603),

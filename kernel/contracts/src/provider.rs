@@ -25,6 +25,9 @@ pub struct ProviderSpec {
     /// Whether it may be chosen when nobody names a provider; a fake never is.
     #[serde(default = "yes")]
     pub selectable: bool,
+    /// Whether its messages may hold images. To one that does not say so, a text stands in the place of each.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub images: bool,
 }
 
 fn yes() -> bool {
@@ -103,6 +106,9 @@ pub enum StreamFrame {
         name: String,
         /// The arguments as the model wrote them; an empty string means `{}`.
         args_text: String,
+        /// What must be sent back with this call; known to this provider alone.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        opaque: Value,
     },
     /// A frame of a later version.
     #[serde(other)]

@@ -3,6 +3,7 @@
 //! `run` is spawned and long; its deadline is the tool's own `timeout_ms`. The kernel validates the arguments against
 //! `input_schema` before it calls. Codes: `invalid` (arguments that the schema cannot express), any other is shown to the model.
 
+use crate::message::Part;
 use crate::verb::{Limits, Mode, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -60,7 +61,7 @@ pub enum Locality {
     /// Wherever the conversation's computer is.
     #[default]
     Any,
-    /// Only on the machine of the host.
+    /// Only on the machine of the host: not offered to a turn that has a computer of its own.
     #[serde(other)]
     Local,
 }
@@ -128,11 +129,18 @@ pub struct RunParams {
     pub cwd: String,
 }
 
+/// Most parts of a reply; the rest is left out, and the model is told.
+pub const REPLY_PARTS_MAX: usize = 64;
+
 /// What the tool answers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunReply {
-    /// What the model reads; bounded by the tool.
+    /// What the model reads; bounded by the tool. Beside `parts` it is what a reader without parts shows.
     pub content: String,
+    /// Where there are any, what the model reads instead: [`Part::Text`] and [`Part::Image`], at most
+    /// [`REPLY_PARTS_MAX`]; others are left out. An image comes as `data` and is kept by whoever runs the turn, or as `url`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// Whether the tool considers it a failure.
     #[serde(default)]
     pub is_error: bool,
@@ -144,7 +152,7 @@ pub struct RunReply {
 impl RunReply {
     /// A success with nothing but text for the model.
     pub fn text(content: impl Into<String>) -> Self {
-        Self { content: content.into(), is_error: false, detail: Value::Null }
+        Self { content: content.into(), ..Self::default() }
     }
 }
 

@@ -50,6 +50,9 @@ pub struct RunParams {
     pub system: String,
     /// Absolute working directory for tools.
     pub cwd: String,
+    /// Where the tools act; empty = on this machine. With one, no tool of locality `local` is offered.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub computer: String,
     /// The history, the input of this turn last.
     pub messages: Vec<Box<RawValue>>,
     /// Most steps; 0 = no bound.
@@ -59,6 +62,13 @@ pub struct RunParams {
     /// between steps and when the history is too long; never at the start.
     #[serde(default = "step_and_overflow")]
     pub boundaries: Vec<BoundaryReason>,
+    /// What runs the turn; empty or `native` = the kernel's own loop. Another one is given this turn's input alone, the
+    /// last of `messages`, which may be all there is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub engine: String,
+    /// What that engine's last turn of this conversation left; at most [`crate::engine::ENGINE_STATE_BYTES_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_state: Option<Box<RawValue>>,
 }
 
 fn step_and_overflow() -> Vec<BoundaryReason> {
@@ -124,6 +134,9 @@ pub struct CommitParams {
     /// Events for the log, shown after they are durable.
     #[serde(default)]
     pub events: Vec<EventBody>,
+    /// What the turn's engine is to be given with its next turn of this conversation; absent = what it left before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_state: Option<Box<RawValue>>,
     /// With the last one: where the time of the run went, as far as it can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<TurnTimings>,
@@ -182,6 +195,10 @@ pub struct AskParams {
     pub effect: Effect,
     /// Its arguments.
     pub args: Value,
+    /// The filter that demands the question, empty = the policy does. What was allowed for the conversation before
+    /// does not answer a filter's question.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub asked_by: String,
 }
 
 /// The answer. Only `allow` allows. Question and answer are events of the turn (`approval_requested`,
@@ -225,6 +242,32 @@ impl AskReply {
     pub fn deny(reason: impl Into<String>) -> Self {
         Self::Deny { reason: reason.into(), by: String::new() }
     }
+}
+
+/// `turn_host.v1/keep`: keeps an image that a tool answered, so that the history holds its name alone.
+pub struct Keep;
+
+impl Verb for Keep {
+    type Params = KeepParams;
+    type Reply = KeepReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "turn_host.v1/keep";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(60_000);
+}
+
+/// The bytes of one image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeepParams {
+    /// Base64 with padding, of at most `message::IMAGE_BYTES_MAX` bytes.
+    pub data: String,
+}
+
+/// Where they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeepReply {
+    /// As in `ImageSource::Blob`.
+    pub hash: String,
 }
 
 /// `turn_host.v1/steering`: what was said while the turn ran. Asked once after each step, the last one included: where there
@@ -310,4 +353,32 @@ pub struct BoundaryReply {
     /// Absent = unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<Vec<Box<RawValue>>>,
+}
+
+/// `turn_host.v1/history`: the conversation as it stands, this turn's input and what it has committed included. Asked for
+/// by engines that were given the input alone.
+pub struct History;
+
+impl Verb for History {
+    type Params = HistoryParams;
+    type Reply = HistoryReply;
+    type Frame = NoFrame;
+    const NAME: &'static str = "turn_host.v1/history";
+    const MODE: Mode = Mode::Spawned;
+    const LIMITS: Limits = Limits::short(60_000);
+}
+
+/// Of which turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryParams {
+    /// The turn.
+    pub turn_id: String,
+}
+
+/// The history, as `turn.v1/run` of the kernel's own loop has it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct HistoryReply {
+    /// Raw `message::Message`s in order.
+    #[serde(default)]
+    pub messages: Vec<Box<RawValue>>,
 }

@@ -2,7 +2,8 @@
 //! `turns.stop`, `turns.watch`, `turns.explain`, and `models.list` for `models`.
 //!
 //! Codes: `turn_in_flight`, `not_found`, `invalid`, `too_large` (the input, or the history with it: begin a new
-//! conversation), `no_provider` (detail: why each provider is not ready), `stale`.
+//! conversation), `no_provider` (detail: why each provider is not ready), `no_engine` (detail: which engines there are),
+//! `stale`.
 
 use crate::conversations::{ID_PATTERN, StopWish};
 use crate::event::{AllowScope, ApprovalDecision, DeniedBy, Event, TurnEnded, TurnError};
@@ -17,9 +18,13 @@ use serde_json::Value;
 
 /// No provider can be used: none named, or the one named is missing or not ready.
 pub const NO_PROVIDER: &str = "no_provider";
+/// The engine named is missing or not ready.
+pub const NO_ENGINE: &str = "no_engine";
 
 /// Most bytes of one input.
 pub const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most parts beside the text of one input.
+pub const INPUT_PARTS_MAX: usize = 8;
 /// Most rows of a turn, and operations of its filters, in one explanation together; the newest are kept.
 pub const EXPLAIN_ITEMS_MAX: usize = 4_000;
 /// Most bytes of one value in an explanation, counted as JSON; a larger one is cut to a text.
@@ -42,7 +47,7 @@ impl Verb for Start {
 }
 
 /// What to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartParams {
     /// An existing conversation; absent = a new one.
@@ -52,6 +57,10 @@ pub struct StartParams {
     /// What the user says, not blank.
     #[schemars(length(max = INPUT_BYTES_MAX), regex(pattern = r"\S"))]
     pub input: String,
+    /// What is shown beside it, in order; kept as blobs before the reply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = INPUT_PARTS_MAX))]
+    pub parts: Vec<InputPart>,
     /// Provider; absent = the conversation's last, else the build's default, else the only one that is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
@@ -64,6 +73,29 @@ pub struct StartParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096), regex(pattern = "^/"))]
     pub cwd: Option<String>,
+    /// What runs the turn: `native`, the kernel's own loop, or an engine of the build; absent = the conversation's last, else
+    /// the build's default, else `native`. Another engine than `native` needs no provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub engine: Option<String>,
+}
+
+/// What a user may show beside the words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum InputPart {
+    /// A picture, of at most `message::IMAGE_BYTES_MAX` bytes.
+    Image {
+        /// As `image/png`.
+        #[schemars(length(max = 128), regex(pattern = "^image/[a-zA-Z0-9.+-]+$"))]
+        media_type: String,
+        /// Base64 with padding.
+        #[schemars(length(min = 4))]
+        data: String,
+    },
+    /// A part of a later version: `invalid`.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The ack.
@@ -372,6 +404,12 @@ pub struct ExplainedChange {
     pub duration_ms: Option<u64>,
     /// In order.
     pub ops: Vec<ExplainedOp>,
+    /// At `tool.call`: the filter answered in the tool's place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answered: bool,
+    /// At `tool.call`: what it asked for beside the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<crate::filter::Tightened>,
 }
 
 /// One operation of a filter.

@@ -5,22 +5,26 @@
 mod activate;
 mod attach;
 mod contributions;
+mod engines;
 mod foreign;
 mod health;
 mod ops;
 mod ports;
 mod reading;
 mod service;
+mod turn_tools;
 
 pub use attach::{Attached, AttachedCall, Frame, HostedService};
 
 use crate::clock::Clock;
-use crate::router::{Endpoint, OpEntry, Router, Table};
+use crate::router::{CallRecord, Endpoint, Listener, Notification, OpEntry, Router, Table};
 use dispatch_abi::InstanceObj;
 use dispatch_compose::{Plan, PlannedInstance};
 use dispatch_contracts::command::CommandSpec;
 use dispatch_contracts::instance::INSTANCE_CONTRACT;
-use dispatch_contracts::kernel::{Dirs, InstanceInfo, InstanceState, InventoryReply};
+use dispatch_contracts::kernel::{
+    CONTRIBUTIONS_TOPIC, Dirs, InstanceInfo, InstanceState, InventoryReply, KERNEL_INSTANCE,
+};
 use dispatch_contracts::{ContributionKind, Contributions, Verb};
 use dispatch_load::LibraryCache;
 use dispatch_load::crash::CrashReports;
@@ -31,6 +35,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -106,12 +111,16 @@ struct Shared {
     host_id: String,
     policy: ToolPolicy,
     binds: BTreeMap<String, String>,
+    /// Rises with each change of what instances contribute.
+    contributed: AtomicU64,
     /// In order of activation.
     records: Mutex<Vec<Record>>,
     /// Instances that are being started, with what they contributed by `kernel.v1/update` meanwhile.
     starting: Mutex<HashMap<String, Option<Read>>>,
     /// Turns that run now.
     turns: Mutex<HashMap<String, service::RunningTurn>>,
+    /// Those of them that an engine runs, by the call of `turn.v1/run`.
+    engine_turns: Mutex<HashMap<u64, Arc<engines::Desk>>>,
     trust: Arc<dyn Trust>,
     /// Some instance has reported how it stands.
     reported: Notify,
@@ -176,8 +185,10 @@ impl Kernel {
             policy: options.policy,
             binds: plan.binds,
             records: Mutex::default(),
+            contributed: AtomicU64::new(0),
             starting: Mutex::default(),
             turns: Mutex::default(),
+            engine_turns: Mutex::default(),
             trust: options.trust,
             reported: Notify::new(),
             own: std::sync::OnceLock::new(),
@@ -243,6 +254,16 @@ impl Kernel {
     /// They write their ends down before they are over.
     pub fn interrupt_turns(&self) -> usize {
         self.shared.interrupt_turns()
+    }
+
+    /// A record of each call from now on, until the listener is dropped. Off it costs a call one relaxed load.
+    pub fn listen_to_calls(&self) -> Listener<CallRecord> {
+        self.shared.router.listen_to_calls()
+    }
+
+    /// What instances publish on these topics (`<instance>.<word>`) from now on, until the listener is dropped.
+    pub fn listen_to_topics(&self, topics: &[&str]) -> Listener<Notification> {
+        self.shared.router.listen_to_topics(topics.iter().map(|topic| (*topic).to_owned()).collect())
     }
 
     /// Stops every instance in reverse order, each within a bounded time.
@@ -328,6 +349,7 @@ impl Shared {
         InventoryReply {
             kernel: env!("CARGO_PKG_VERSION").to_owned(),
             host_id: self.host_id.clone(),
+            engines: engines::known(&records),
             instances,
             services: services.collect(),
         }
@@ -360,7 +382,10 @@ impl Shared {
                 table.topics.entry(topic.clone()).or_default().push(Arc::clone(endpoint));
             }
         }
+        drop(records);
         self.router.table.store(Arc::new(table));
+        self.contributed.fetch_add(1, Ordering::AcqRel);
+        self.router.publish(KERNEL_INSTANCE, CONTRIBUTIONS_TOPIC, &dispatch_wire::shared(b"{}".to_vec()));
     }
 }
 
@@ -375,10 +400,12 @@ impl Record {
         let of = |kind: ContributionKind| {
             self.contributes.names(kind).into_iter().map(move |name| format!("{}#{name}", kind.contract()))
         };
-        let itself = format!("{INSTANCE_CONTRACT}#{}", self.planned.id);
+        // Of a contract that one instance answers, any other that provides it is reached by its id.
+        let itself = std::iter::once(INSTANCE_CONTRACT).chain(self.planned.single_contracts());
+        let itself = itself.map(|contract| format!("{contract}#{}", self.planned.id));
         // An op is routed to the verb that it names, not to whoever brings it.
         let named = ContributionKind::ALL.into_iter().filter(|kind| *kind != ContributionKind::Op);
-        named.flat_map(of).chain(std::iter::once(itself)).collect()
+        named.flat_map(of).chain(itself).collect()
     }
 
     /// The verbs of `instance.v1` that it serves, sorted.

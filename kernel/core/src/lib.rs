@@ -16,7 +16,7 @@ pub use kernel::{
     Attached, AttachedCall, BootError, BootOptions, END_START_WITHIN, Frame, HostedService, Kernel, Trust,
     TrustNothing,
 };
-pub use router::{CANCEL_GRACE, CancelReason};
+pub use router::{CANCEL_GRACE, CallRecord, CancelReason, Heard, LISTENER_BYTES_MAX, Listener, Notification};
 
 /// The kernel's version, which `kernel_min` of a manifest is compared with.
 pub const KERNEL_VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -11,8 +11,8 @@ mod drive;
 mod endpoint;
 mod frames;
 mod host_api;
+mod listening;
 mod log_record;
-mod meta;
 mod native;
 mod open_calls;
 mod route;
@@ -24,6 +24,7 @@ mod tests;
 
 pub use cancel::CancelReason;
 pub(crate) use endpoint::{Endpoint, Peer};
+pub use listening::{CallRecord, Heard, LISTENER_BYTES_MAX, Listener, Notification};
 pub(crate) use native::{NativeCall, NativeService, NativeStream, StreamItem};
 pub(crate) use table::{OpEntry, Table};
 
@@ -50,6 +51,7 @@ pub(crate) struct Router {
     pub(crate) calls: OpenCalls,
     next_call_id: AtomicU64,
     pub(crate) long_calls_open: AtomicU64,
+    pub(crate) listening: listening::Listening,
     /// Most verbose level anybody reads, 1 to 5.
     pub(crate) log_level_max: u8,
 }
@@ -63,6 +65,7 @@ impl Router {
             calls: OpenCalls::default(),
             next_call_id: AtomicU64::new(1),
             long_calls_open: AtomicU64::new(0),
+            listening: listening::Listening::default(),
             log_level_max,
         })
     }

@@ -3,28 +3,11 @@
 use crate::adapter::{CallState, Inner};
 use crate::host::Host;
 use dispatch_abi::{CallCtx, EMIT_FULL, EMIT_OVER, FRAME_BYTES_MAX, SharedBytes};
-use dispatch_contracts::Fault;
 use dispatch_contracts::fault::{CANCELLED, TOO_LARGE};
+use dispatch_contracts::{Fault, Meta};
 use dispatch_wire::{encode, result_from_abi};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::sync::Arc;
-
-/// Who a chain of calls is for. Stamped by the router, never read from a body.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Meta {
-    /// Who acts: `user:…`, `token:…`; empty = the host itself.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub actor: String,
-    /// The conversation it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub conversation_id: Option<String>,
-    /// The turn it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub turn_id: Option<String>,
-    /// W3C traceparent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trace: Option<String>,
-}
 
 /// An open call that this instance answers.
 pub struct Call {

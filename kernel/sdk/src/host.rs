@@ -1,11 +1,10 @@
 //! The host as an extension sees it.
 
 use crate::adapter::Inner;
-use crate::call::Meta;
 use crate::stream::{CallStream, RawStream};
 use dispatch_abi::{CallOpts, SharedBytes};
 use dispatch_contracts::fault::BROKEN;
-use dispatch_contracts::{Fault, Verb};
+use dispatch_contracts::{Fault, Meta, Verb};
 use dispatch_wire::{decode, encode, result_from_abi, shared};
 use serde::Serialize;
 use std::sync::Arc;
@@ -26,7 +25,8 @@ impl Host {
         Self { inner, parent_call_id: 0, meta: shared(Vec::new()), budget_ms: 0 }
     }
 
-    /// The same handle, making root calls with these wishes for their meta; `actor` counts only with the capability `identity`.
+    /// The same handle, making root calls with these wishes for their meta; who and where (`actor` to
+    /// `computer`) count only with the capability `identity`.
     #[must_use]
     pub fn with_meta(&self, meta: &Meta) -> Self {
         let meta = serde_json::to_vec(meta).expect("a struct of strings always encodes");

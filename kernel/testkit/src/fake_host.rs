@@ -214,7 +214,7 @@ impl FakeHost {
         self.shared().grace_ms.store(ms, Ordering::Release);
     }
 
-    /// Gives `instance` the capability `identity`: it may name the actor of its root calls.
+    /// Gives `instance` the capability `identity`: it may say whom its root calls are for, and where they work.
     pub fn grant_identity(&self, instance: &str) {
         lock(&self.shared().identities).insert(instance.to_owned());
     }

@@ -1,5 +1,6 @@
 //! What tests of the host and of extensions are made with. It must not know core or any extension.
 
+pub mod engine_suite;
 pub mod fake_host;
 pub mod fake_llm;
 mod memory_storage;

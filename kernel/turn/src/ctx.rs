@@ -8,11 +8,12 @@ use crate::stop::StopSignal;
 use crate::timing::Timing;
 use crate::tools::TurnTools;
 use dispatch_contracts::event::EventBody;
+use dispatch_contracts::filter;
 use dispatch_contracts::kernel::WaitOn;
 use dispatch_contracts::turn::BoundaryReason;
 use serde::Serialize;
 use std::future::Future;
-use std::sync::OnceLock;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// `turn.v1/run`'s parameters without the history.
@@ -23,6 +24,7 @@ pub(crate) struct About {
     pub(crate) model: String,
     pub(crate) system: String,
     pub(crate) cwd: String,
+    pub(crate) computer: String,
     pub(crate) steps_max: u32,
     pub(crate) boundaries: Vec<BoundaryReason>,
 }
@@ -35,14 +37,28 @@ pub(crate) struct Ctx<'a> {
     pub(crate) stop: &'a StopSignal,
     pub(crate) frames: &'a Frames<'a>,
     pub(crate) progress: &'a Progress,
-    /// Names of the tools that the model sees; empty until `turn.tools` was filtered.
-    pub(crate) offered: OnceLock<Vec<String>>,
+    /// Names of the tools that the model sees; none until `turn.tools` was filtered.
+    pub(crate) offered: RwLock<Option<Vec<String>>>,
     pub(crate) timing: Timing,
 }
 
 impl Ctx<'_> {
     pub(crate) fn now_ms(&self) -> u64 {
         self.ports.now_ms()
+    }
+
+    /// What a filter is told of the turn.
+    pub(crate) fn about_now(&self) -> filter::About {
+        let about = self.about;
+        filter::About {
+            conversation_id: about.conversation_id.clone(),
+            turn_id: about.turn_id.clone(),
+            step_id: format!("{}#{}", about.turn_id, self.progress.step_idx().unwrap_or(0)),
+            provider: about.provider.clone(),
+            model: about.model.clone(),
+            cwd: about.cwd.clone(),
+            computer: about.computer.clone(),
+        }
     }
 
     /// Ms since `then`.
@@ -75,7 +91,7 @@ pub(crate) async fn with_grace<T>(
 }
 
 /// The frames of `turn.v1/run`: counted, because each commit says how many came before it.
-pub(crate) struct Frames<'a> {
+pub struct Frames<'a> {
     ports: &'a dyn TurnPorts,
     stop: &'a StopSignal,
     progress: &'a Progress,
@@ -85,26 +101,28 @@ pub(crate) struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    pub(crate) fn new(ports: &'a dyn TurnPorts, stop: &'a StopSignal, progress: &'a Progress) -> Self {
+    /// None shown yet.
+    pub fn new(ports: &'a dyn TurnPorts, stop: &'a StopSignal, progress: &'a Progress) -> Self {
         Self { ports, stop, progress, n_shown: AtomicU64::new(0), deaf: AtomicBool::new(false) }
     }
 
     /// Frames taken so far.
-    pub(crate) fn n_shown(&self) -> u64 {
+    pub fn n_shown(&self) -> u64 {
         self.n_shown.load(Ordering::Acquire)
     }
 
     /// Shows one frame; waits for credit, after a stop no longer than [`EMIT_GRACE_MS`].
     pub(crate) async fn emit(&self, kind: &str, data: &impl Serialize) {
-        self.send(event(kind, data)).await;
+        self.show(event(kind, data)).await;
     }
 
     /// Shows a `notice`.
     pub(crate) async fn notice(&self, code: &str, message: &str) {
-        self.send(notice(code, message)).await;
+        self.show(notice(code, message)).await;
     }
 
-    async fn send(&self, frame: EventBody) {
+    /// Shows one frame that somebody else made; the same.
+    pub async fn show(&self, frame: EventBody) {
         if self.deaf.load(Ordering::Acquire) {
             return;
         }

@@ -13,6 +13,7 @@ mod commit;
 mod ctx;
 mod filter;
 mod limits;
+mod parts;
 mod ports;
 mod progress;
 mod steps;
@@ -20,21 +21,25 @@ mod stop;
 mod timing;
 mod tools;
 
+pub use commit::committing::offer;
+pub use commit::events::{event, sum as sum_usage};
+pub use ctx::Frames;
 pub use limits::{
     COMMIT_BYTES_MAX, COMMIT_TRIES_MS, COMMIT_TRIES_STOPPED_MS, COMMIT_WAIT_MAX_MS, COMMIT_WAIT_MS,
     EMIT_GRACE_MS, FILTER_OPS_BYTES_MAX, HISTORY_BYTES_MAX, MALFORMED_CHARS_MAX, MESSAGE_BYTES_MAX,
-    RETRY_ATTEMPTS_MAX, STEP_TEXT_BYTES_MAX, TEXT_FLUSH_BYTES, TEXT_FLUSH_MS, TOOL_CALLS_PARALLEL_MAX,
-    TOOL_CALLS_PER_STEP_MAX, TOOL_DETAIL_BYTES_MAX, TOOL_GRACE_MS, TOOL_OUTPUT_BYTES_MAX,
-    TOOL_OUTPUT_FRAME_BYTES_MAX, TOOL_RESULT_BYTES_MAX, TOOL_RESULT_OPS_BYTES_MAX, TurnLimits,
+    RENEWALS_MAX, RESULT_IMAGES_BYTES_MAX, RETRY_ATTEMPTS_MAX, STEP_TEXT_BYTES_MAX, TEXT_FLUSH_BYTES,
+    TEXT_FLUSH_MS, TOOL_CALLS_PARALLEL_MAX, TOOL_CALLS_PER_STEP_MAX, TOOL_DETAIL_BYTES_MAX, TOOL_GRACE_MS,
+    TOOL_OUTPUT_BYTES_MAX, TOOL_OUTPUT_FRAME_BYTES_MAX, TOOL_RESULT_BYTES_MAX, TOOL_RESULT_OPS_BYTES_MAX,
+    TurnLimits,
 };
 pub use ports::{CallStream, Item, NobodyListens, ProviderStream, ToolStream, TurnPorts};
-pub use progress::Progress;
+pub use progress::{Progress, Waiting};
 pub use stop::{StopReason, StopSignal};
 pub use tools::{ToolPolicy, TurnTools};
 
 use dispatch_contracts::event::TurnEnded;
 use dispatch_contracts::turn::RunParams;
-use std::sync::OnceLock;
+use std::sync::RwLock;
 
 /// Runs exactly one turn and answers how it ended; a failed turn is an answer too.
 ///
@@ -51,9 +56,31 @@ pub async fn run_turn(
     progress: &Progress,
 ) -> TurnEnded {
     let frames = ctx::Frames::new(ports, &stop, progress);
-    let RunParams { conversation_id, turn_id, provider, model, system, cwd, messages, steps_max, boundaries } =
-        params;
-    let about = ctx::About { conversation_id, turn_id, provider, model, system, cwd, steps_max, boundaries };
+    let RunParams {
+        conversation_id,
+        turn_id,
+        provider,
+        model,
+        system,
+        cwd,
+        computer,
+        messages,
+        steps_max,
+        boundaries,
+        ..
+    } = params;
+    let tools = tools.reaching(&computer);
+    let about = ctx::About {
+        conversation_id,
+        turn_id,
+        provider,
+        model,
+        system,
+        cwd,
+        computer,
+        steps_max,
+        boundaries,
+    };
     let ctx = ctx::Ctx {
         about: &about,
         tools: &tools,
@@ -61,7 +88,7 @@ pub async fn run_turn(
         stop: &stop,
         frames: &frames,
         progress,
-        offered: OnceLock::new(),
+        offered: RwLock::default(),
         timing: timing::Timing::default(),
     };
     steps::Turn::new(&ctx, messages).run().await

@@ -16,6 +16,10 @@ pub const TOOL_CALLS_PER_STEP_MAX: usize = 128;
 pub const TOOL_CALLS_PARALLEL_MAX: usize = 8;
 /// Most bytes of one tool result, counted as JSON; of more, head and tail are kept.
 pub const TOOL_RESULT_BYTES_MAX: usize = 768 * 1024;
+/// Most bytes of the images of one tool result together, as base64; the rest is left out.
+pub const RESULT_IMAGES_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// How often what a turn may use is renewed while it runs; then it goes on with what it has.
+pub const RENEWALS_MAX: usize = 256;
 /// Most bytes of a tool result's `detail`, counted as JSON; a larger one is left out.
 pub const TOOL_DETAIL_BYTES_MAX: usize = 128 * 1024;
 /// Most bytes of live output of one tool call; the rest is not shown.

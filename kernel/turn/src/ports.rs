@@ -2,6 +2,7 @@
 //!
 //! The kernel implements it over the router; tests implement it over a script. It must not know either.
 
+use crate::tools::TurnTools;
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::EventBody;
 use dispatch_contracts::filter::{ApplyParams, ApplyReply};
@@ -9,7 +10,7 @@ use dispatch_contracts::provider::{StreamFrame, StreamParams, StreamReply};
 use dispatch_contracts::retry::{DecideParams, DecideReply};
 use dispatch_contracts::tool::{RunParams, RunReply, ToolFrame};
 use dispatch_contracts::turn::{
-    AskParams, AskReply, BoundaryParams, BoundaryReply, CommitParams, SteeringReply,
+    AskParams, AskReply, BoundaryParams, BoundaryReply, CommitParams, KeepParams, KeepReply, SteeringReply,
 };
 use futures_util::future::BoxFuture;
 
@@ -53,6 +54,12 @@ pub trait TurnPorts: Send + Sync {
 
     /// `turn_host.v1/ask`. Whoever answers remembers what holds for the conversation; the turn asks each time.
     fn ask(&self, params: AskParams) -> BoxFuture<'_, Result<AskReply, Fault>>;
+
+    /// `turn_host.v1/keep`.
+    fn keep(&self, params: KeepParams) -> BoxFuture<'_, Result<KeepReply, Fault>>;
+
+    /// The tools and filters that there are now, if that changed since they were last asked for.
+    fn renewed_tools(&self) -> Option<TurnTools>;
 
     /// `turn_host.v1/steering`.
     fn steering(&self) -> BoxFuture<'_, Result<SteeringReply, Fault>>;

@@ -57,7 +57,7 @@ impl Progress {
 
     /// Notes a wait until the answer is dropped.
     #[must_use = "the wait is over when this is dropped"]
-    pub(crate) fn wait(&self, now_ms: u64, on: WaitOn, name: &str, tool_call_id: Option<&str>) -> Waiting {
+    pub fn wait(&self, now_ms: u64, on: WaitOn, name: &str, tool_call_id: Option<&str>) -> Waiting {
         let mut state = self.state();
         let id = state.n_begun;
         state.n_begun += 1;
@@ -73,7 +73,7 @@ impl Progress {
 
 /// A wait under way.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub struct Waiting {
     progress: Progress,
     id: u64,
 }

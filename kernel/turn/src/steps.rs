@@ -21,6 +21,7 @@ use dispatch_contracts::provider::{FaultClass, Finish, StreamReply, ToolOffer, U
 use dispatch_contracts::turn::{BoundaryParams, BoundaryReason, SteeringReply};
 use serde_json::value::RawValue;
 use std::collections::HashSet;
+use std::sync::PoisonError;
 
 /// A turn under way.
 pub(crate) struct Turn<'a> {
@@ -101,10 +102,7 @@ impl<'a> Turn<'a> {
         let started = started.await;
         self.note(changed);
         match started {
-            Some(Ok(offers)) => {
-                ctx.offered.get_or_init(|| offers.iter().map(|offer| offer.name.clone()).collect());
-                self.offers = offers;
-            }
+            Some(Ok(offers)) => self.offer(offers),
             Some(Err(fault)) => return Ok(Ending::failed(&fault)),
             None => return Ok(Ending::Stopped),
         }
@@ -136,6 +134,17 @@ impl<'a> Turn<'a> {
         let step_id = self.step_id(step_idx);
         ctx.progress.enter_step(step_idx);
         let mut changed = Vec::new();
+        if step_idx > 0 {
+            match ctx.stop.race(request::renewed_offers(ctx, &mut changed)).await {
+                Some(Ok(Some(offers))) => self.offer(offers),
+                Some(Ok(None)) => {}
+                Some(Err(fault)) => {
+                    self.note(changed);
+                    return Ok(Some(Ending::failed(&fault)));
+                }
+                None => return Ok(Some(Ending::Stopped)),
+            }
+        }
         let mut asked = self.ask(&step_id, &mut changed).await;
         if asked.as_ref().is_some_and(overflows) && self.boundary(BoundaryReason::Overflow, &step_id).await {
             let message = "the history was too long and was replaced; the step is tried again";
@@ -160,6 +169,13 @@ impl<'a> Turn<'a> {
         };
         self.break_off(&step).await;
         Ok(Some(ending))
+    }
+
+    fn offer(&mut self, offers: Vec<ToolOffer>) {
+        let names = offers.iter().map(|offer| offer.name.clone()).collect();
+        *self.ctx.offered.write().unwrap_or_else(PoisonError::into_inner) = Some(names);
+        self.desk.forget_schemas();
+        self.offers = offers;
     }
 
     /// One request with its retries; `None` = stopped before it was sent. The fault is a filter's.

@@ -23,7 +23,7 @@ pub enum StopReason {
 
 impl StopReason {
     /// What the turn ends as.
-    pub(crate) const fn status(self) -> TurnStatus {
+    pub const fn status(self) -> TurnStatus {
         match self {
             Self::Person => TurnStatus::Cancelled,
             Self::HostEnds | Self::CallerGone => TurnStatus::Interrupted,
@@ -32,7 +32,7 @@ impl StopReason {
     }
 
     /// The word in `turn_ended`.
-    pub(crate) const fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Person | Self::HostEnds => "stopped",
             Self::CallerGone => "caller_gone",
@@ -41,7 +41,7 @@ impl StopReason {
     }
 
     /// Why a turn that failed so did, for a person.
-    pub(crate) const fn failure(self) -> Option<&'static str> {
+    pub const fn failure(self) -> Option<&'static str> {
         match self {
             Self::Deadline => Some("the turn took longer than its caller gave it"),
             Self::Silence => Some("the turn showed no sign of life for longer than it may"),
@@ -75,12 +75,12 @@ impl StopSignal {
     }
 
     /// Why it was given.
-    pub(crate) fn reason(&self) -> StopReason {
+    pub fn reason(&self) -> StopReason {
         self.reason.get().copied().unwrap_or(StopReason::Person)
     }
 
     /// Ready once it is given.
-    pub(crate) async fn given(&self) {
+    pub async fn given(&self) {
         self.token.cancelled().await;
     }
 

@@ -1,10 +1,11 @@
-//! What the registry looks like to one turn: tools, filters, policy and bounds, taken once at its start.
+//! What the registry looks like to one turn: tools, filters, policy and bounds, taken at its start; tools and filters are
+//! taken again where they changed, for the steps that come.
 
-use crate::limits::TurnLimits;
+use crate::limits::{RENEWALS_MAX, TurnLimits};
 use dispatch_contracts::filter::{FilterSpec, Point};
 use dispatch_contracts::kernel::PointFilters;
-use dispatch_contracts::tool::Decision;
-use dispatch_contracts::tool::{Effect, ToolSpec};
+use dispatch_contracts::tool::{Decision, Effect, Locality, ToolSpec};
+use std::sync::OnceLock;
 
 /// What tools may do, by effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,10 @@ pub struct TurnTools {
     filters: Vec<FilterSpec>,
     pub(crate) policy: ToolPolicy,
     pub(crate) limits: TurnLimits,
+    /// Whether the turn's provider takes images.
+    pub(crate) images: bool,
+    /// What took the place of tools and filters. A step goes on with the tools that it began with, so none is dropped.
+    later: OnceLock<Box<TurnTools>>,
 }
 
 impl TurnTools {
@@ -46,7 +51,43 @@ impl TurnTools {
         limits: TurnLimits,
     ) -> Self {
         filters.sort_by_key(|filter| filter.priority);
-        Self { tools, filters, policy, limits: limits.clamped() }
+        Self { tools, filters, policy, limits: limits.clamped(), images: false, later: OnceLock::new() }
+    }
+
+    /// The same for a provider that takes images, or does not.
+    pub fn with_images(self, images: bool) -> Self {
+        Self { images, ..self }
+    }
+
+    /// What reaches `computer`; empty = this machine.
+    pub(crate) fn reaching(mut self, computer: &str) -> Self {
+        self.tools.retain(|tool| match tool.locality {
+            Locality::Any => true,
+            Locality::Local => computer.is_empty(),
+        });
+        self
+    }
+
+    /// Puts other tools and filters in the place of these, up to [`RENEWALS_MAX`] times; false = they are the same.
+    pub(crate) fn renew(&self, next: Self) -> bool {
+        let mut now = self;
+        let mut n_before = 0;
+        while let Some(later) = now.later.get() {
+            now = later;
+            n_before += 1;
+        }
+        if now.tools == next.tools && now.filters == next.filters || n_before >= RENEWALS_MAX {
+            return false;
+        }
+        now.later.set(Box::new(next)).is_ok()
+    }
+
+    fn now(&self) -> &Self {
+        let mut now = self;
+        while let Some(later) = now.later.get() {
+            now = later;
+        }
+        now
     }
 
     /// The filters of each point that has any, in the order of the points, then in the order they are asked.
@@ -64,17 +105,17 @@ impl TurnTools {
 
     /// All tools, in order.
     pub(crate) fn specs(&self) -> &[ToolSpec] {
-        &self.tools
+        &self.now().tools
     }
 
     /// The tool of that name.
     pub(crate) fn spec(&self, name: &str) -> Option<&ToolSpec> {
-        self.tools.iter().find(|tool| tool.name == name)
+        self.now().tools.iter().find(|tool| tool.name == name)
     }
 
     /// The filters at `point`, in the order they are asked.
     pub(crate) fn filters_at(&self, point: Point) -> impl Iterator<Item = &FilterSpec> {
-        self.filters.iter().filter(move |filter| filter.point == point)
+        self.now().filters.iter().filter(move |filter| filter.point == point)
     }
 
     /// Whether anybody filters at `point`; nothing is built for a point without filters.

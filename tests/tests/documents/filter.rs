@@ -18,7 +18,7 @@ impl Extension for Short {
     fn verbs(verbs: &mut Verbs<Self>) {
         verbs.on(Apply, |_, _: Call, _: ApplyParams| async move {
             let at = json!("output_tokens_max");
-            Ok(ApplyReply { ops: vec![FilterOp::Replace { at, value: json!(256) }] })
+            Ok(ApplyReply { ops: vec![FilterOp::Replace { at, value: json!(256) }], ..ApplyReply::default() })
         });
     }
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
@@ -37,7 +37,7 @@ impl Extension for Short {
 async fn a_request_gets_a_bound() {
     let filter = FakeHost::new().open::<Short>("filter-short", json!({})).await.unwrap();
     let value = Some(to_raw_value(&json!({ "model": "m" })).unwrap());
-    let params = ApplyParams { point: Point::ProviderRequest, value, n_items: 0 };
+    let params = ApplyParams { point: Point::ProviderRequest, value, n_items: 0, about: None };
     let reply = filter.call_named(Apply, "short", &params).await.unwrap();
     let [FilterOp::Replace { at, value }] = reply.ops.as_slice() else { panic!("{reply:?}") };
     assert_eq!((at, value), (&json!("output_tokens_max"), &json!(256)));

@@ -29,6 +29,7 @@ impl Extension for Parrot {
             reason: String::new(), // why it is not ready
             default_model: "parrot".to_owned(),
             selectable: true, // may be chosen by itself
+            images: false,    // its messages hold no images
         };
         Ok(Contributions { providers: vec![provider], ..Contributions::default() })
     }

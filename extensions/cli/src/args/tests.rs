@@ -28,14 +28,38 @@ fn options_stand_anywhere_before_two_dashes() {
         conversation_id: Some("c".into()),
         provider: Some("p".into()),
         model: Some("m".into()),
+        engine: Some("e".into()),
         cwd: Some("d".into()),
         json: true,
         words: words.iter().map(|word| (*word).to_owned()).collect(),
     };
-    let line = ["fix", "--conversation", "c", "--provider=p", "--model", "m", "it", "--cwd", "d", "--json"];
+    let line = [
+        "fix",
+        "--conversation",
+        "c",
+        "--provider=p",
+        "--model",
+        "m",
+        "--engine",
+        "e",
+        "it",
+        "--cwd",
+        "d",
+        "--json",
+    ];
     assert_eq!(parsed(&line), Ok(expected(&["fix", "it"])));
-    let line =
-        ["--json", "--cwd=d", "--model=m", "--provider", "p", "--conversation=c", "--", "--json", "-x"];
+    let line = [
+        "--json",
+        "--cwd=d",
+        "--model=m",
+        "--engine=e",
+        "--provider",
+        "p",
+        "--conversation=c",
+        "--",
+        "--json",
+        "-x",
+    ];
     assert_eq!(parsed(&line), Ok(expected(&["--json", "-x"])));
 }
 
@@ -49,7 +73,7 @@ fn a_single_dash_is_a_word() {
 fn help_names_every_option_and_so_does_the_contribution() {
     let Err(Unrun::Help(text)) = parsed(&["--help"]) else { panic!("help was asked for") };
     let options = spec().options;
-    assert_eq!(options.len(), 6);
+    assert_eq!(options.len(), 7);
     for option in options {
         assert!(text.contains(&option.name), "{} is not in the help:\n{text}", option.name);
     }

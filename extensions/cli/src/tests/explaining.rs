@@ -31,6 +31,9 @@ fn a_turn() -> Value {
                         { "op": "replace", "at": "model", "before": "m", "after": "s" },
                         { "op": "remove", "at": "system", "before": { "a": 1 } },
                     ] },
+                    { "point": "tool.call", "filter": "guard", "tool_call_id": "b", "ops": [],
+                      "policy": { "decision": "deny", "reason": "at\u{1b} night" } },
+                    { "point": "tool.call", "filter": "replay", "ops": [], "answered": true },
                 ],
                 "tools": [
                     { "tool_call_id": "a", "name": "read_file", "effect": "read", "status": "ok", "duration_ms": 7 },
@@ -109,6 +112,8 @@ step t1#0: 20 ms, stream 9 ms, first content after 3 ms, finish tool_calls, 10 t
   filter cheap at provider.request
     replace model: m → s
     remove system: was {\"a\":1}
+  filter guard at tool.call on b: denies it: at␛ night
+  filter replay at tool.call: answered in the tool's place
 step t1#1: not completed
 notice filter_failed: filter `lame` failed
 error: the key was refused (auth)

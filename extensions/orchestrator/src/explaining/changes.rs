@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 /// A change with its values cut to the bound; what was before comes from [`Known`].
 pub(super) fn explained(changed: FilterChanged) -> ExplainedChange {
-    let FilterChanged { point, filter, tool_call_id, ops, duration_ms } = changed;
+    let FilterChanged { point, filter, tool_call_id, ops, duration_ms, answered, policy } = changed;
     let ops = ops.into_iter().map(explained_op).collect();
-    ExplainedChange { point, filter, tool_call_id, duration_ms, ops }
+    ExplainedChange { point, filter, tool_call_id, duration_ms, ops, answered, policy }
 }
 
 fn explained_op(op: FilterOp) -> ExplainedOp {

@@ -68,6 +68,20 @@ async fn who_allowed_and_what_was_changed_reach_the_kernel_and_a_grant_says_whos
 }
 
 #[tokio::test]
+async fn what_a_filter_wants_asked_is_asked_whatever_was_allowed_before() {
+    let world = World::new().await;
+    world.host.on("approvals.v1/ask", |_| Ok(json!({ "decision": "allow", "scope": "conversation" })));
+    ask(&world, "a", "shell").await;
+    let question = json!({
+        "conversation_id": "a", "turn_id": "t", "tool_call_id": "call", "tool": "shell", "effect": "exec",
+        "args": { "command": "rm" }, "asked_by": "guard",
+    });
+    let params: turn::AskParams = serde_json::from_value(question.clone()).expect("a question");
+    world.ext().as_caller(KERNEL_INSTANCE).call(turn::Ask, &params).await.expect("an answer");
+    assert_eq!(world.host.calls_of("approvals.v1/ask")[1], question);
+}
+
+#[tokio::test]
 async fn a_store_that_cannot_tell_what_was_allowed_makes_it_be_asked() {
     let world = World::new().await;
     world.host.on("conversations.v1/grants", |_| Err(Fault::new("io", "cannot read")));

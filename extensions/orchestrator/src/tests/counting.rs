@@ -80,8 +80,7 @@ async fn a_turn_acts_in_the_name_of_whoever_started_it() {
     let world = World::new().await;
     let actors = note_actors(&world);
     let ann = world.ext().with_meta(Meta { actor: "user:ann".to_owned(), ..Meta::default() });
-    let params =
-        StartParams { conversation_id: None, input: "hi".into(), provider: None, model: None, cwd: None };
+    let params = StartParams { conversation_id: None, input: "hi".into(), ..StartParams::default() };
     ann.call(Start, &params).await.expect("it starts");
     world.until_ended().await;
     assert_eq!(*actors.lock().unwrap(), ["user:ann", "user:ann"]);

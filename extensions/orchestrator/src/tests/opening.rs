@@ -38,8 +38,7 @@ impl SlowStore {
 }
 
 fn client_of(world: &World, budget_ms: u64) -> OpenedStream<Start> {
-    let params =
-        StartParams { conversation_id: None, input: "hi".into(), provider: None, model: None, cwd: None };
+    let params = StartParams { conversation_id: None, input: "hi".into(), ..StartParams::default() };
     world.ext().with_budget_ms(budget_ms).stream(Start, &params)
 }
 

@@ -29,6 +29,9 @@ pub(super) struct State {
     pub(super) live_faults: VecDeque<Fault>,
     pub(super) n_appends: usize,
     pub(super) n_seals: usize,
+    /// Parameters of every begin, and of every append.
+    pub(super) begun: Vec<Value>,
+    pub(super) appends: Vec<Value>,
     pub(super) run_params: Vec<Value>,
     pub(super) stops: Vec<Value>,
     /// `{conversation_id, tool, by}`.
@@ -145,6 +148,7 @@ impl World {
         self.on("conversations.v1/begin", begin);
         self.on("conversations.v1/append", |state, params| {
             state.n_appends += 1;
+            state.appends.push(params.clone());
             if let Some(fault) = state.append_faults.pop_front() {
                 return Err(fault);
             }
@@ -216,9 +220,11 @@ fn begin(state: &mut State, params: Value) -> Result<Value, Fault> {
     let cursor = state.log.len();
     state.log.extend(params["events"].as_array().cloned().unwrap_or_default());
     let known = json!({
-        "id": params["conversation_id"], "title": params["title"], "created_at": 5, "active_at": 6, "seq_last": 0,
+        "id": params["conversation_id"], "title": params["title"], "created_at": 5, "active_at": 6, "seq_last": 1,
         "cwd": params["cwd"], "provider": params["provider"], "model": params["model"],
+        "engine": params["engine"].as_str().unwrap_or_default(),
     });
+    state.begun.push(params.clone());
     state.conversations.insert(params["conversation_id"].as_str().unwrap_or_default().to_owned(), known);
     Ok(json!({ "cursor": cursor, "created_at": 5, "durable": true }))
 }

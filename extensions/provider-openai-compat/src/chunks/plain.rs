@@ -54,6 +54,7 @@ struct Delta<'d> {
     refusal: Text<'d>,
     tool_calls: Option<Vec<IgnoredAny>>,
     function_call: Option<IgnoredAny>,
+    reasoning_details: Option<Vec<IgnoredAny>>,
 }
 
 /// Reads the data of one event, if it is such a chunk.
@@ -64,10 +65,18 @@ pub(super) fn read(data: &str) -> Option<Plain<'_>> {
     }
     let Chunk { object, model, choices: [choice], usage, x_groq, error } = serde_json::from_str(data).ok()?;
     let Choice { index, delta, finish_reason, usage: choice_usage, x_groq: choice_x_groq } = choice;
-    let Delta { content, reasoning_content, reasoning, refusal, tool_calls, function_call } = delta;
+    let Delta {
+        content,
+        reasoning_content,
+        reasoning,
+        refusal,
+        tool_calls,
+        function_call,
+        reasoning_details,
+    } = delta;
     let says_more = [usage, x_groq, error, choice_usage, choice_x_groq, function_call];
     let is_plain = says_more.iter().all(Option::is_none)
-        && tool_calls.is_none_or(|calls| calls.is_empty())
+        && [tool_calls, reasoning_details].into_iter().flatten().all(|list| list.is_empty())
         && index.unwrap_or(0) == 0
         && refusal.is_empty()
         && finish_reason.is_empty()

@@ -70,7 +70,12 @@ fn text(text: &str) -> StreamFrame {
 }
 
 fn call(id: &str, name: &str, args_text: &str) -> StreamFrame {
-    StreamFrame::ToolCall { tool_call_id: id.into(), name: name.into(), args_text: args_text.into() }
+    StreamFrame::ToolCall {
+        tool_call_id: id.into(),
+        name: name.into(),
+        args_text: args_text.into(),
+        opaque: Value::Null,
+    }
 }
 
 /// The id of a call that came without one.
@@ -342,4 +347,51 @@ fn usage_is_read_under_every_known_name() {
             assert_eq!(reply.usage, Some(expected), "{place}");
         }
     }
+}
+
+#[test]
+fn what_comes_beside_a_call_is_wanted_back_with_it() {
+    let extra = json!({ "google": { "thought_signature": "c2ln" } });
+    let function = json!({ "name": "t", "arguments": "{}" });
+    let chunks = [
+        calls(json!([{ "index": 0, "id": "a", "function": function }])),
+        calls(json!([{ "index": 0, "extra_content": extra }])),
+        calls(json!([{ "index": 1, "id": "b", "function": function }])),
+        finish("tool_calls"),
+    ];
+    let (frames, _) = read_chunks(&chunks).expect("an answer");
+    let opaque = json!({ "extra_content": extra });
+    let signed =
+        StreamFrame::ToolCall { tool_call_id: "a".into(), name: "t".into(), args_text: "{}".into(), opaque };
+    assert_eq!(frames, [signed, call("b", "t", "{}")]);
+    let large = json!("x".repeat(ARGS_BYTES_MAX + 1));
+    let chunks = [calls(json!([{ "index": 0, "id": "a", "function": function, "extra_content": large }]))];
+    assert!(read_chunks(&chunks).is_err(), "it is bounded with the arguments");
+}
+
+#[test]
+fn details_of_the_reasoning_are_put_together_and_wanted_back() {
+    let details = |details: Value| delta(json!({ "reasoning_details": details }));
+    let chunks = [
+        delta(
+            json!({ "reasoning": "I ", "reasoning_details": [{ "type": "reasoning.text", "text": "I ", "index": 0, "format": null }] }),
+        ),
+        details(json!([{ "type": "reasoning.text", "text": "see", "index": 0, "format": "f" }])),
+        details(json!([{ "type": "reasoning.text", "signature": "c2ln", "index": 0 }])),
+        details(
+            json!([{ "type": "reasoning.encrypted", "data": "x", "id": "r1", "index": 1 }, { "type": "reasoning.encrypted", "data": "y", "id": "r2", "index": 1 }]),
+        ),
+        delta(json!({ "content": "a" })),
+        finish("stop"),
+    ];
+    let (frames, _) = read_chunks(&chunks).expect("an answer");
+    let opaque = json!({ "reasoning_details": [
+        { "type": "reasoning.text", "text": "I see", "index": 0, "format": "f", "signature": "c2ln" },
+        { "type": "reasoning.encrypted", "data": "x", "id": "r1", "index": 1 },
+        { "type": "reasoning.encrypted", "data": "y", "id": "r2", "index": 1 },
+    ] });
+    let thought = StreamFrame::ReasoningDelta { text: "I ".into() };
+    assert_eq!(frames, [thought, text("a"), StreamFrame::ReasoningOpaque { opaque }]);
+    let large = details(json!([{ "type": "reasoning.text", "text": "x".repeat(2 << 20) }]));
+    assert!(read_chunks(&[large]).is_err(), "it is bounded");
 }

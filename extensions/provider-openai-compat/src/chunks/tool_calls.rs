@@ -3,7 +3,7 @@
 use crate::ids::nine;
 use crate::trouble::Trouble;
 use dispatch_sdk::contracts::provider::{FaultClass, StreamFrame};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 
 /// Most calls of one answer.
@@ -26,6 +26,8 @@ struct Call {
     id: String,
     name: String,
     args_text: String,
+    /// What came beside the function, wanted back with the call.
+    extra_content: Value,
 }
 
 /// One entry of `tool_calls`; what is missing or blank is empty.
@@ -34,6 +36,7 @@ struct Fragment<'v> {
     id: &'v str,
     name: &'v str,
     args_text: String,
+    extra_content: &'v Value,
 }
 
 impl<'v> Fragment<'v> {
@@ -50,11 +53,15 @@ impl<'v> Fragment<'v> {
             // Some servers write the word for a name that is not there.
             name: function["name"].as_str().filter(|name| *name != "null").unwrap_or(""),
             args_text,
+            extra_content: &entry["extra_content"],
         }
     }
 
     fn says_nothing(&self) -> bool {
-        self.id.is_empty() && self.name.is_empty() && self.args_text.is_empty()
+        self.id.is_empty()
+            && self.name.is_empty()
+            && self.args_text.is_empty()
+            && self.extra_content.is_null()
     }
 }
 
@@ -84,6 +91,9 @@ impl ToolCalls {
                 continue;
             }
             self.args_bytes += fragment.args_text.len();
+            if !fragment.extra_content.is_null() {
+                self.args_bytes += fragment.extra_content.to_string().len();
+            }
             if self.args_bytes > ARGS_BYTES_MAX {
                 let why =
                     format!("the answer's tool calls have more than {ARGS_BYTES_MAX} bytes of arguments");
@@ -144,6 +154,7 @@ impl ToolCalls {
             id: fragment.id.to_owned(),
             name: fragment.name.to_owned(),
             args_text: fragment.args_text,
+            extra_content: fragment.extra_content.clone(),
         });
         Ok(())
     }
@@ -163,7 +174,12 @@ impl ToolCalls {
                 tool_call_id = nine(&format!("{}/{call_idx}", self.id_seed));
             }
             self.ids_taken.insert(tool_call_id.clone());
-            frames.push(StreamFrame::ToolCall { tool_call_id, name: call.name, args_text: call.args_text });
+            let opaque = match call.extra_content {
+                Value::Null => Value::Null,
+                extra_content => json!({ "extra_content": extra_content }),
+            };
+            let (name, args_text) = (call.name, call.args_text);
+            frames.push(StreamFrame::ToolCall { tool_call_id, name, args_text, opaque });
         }
         Ok(frames)
     }
@@ -192,6 +208,9 @@ impl Call {
         }
         if self.name.is_empty() {
             fragment.name.clone_into(&mut self.name);
+        }
+        if !fragment.extra_content.is_null() {
+            self.extra_content = fragment.extra_content.clone();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Messages of a conversation as strict Chat Completions servers take them.
 //!
-//! - Content is a string, never a list. An assistant message that only calls tools has `content: null`, as the reference
+//! - Content is a string, and a list only in a user's message with images. Images of tool results follow in such a message
+//!   behind all results of the step, since no other role may hold them. An assistant message that only calls tools has `content: null`, as the reference
 //!   writes it: every server answers so itself, while an empty string is refused by some as an empty block.
 //! - An assistant message with nothing to show (reasoning alone) is left out.
 //! - Results stand directly behind their calls: one without a call is left out, a call without one is answered for.
@@ -11,7 +12,9 @@
 //!
 //! Source: <https://platform.openai.com/docs/api-reference/chat/create>.
 
+use super::content::{Content, Piece, divided};
 use crate::ids::{is_nine, nine};
+use crate::images::Images;
 use crate::ways::Written;
 use dispatch_sdk::contracts::message::{Message, Part, Role};
 use serde::Serialize;
@@ -29,7 +32,7 @@ pub(super) enum WireMessage {
         content: String,
     },
     User {
-        content: String,
+        content: Content,
     },
     Assistant {
         content: Option<String>,
@@ -37,6 +40,8 @@ pub(super) enum WireMessage {
         reasoning_content: String,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<WireCall>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        reasoning_details: Vec<Value>,
     },
     Tool {
         tool_call_id: String,
@@ -50,6 +55,9 @@ pub(super) struct WireCall {
     #[serde(rename = "type")]
     kind: &'static str,
     function: WireFunction,
+    /// As it came with the call: signatures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,7 +72,11 @@ pub(super) struct Style<'s> {
     /// `<provider>/<model>`: whose reasoning is sent back.
     pub(super) producer: &'s str,
     pub(super) reasoning: Sent,
+    /// What the model wants back beside reasoning as text goes back.
+    pub(super) details: bool,
     pub(super) nine_ids: bool,
+    pub(super) images: &'s Images,
+    pub(super) shows_images: bool,
 }
 
 /// What of the reasoning goes back.
@@ -85,6 +97,8 @@ pub(super) struct Converted {
     pub(super) written: Written,
     /// The calls of the last assistant message that have no result yet, in order.
     unanswered: Vec<String>,
+    /// What the results of the last assistant message show, until all of them stand.
+    shown: Vec<Piece>,
 }
 
 /// Converts a history.
@@ -102,8 +116,11 @@ pub(super) fn convert(system: &str, history: &[Message], style: Style<'_>) -> Co
         };
         match message.role {
             Role::Tool => converted.results(&message.parts, style),
-            Role::System => converted.push(WireMessage::System { content: joined(&message.parts) }, style),
-            Role::User => converted.user(joined(&message.parts), style),
+            Role::System => {
+                let (content, _) = divided(&message.parts, Style { shows_images: false, ..style });
+                converted.push(WireMessage::System { content }, style);
+            }
+            Role::User => converted.user(Content::of(&message.parts, style), style),
             Role::Assistant => converted.assistant(&message.parts, style, sends_reasoning),
             Role::Unknown => {}
         }
@@ -118,13 +135,11 @@ impl Converted {
         self.messages.push(message);
     }
 
-    fn user(&mut self, said: String, style: Style<'_>) {
+    fn user(&mut self, said: Content, style: Style<'_>) {
         self.answer_the_rest(style);
+        self.written.has_images |= said.has_images();
         match self.messages.last_mut() {
-            Some(WireMessage::User { content }) => {
-                content.push_str("\n\n");
-                content.push_str(&said);
-            }
+            Some(WireMessage::User { content }) => content.push(said),
             _ => self.messages.push(WireMessage::User { content: said }),
         }
     }
@@ -134,21 +149,25 @@ impl Converted {
         let mut content = String::new();
         let mut reasoning_content = String::new();
         let mut tool_calls: Vec<WireCall> = Vec::new();
+        let mut reasoning_details: Vec<Value> = Vec::new();
         for part in parts {
             match part {
                 // The deltas of one answer: they were one text before they were cut into parts.
                 Part::Text { text } => content.push_str(text),
-                Part::Reasoning { text, producer, .. } if style.producer == producer => {
+                Part::Reasoning { text, opaque, producer } if style.producer == producer => {
                     reasoning_content.push_str(text);
+                    let details = opaque["reasoning_details"].as_array().filter(|_| style.details);
+                    reasoning_details.extend(details.into_iter().flatten().cloned());
                 }
                 Part::ToolCall { tool_call_id, .. } if self.unanswered.contains(tool_call_id) => {}
-                Part::ToolCall { tool_call_id, name, args } => {
+                Part::ToolCall { tool_call_id, name, args, opaque, producer } => {
                     self.unanswered.push(tool_call_id.clone());
                     self.ids.insert(tool_call_id.clone());
                     self.written.has_other_ids |= !style.nine_ids && !is_nine(tool_call_id);
-                    tool_calls.push(call(style.id(tool_call_id), name, args));
+                    let extra_content = opaque.get("extra_content").filter(|_| style.producer == producer);
+                    tool_calls.push(call(style.id(tool_call_id), name, args, extra_content.cloned()));
                 }
-                Part::Reasoning { .. } | Part::ToolResult { .. } | Part::Unknown => {}
+                Part::Image { .. } | Part::Reasoning { .. } | Part::ToolResult { .. } | Part::Unknown => {}
             }
         }
         if !sends_reasoning {
@@ -158,16 +177,27 @@ impl Converted {
         let content = Some(content).filter(|text| !text.is_empty());
         if content.is_some() || !tool_calls.is_empty() {
             self.written.has_reasoning |= !reasoning_content.is_empty();
-            self.messages.push(WireMessage::Assistant { content, reasoning_content, tool_calls });
+            self.messages.push(WireMessage::Assistant {
+                content,
+                reasoning_content,
+                tool_calls,
+                reasoning_details,
+            });
         }
     }
 
     fn results(&mut self, parts: &[Part], style: Style<'_>) {
         for part in parts {
-            let Part::ToolResult { tool_call_id, content, .. } = part else { continue };
+            let Part::ToolResult { tool_call_id, name, content, parts, .. } = part else { continue };
             let Some(open_idx) = self.unanswered.iter().position(|id| id == tool_call_id) else { continue };
             self.unanswered.remove(open_idx);
-            let (tool_call_id, content) = (style.id(tool_call_id), content.clone());
+            let (said, images) = divided(parts, style);
+            if !images.is_empty() {
+                self.shown.push(Piece::Text { text: format!("What `{name}` showed:") });
+                self.shown.extend(images);
+            }
+            let content = if said.is_empty() { content.clone() } else { said };
+            let tool_call_id = style.id(tool_call_id);
             self.messages.push(WireMessage::Tool { tool_call_id, content });
         }
     }
@@ -176,6 +206,11 @@ impl Converted {
         for id in self.unanswered.drain(..) {
             let (tool_call_id, content) = (style.id(&id), NO_RESULT.to_owned());
             self.messages.push(WireMessage::Tool { tool_call_id, content });
+        }
+        if !self.shown.is_empty() {
+            self.written.has_images = true;
+            let content = Content::Pieces(std::mem::take(&mut self.shown));
+            self.messages.push(WireMessage::User { content });
         }
     }
 }
@@ -187,16 +222,8 @@ impl Style<'_> {
     }
 }
 
-fn call(id: String, name: &str, args: &Value) -> WireCall {
+fn call(id: String, name: &str, args: &Value, extra_content: Option<Value>) -> WireCall {
     let arguments = if args.is_null() { "{}".to_owned() } else { args.to_string() };
     let function = WireFunction { name: name.to_owned(), arguments };
-    WireCall { id, kind: "function", function }
-}
-
-fn joined(parts: &[Part]) -> String {
-    let texts = parts.iter().filter_map(|part| match part {
-        Part::Text { text } => Some(text.as_str()),
-        Part::Reasoning { .. } | Part::ToolCall { .. } | Part::ToolResult { .. } | Part::Unknown => None,
-    });
-    texts.collect::<Vec<_>>().join("\n")
+    WireCall { id, kind: "function", function, extra_content }
 }

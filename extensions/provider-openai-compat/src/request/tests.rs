@@ -3,15 +3,21 @@
 use super::messages::{Sent, Style, convert};
 use super::tool;
 use crate::ids::nine;
+use crate::images::Images;
 use crate::ways::Written;
-use dispatch_sdk::contracts::message::{Message, Part, Role, ToolStatus};
+use dispatch_sdk::contracts::message::{ImageSource, Message, Part, Role, ToolStatus};
 use dispatch_sdk::contracts::provider::ToolOffer;
 use serde_json::{Value, json};
 
 /// Ids as they came; all reasoning of `producer` if there is one.
 fn style(producer: Option<&str>) -> Style<'_> {
     let reasoning = if producer.is_some() { Sent::All } else { Sent::Nothing };
-    Style { producer: producer.unwrap_or("p/m"), reasoning, nine_ids: false }
+    written_with(producer.unwrap_or("p/m"), reasoning)
+}
+
+fn written_with(producer: &str, reasoning: Sent) -> Style<'_> {
+    static NONE: std::sync::LazyLock<Images> = std::sync::LazyLock::new(Images::default);
+    Style { producer, reasoning, details: true, nine_ids: false, images: &NONE, shows_images: true }
 }
 
 fn wire(system: &str, history: &[Message], producer: Option<&str>) -> Value {
@@ -27,13 +33,22 @@ fn text(text: &str) -> Part {
 }
 
 fn call(id: &str, args: Value) -> Part {
-    Part::ToolCall { tool_call_id: id.into(), name: "t".into(), args }
+    Part::ToolCall {
+        tool_call_id: id.into(),
+        name: "t".into(),
+        args,
+        opaque: Value::Null,
+        producer: String::new(),
+    }
 }
 
 fn result(id: &str, content: &str) -> Message {
     let (tool_call_id, name, content) = (id.into(), "t".into(), content.into());
     let status = ToolStatus::Ok;
-    message(Role::Tool, vec![Part::ToolResult { tool_call_id, name, content, is_error: false, status }])
+    message(
+        Role::Tool,
+        vec![Part::ToolResult { tool_call_id, name, content, is_error: false, status, parts: vec![] }],
+    )
 }
 
 fn reasoning(text: &str, producer: &str) -> Part {
@@ -144,7 +159,7 @@ fn reasoning_of_the_running_turn_goes_back_alone_and_what_was_left_out_is_known(
         result("2", "r"),
     ];
     let thoughts = |reasoning| {
-        let converted = convert("", &history, Style { producer: "p/m", reasoning, nine_ids: false });
+        let converted = convert("", &history, written_with("p/m", reasoning));
         let wire = serde_json::to_value(converted.messages).expect("JSON");
         let sent: Vec<Value> = wire
             .as_array()
@@ -218,5 +233,78 @@ fn a_tool_without_parameters_has_an_empty_object_schema() {
     } });
     for schema in [Value::Null, json!(true), json!({}), json!({ "type": "object" })] {
         assert_eq!(tool(&offer(schema)), expected);
+    }
+}
+
+fn image(url: &str) -> Part {
+    let source = ImageSource::Url { url: url.to_owned() };
+    Part::Image { source, media_type: "image/png".to_owned() }
+}
+
+fn wire_image(url: &str) -> Value {
+    json!({ "type": "image_url", "image_url": { "url": url } })
+}
+
+fn shown(id: &str, parts: Vec<Part>) -> Message {
+    let mut result = result(id, "what a reader without parts shows");
+    if let Some(Part::ToolResult { parts: slot, .. }) = result.parts.first_mut() {
+        *slot = parts;
+    }
+    result
+}
+
+#[test]
+fn images_stand_in_user_messages_and_those_of_results_behind_all_results_of_the_step() {
+    let history = [
+        message(Role::User, vec![text("see"), image("https://a/1")]),
+        message(Role::Assistant, vec![call("1", json!({})), call("2", json!({}))]),
+        shown("1", vec![text("a screen"), image("https://a/2")]),
+        shown("2", vec![image("https://a/3")]),
+        message(Role::User, vec![text("and now?")]),
+    ];
+    let piece = |text: &str| json!({ "type": "text", "text": text });
+    let what = "what a reader without parts shows";
+    let expected = json!([
+        { "role": "user", "content": [piece("see"), wire_image("https://a/1")] },
+        { "role": "assistant", "content": null, "tool_calls": [wire_call("1", "{}"), wire_call("2", "{}")] },
+        { "role": "tool", "tool_call_id": "1", "content": "a screen" },
+        { "role": "tool", "tool_call_id": "2", "content": what },
+        { "role": "user", "content": [
+            piece("What `t` showed:"), wire_image("https://a/2"), piece("What `t` showed:"), wire_image("https://a/3"),
+            piece("and now?"),
+        ] },
+    ]);
+    assert_eq!(wire("", &history, None), expected);
+    let unseen = "[an image, which this model cannot be shown]";
+    let in_words = convert("", &history, Style { shows_images: false, ..style(None) });
+    assert!(!in_words.written.has_images && convert("", &history, style(None)).written.has_images);
+    let in_words = serde_json::to_value(in_words.messages).expect("JSON");
+    assert_eq!(in_words[0]["content"], json!(format!("see\n{unseen}")));
+    assert_eq!(in_words[3]["content"], json!(unseen));
+    assert_eq!(in_words[4]["content"], json!("and now?"));
+}
+
+#[test]
+fn what_a_model_wants_back_goes_to_that_model_alone_and_byte_for_byte() {
+    let opaque = json!({ "extra_content": { "google": { "thought_signature": "c2ln" } } });
+    let signed = |producer: &str| Part::ToolCall {
+        tool_call_id: "1".into(),
+        name: "t".into(),
+        args: json!({}),
+        opaque: opaque.clone(),
+        producer: producer.into(),
+    };
+    let details = json!([{ "type": "reasoning.encrypted", "data": "xyz" }]);
+    let thought = |producer: &str| Part::Reasoning {
+        text: String::new(),
+        opaque: json!({ "reasoning_details": details.clone() }),
+        producer: producer.into(),
+    };
+    for (producer, back) in [("p/m", true), ("p/other", false)] {
+        let history = [message(Role::Assistant, vec![thought(producer), signed(producer)])];
+        let wire = wire("", &history, Some("p/m"));
+        let extra = &wire[0]["tool_calls"][0]["extra_content"];
+        assert_eq!(extra, if back { &opaque["extra_content"] } else { &Value::Null }, "{producer}");
+        assert_eq!(&wire[0]["reasoning_details"], if back { &details } else { &Value::Null }, "{producer}");
     }
 }

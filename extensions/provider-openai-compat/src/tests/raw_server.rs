@@ -57,18 +57,21 @@ pub(super) fn good_stream() -> String {
 /// `None` for a connection that asks for nothing.
 async fn read_request(socket: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-            if body.len() >= length.map_or(0, |length| length.parse().expect("a number")) {
-                return Some(text);
-            }
-        }
+    let mut n_whole = None;
+    while n_whole.is_none_or(|n| bytes.len() < n) {
         if socket.read_buf(&mut bytes).await.expect("a request") == 0 {
             return None;
         }
+        // The head is looked for once: bodies may have megabytes.
+        if n_whole.is_none()
+            && let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n")
+        {
+            let head = String::from_utf8_lossy(&bytes[..at]).into_owned();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            n_whole = Some(at + 4 + length.map_or(0, |length| length.parse().expect("a number")));
+        }
     }
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 async fn open_for(head: &str, body: &str) -> Opened {

@@ -11,10 +11,16 @@ use dispatch_testkit::fake_llm::{Action, Quirk, Script, ToolCall};
 use serde_json::{Value, json};
 
 fn call(id: &str, args: Value) -> Vec<Message> {
-    let call = Part::ToolCall { tool_call_id: id.into(), name: "read".into(), args };
+    let call = Part::ToolCall {
+        tool_call_id: id.into(),
+        name: "read".into(),
+        args,
+        opaque: Value::Null,
+        producer: String::new(),
+    };
     let (tool_call_id, name, content) = (id.into(), "read".into(), "contents".into());
     let status = ToolStatus::Ok;
-    let result = Part::ToolResult { tool_call_id, name, content, is_error: false, status };
+    let result = Part::ToolResult { tool_call_id, name, content, is_error: false, status, parts: vec![] };
     vec![
         Message { role: Role::Assistant, parts: vec![call] },
         Message { role: Role::Tool, parts: vec![result] },
@@ -55,6 +61,7 @@ async fn a_turn_with_a_tool_goes_through_a_strict_server() {
         StreamFrame::ToolCall {
             tool_call_id: tool_call_id.clone(),
             name: "read".into(),
+            opaque: Value::Null,
             args_text: "{\"path\":\"a.txt\"}".into(),
         },
     ];
@@ -134,7 +141,9 @@ async fn a_call_is_whole_however_the_server_tells_it() {
     for quirks in quirks {
         let (frames, reply) = stream(&opened, &asked).await;
         assert_eq!(reply.map(|reply| reply.finish), Ok(Finish::ToolCalls), "{quirks:?}");
-        let [StreamFrame::ToolCall { tool_call_id, name, args_text }] = frames.as_slice() else {
+        let [StreamFrame::ToolCall { tool_call_id, name, args_text, opaque: Value::Null }] =
+            frames.as_slice()
+        else {
             panic!("{quirks:?} gave {frames:?}");
         };
         assert_eq!((name.as_str(), args_text.as_str()), ("read", "{\"path\":\"é/{}\"}"), "{quirks:?}");
@@ -154,7 +163,12 @@ async fn a_long_call_shows_that_the_model_still_works() {
     let (_fake, opened) = open_for(Script::steps(vec![answer]), json!({ "idle_timeout_ms": 500 })).await;
     let (frames, reply) = stream(&opened, &params(&[Message::user("hi")])).await;
     let args_text = format!("{{\"path\":\"{}\"}}", "a".repeat(20));
-    let call = StreamFrame::ToolCall { tool_call_id: "c".into(), name: "read".into(), args_text };
+    let call = StreamFrame::ToolCall {
+        tool_call_id: "c".into(),
+        name: "read".into(),
+        args_text,
+        opaque: Value::Null,
+    };
     assert_eq!((frames, reply.map(|reply| reply.finish)), (vec![text(""), call], Ok(Finish::ToolCalls)));
 }
 

@@ -26,9 +26,22 @@ async fn open_at(server: &RawServer, more: Value) -> Opened {
 fn history(is_over: bool) -> Vec<Message> {
     let (opaque, producer) = (Value::Null, "openai-compat/m".to_owned());
     let thought = Part::Reasoning { text: "look first".into(), opaque, producer };
-    let call = Part::ToolCall { tool_call_id: "call_1".into(), name: "t".into(), args: json!({}) };
+    let call = Part::ToolCall {
+        tool_call_id: "call_1".into(),
+        name: "t".into(),
+        args: json!({}),
+        opaque: Value::Null,
+        producer: String::new(),
+    };
     let (tool_call_id, name, content) = ("call_1".into(), "t".into(), "r".into());
-    let result = Part::ToolResult { tool_call_id, name, content, is_error: false, status: ToolStatus::Ok };
+    let result = Part::ToolResult {
+        tool_call_id,
+        name,
+        content,
+        is_error: false,
+        status: ToolStatus::Ok,
+        parts: vec![],
+    };
     let mut history = vec![
         Message::user("hi"),
         Message { role: Role::Assistant, parts: vec![thought, call] },

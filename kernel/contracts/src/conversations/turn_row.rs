@@ -71,6 +71,18 @@ pub struct TurnRow {
     /// Who started it; empty = the host itself, or not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub actor: String,
+    /// The tenant that it is for; empty = nobody's in particular.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tenant: String,
+    /// The user that it is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// The device that it came from.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub device: String,
+    /// Its engine; empty = the kernel's own loop.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub engine: String,
     /// Its provider.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub provider: String,

@@ -1,5 +1,7 @@
 //! A turn's ports over the router: every call belongs to the `turn.v1/run` call that the turn runs in.
 
+use super::Shared;
+use super::turn_tools::tools_of;
 use crate::router::{NativeCall, NativeStream, StreamItem};
 use dispatch_contracts::event::EventBody;
 use dispatch_contracts::fault::BROKEN;
@@ -8,14 +10,17 @@ use dispatch_contracts::provider::{self, StreamParams};
 use dispatch_contracts::retry::{self, DecideParams, DecideReply};
 use dispatch_contracts::tool::{self, RunParams};
 use dispatch_contracts::turn::{
-    self, AskParams, AskReply, BoundaryParams, BoundaryReply, CommitParams, SteeringReply,
+    self, AskParams, AskReply, BoundaryParams, BoundaryReply, CommitParams, KeepParams, KeepReply,
+    SteeringReply,
 };
 use dispatch_contracts::{Empty, Fault, Verb};
-use dispatch_turn::{CallStream, Item, NobodyListens, ProviderStream, ToolStream, TurnPorts};
+use dispatch_turn::{CallStream, Item, NobodyListens, ProviderStream, ToolStream, TurnPorts, TurnTools};
 use dispatch_wire::{decode, encode};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Milliseconds a tool gets above its own timeout, so that it can say itself that it ran out of time.
@@ -24,6 +29,9 @@ const TOOL_TIMEOUT_SLACK_MS: u64 = 1_000;
 pub(super) struct RouterPorts {
     call: NativeCall,
     turn_id: String,
+    shared: Arc<Shared>,
+    /// Which state of what is contributed the turn has.
+    seen: AtomicU64,
     /// Where the turn's clock begins.
     began: Instant,
 }
@@ -34,8 +42,20 @@ pub(super) fn ms_since(began: Instant) -> u64 {
 }
 
 impl RouterPorts {
-    pub(super) fn new(call: NativeCall, turn_id: String, began: Instant) -> Self {
-        Self { call, turn_id, began }
+    /// `seen`: the state of what is contributed that the turn begins with.
+    pub(super) fn new(
+        call: NativeCall,
+        turn_id: String,
+        shared: Arc<Shared>,
+        seen: u64,
+        began: Instant,
+    ) -> Self {
+        Self { call, turn_id, shared, seen: AtomicU64::new(seen), began }
+    }
+
+    /// `turn_host.v1/history`.
+    pub(super) async fn history(&self, params: &turn::HistoryParams) -> Result<turn::HistoryReply, Fault> {
+        self.ask_for::<turn::History>(turn::History::NAME.to_owned(), params).await
     }
 
     async fn ask_for<V: Verb>(&self, verb: String, params: &V::Params) -> Result<V::Reply, Fault> {
@@ -107,6 +127,16 @@ impl TurnPorts for RouterPorts {
 
     fn ask(&self, params: AskParams) -> BoxFuture<'_, Result<AskReply, Fault>> {
         Box::pin(async move { self.ask_for::<turn::Ask>(turn::Ask::NAME.to_owned(), &params).await })
+    }
+
+    fn keep(&self, params: KeepParams) -> BoxFuture<'_, Result<KeepReply, Fault>> {
+        Box::pin(async move { self.ask_for::<turn::Keep>(turn::Keep::NAME.to_owned(), &params).await })
+    }
+
+    fn renewed_tools(&self) -> Option<TurnTools> {
+        let now = self.shared.contributed.load(Ordering::Acquire);
+        let before = self.seen.swap(now, Ordering::AcqRel);
+        (now != before).then(|| tools_of(&self.shared, ""))
     }
 
     fn steering(&self) -> BoxFuture<'_, Result<SteeringReply, Fault>> {

@@ -60,6 +60,11 @@ pub(super) fn started(bytes: &[u8]) -> Result<(Started, Vec<Refused>), serde_jso
     Ok((Started { verbs, contributes }, refused))
 }
 
+/// The parameters of `V`.
+pub(super) fn params<V: Verb>(body: &[u8]) -> Result<V::Params, Fault> {
+    decode(INVALID, format_args!("the parameters of `{}`", V::NAME), body)
+}
+
 /// The parameters of `kernel.v1/update`.
 pub(super) fn update(bytes: &[u8]) -> Result<Read, Fault> {
     #[derive(Deserialize)]

@@ -2,10 +2,12 @@
 
 use super::contributions::check;
 use super::ports::{RouterPorts, ms_since};
-use super::reading::{self, Read};
-use super::{Own, Record, RecordState, Shared, ops};
+use super::reading::{self, Read, params};
+use super::turn_tools::tools_of;
+use super::{Own, Record, RecordState, Shared, engines, ops};
 use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, OpEntry};
 use dispatch_abi::SharedBytes;
+use dispatch_contracts::engine::is_native;
 use dispatch_contracts::fault::{CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{
     DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions, ExtensionsReply,
@@ -14,12 +16,13 @@ use dispatch_contracts::kernel::{
     VerbInfo,
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
-use dispatch_contracts::{ContributionKind, Empty, Fault, Verb, turn};
+use dispatch_contracts::{ContributionKind, Empty, Fault, Verb, engine, turn};
 use dispatch_load::host_lock::{self, Lock};
-use dispatch_turn::{Progress, StopReason, StopSignal, TurnLimits, TurnTools, run_turn};
-use dispatch_wire::{decode, encode};
+use dispatch_turn::{Progress, StopReason, StopSignal, run_turn};
+use dispatch_wire::encode;
 use futures_util::future::BoxFuture;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
 
@@ -59,6 +62,11 @@ impl NativeService for KernelService {
             info::<Explain>(),
             info::<turn::Run>(),
             info::<turn::Stop>(),
+            info::<engine::Commit>(),
+            info::<engine::Ask>(),
+            info::<engine::Steering>(),
+            info::<engine::Boundary>(),
+            info::<engine::History>(),
             info::<op::List>(),
         ]
     }
@@ -94,14 +102,13 @@ impl NativeService for KernelService {
                     drop(body);
                     run(shared, call, params).await
                 }
+                asked if asked.starts_with(engines::HOST_CONTRACT) => {
+                    engines::answer(&shared, &call, &body).await
+                }
                 other => Err(Fault::new(UNKNOWN_VERB, format!("the kernel does not serve `{other}`"))),
             }
         })
     }
-}
-
-fn params<V: Verb>(body: &[u8]) -> Result<V::Params, Fault> {
-    decode(INVALID, format_args!("the parameters of `{}`", V::NAME), body)
 }
 
 fn host_alive(
@@ -126,9 +133,14 @@ fn extensions(shared: &Shared) -> ExtensionsReply {
 }
 
 fn providers(shared: &Shared) -> ProvidersReply {
-    let mut reply =
-        ProvidersReply { host_id: shared.host_id.clone(), providers: Vec::new(), disabled: Vec::new() };
-    for record in shared.records().iter() {
+    let records = shared.records();
+    let mut reply = ProvidersReply {
+        host_id: shared.host_id.clone(),
+        providers: Vec::new(),
+        disabled: Vec::new(),
+        engines: engines::known(&records),
+    };
+    for record in records.iter() {
         match &record.state {
             RecordState::Active => reply.providers.extend_from_slice(&record.contributes.providers),
             RecordState::Disabled(reason)
@@ -255,12 +267,19 @@ fn explain(shared: &Shared, params: &ExplainParams) -> Result<ExplainReply, Faul
 
 async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> Result<SharedBytes, Fault> {
     let (stop, progress, began) = (StopSignal::new(), Progress::new(), Instant::now());
-    let tools = tools_of(&shared);
+    let contributed = shared.contributed.load(Ordering::Acquire);
+    let tools = tools_of(&shared, &params.provider);
     let filters = tools.filters_by_point();
     let entry = RunningTurn { stop: stop.clone(), progress: progress.clone(), began, filters };
     let _running = Running::enter(&shared, &params.turn_id, entry)?;
-    let ports = RouterPorts::new(call.clone(), params.turn_id.clone(), began);
-    let mut turn = std::pin::pin!(run_turn(params, tools, &ports, stop.clone(), &progress));
+    let ports =
+        RouterPorts::new(call.clone(), params.turn_id.clone(), Arc::clone(&shared), contributed, began);
+    let mut turn = std::pin::pin!(async {
+        if is_native(&params.engine) {
+            return run_turn(params, tools, &ports, stop.clone(), &progress).await;
+        }
+        engines::run(&shared, &call, params, ports, stop.clone(), progress.clone()).await
+    });
     let ended = tokio::select! {
         ended = &mut turn => ended,
         reason = call.cancelled() => {
@@ -274,15 +293,6 @@ async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> 
         }
     };
     encode(turn::Run::NAME, &ended)
-}
-
-/// Everything a turn may use, as it is now; in order of activation, then of registration.
-fn tools_of(shared: &Shared) -> TurnTools {
-    let records = shared.records();
-    let active = || records.iter().filter(|record| matches!(record.state, RecordState::Active));
-    let tools = active().flat_map(|record| record.contributes.tools.clone()).collect();
-    let filters = active().flat_map(|record| record.contributes.filters.clone()).collect();
-    TurnTools::new(tools, filters, shared.policy, TurnLimits::default())
 }
 
 /// What can be asked of, and done to, a turn that runs now.

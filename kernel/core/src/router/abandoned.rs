@@ -158,6 +158,7 @@ impl Router {
         }
         callee.drop_future(call);
         let answer = callee.take_answer().unwrap_or(Err(fault));
+        self.note_answer(call, &answer);
         // Closed before its caller knows: whoever has the answer finds nothing open.
         drop(open);
         parked.looked(Err(answer));

@@ -38,6 +38,8 @@ pub(crate) struct CallState {
     /// Why and when the first cancel came.
     cancelled: OnceLock<(CancelReason, Instant)>,
     parked: OnceLock<Weak<Parked>>,
+    /// Code of its fault, empty when it was answered; only while somebody listens to calls.
+    code: OnceLock<String>,
     /// Cancelled, over, or credit came.
     pub(crate) changed: Notify,
 }
@@ -79,6 +81,7 @@ impl CallState {
             waits: AtomicU32::new(0),
             cancelled: OnceLock::new(),
             parked: OnceLock::new(),
+            code: OnceLock::new(),
             changed: Notify::new(),
         }
     }
@@ -112,6 +115,14 @@ impl CallState {
     pub(super) fn due_at(&self) -> Option<Instant> {
         let cancelled = self.cancelled.get().map(|(_, at)| *at);
         [self.deadline, self.silent_at(), cancelled].into_iter().flatten().min()
+    }
+
+    pub(super) fn note_code(&self, code: &str) {
+        self.code.set(code.to_owned()).ok();
+    }
+
+    pub(super) fn code(&self) -> Option<&str> {
+        self.code.get().map(String::as_str)
     }
 
     pub(super) fn set_parked(&self, parked: Weak<Parked>) {

@@ -32,7 +32,15 @@ impl OpenCall {
     pub(super) fn new(router: Arc<Router>, call: Arc<CallState>) -> Result<Self, Fault> {
         // From here on its drop undoes whatever was done.
         let open = Self { router, call };
-        let call = &open.call;
+        let entered = open.enter();
+        if entered.is_err() {
+            open.router.note_answer(&open.call, &entered);
+        }
+        entered.map(|()| open)
+    }
+
+    fn enter(&self) -> Result<(), Fault> {
+        let call = &self.call;
         if let Some(stream_id) = call.frames.stream_id() {
             let mut streams = call.caller.streams.lock().unwrap_or_else(PoisonError::into_inner);
             if streams.contains_key(&stream_id) {
@@ -45,7 +53,7 @@ impl OpenCall {
             let message = format!("the call out of which `{}` was made is over", call.verb);
             return Err(Fault::new(BAD_CALL, message));
         }
-        open.router.calls.insert(Arc::clone(call));
+        self.router.calls.insert(Arc::clone(call));
         // Asked after the entry, so that a party that stops finds the call or is seen here.
         for party in [&call.caller, &call.callee] {
             if party.stopped.load(Ordering::Acquire) {
@@ -54,7 +62,7 @@ impl OpenCall {
             }
         }
         call.callee.calls.fetch_add(1, Ordering::Relaxed);
-        Ok(open)
+        Ok(())
     }
 }
 
@@ -73,6 +81,7 @@ impl Drop for OpenCall {
         self.router.calls.remove(call.id);
         self.router.give_back(call);
         call.end_children();
+        self.router.tell_call(call);
     }
 }
 
@@ -257,6 +266,7 @@ impl RoutedCall {
     fn finish(&mut self, answer: Answer) -> Poll<Answer> {
         if let Some((open, mut callee)) = self.parts.take() {
             let guard = open.router.runtime.enter();
+            open.router.note_answer(&open.call, &answer);
             callee.drop_future(&open.call);
             // Not one that was handed on from a callee of its own.
             if let Err(fault) = &answer

@@ -29,7 +29,7 @@ pub(crate) struct Endpoint {
     pub(crate) may_call: Option<HashSet<String>>,
     /// Where `requires` is written, for the message of `not_required`.
     pub(crate) manifest_hint: String,
-    /// Whether it may name an actor.
+    /// Whether it may say whom its root calls are for, and where they work.
     pub(crate) identity: bool,
     pub(crate) calls_in_flight_max: u32,
     /// Set once, when the instance has been opened.

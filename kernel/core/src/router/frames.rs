@@ -28,6 +28,8 @@ pub(crate) struct Frames {
 
 struct State {
     credit: i64,
+    /// Frames taken so far.
+    n_taken: u64,
     queue: VecDeque<SharedBytes>,
     /// Somebody is handing frames over right now; whoever emits meanwhile only queues.
     delivering: bool,
@@ -40,7 +42,14 @@ struct State {
 impl Frames {
     pub(super) fn new(sink: Sink) -> Self {
         let credit = i64::try_from(STREAM_CREDIT_BYTES).expect("64 KiB");
-        let state = State { credit, queue: VecDeque::new(), delivering: false, sealed: false, over: false };
+        let state = State {
+            credit,
+            n_taken: 0,
+            queue: VecDeque::new(),
+            delivering: false,
+            sealed: false,
+            over: false,
+        };
         Self { sink, state: Mutex::new(state) }
     }
 
@@ -69,6 +78,7 @@ impl Frames {
                 return EMIT_FULL;
             }
             state.credit -= i64::try_from(cost(&frame)).unwrap_or(i64::MAX);
+            state.n_taken += 1;
             state.queue.push_back(frame);
             let left = state.credit.max(0);
             if std::mem::replace(&mut state.delivering, true) {
@@ -114,6 +124,10 @@ impl Frames {
 
     pub(super) fn credit(&self) -> i64 {
         self.lock().credit
+    }
+
+    pub(super) fn n_taken(&self) -> u64 {
+        self.lock().n_taken
     }
 
     pub(super) fn is_over(&self) -> bool {

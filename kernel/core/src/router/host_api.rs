@@ -74,7 +74,7 @@ impl Router {
         }
     }
 
-    fn publish(&self, publisher: &str, topic: &str, data: &SharedBytes) {
+    pub(crate) fn publish(&self, publisher: &str, topic: &str, data: &SharedBytes) {
         if !is_topic_of(topic, publisher) {
             tracing::warn!(
                 instance = publisher,
@@ -83,12 +83,13 @@ impl Router {
             );
             return;
         }
-        let table = self.table.load();
-        let Some(subscribers) = table.topics.get(topic) else { return };
         if data.len() > BODY_BYTES_MAX {
             tracing::warn!(topic, bytes = data.len(), "a notification above 16 MiB was dropped");
             return;
         }
+        self.tell_topic(topic, data);
+        let table = self.table.load();
+        let Some(subscribers) = table.topics.get(topic) else { return };
         for subscriber in subscribers {
             let Some(Peer::Extension(instance)) = subscriber.peer.get() else { continue };
             let items = [TopicItem { topic: topic.into(), data: data.clone(), missed: 0 }];

@@ -42,6 +42,17 @@ impl NativeCall {
         &self.state.verb
     }
 
+    /// The call out of which this one was made.
+    pub(crate) fn parent(&self) -> Option<Self> {
+        let state = Arc::clone(self.state.parent.as_ref()?);
+        Some(Self { router: Arc::clone(&self.router), state })
+    }
+
+    /// Frames that were taken of its callee so far.
+    pub(crate) fn n_frames_taken(&self) -> u64 {
+        self.state.frames.n_taken()
+    }
+
     /// Instance id of the caller.
     pub(crate) fn caller(&self) -> &str {
         &self.state.caller.id

@@ -1,18 +1,18 @@
 //! From a verb's wire name to the endpoint that answers it, and the slots and budgets of the new call.
 
+use super::Router;
 use super::call::{CallState, NewCall};
 use super::drive::{OpenCall, RoutedCall};
 use super::endpoint::Endpoint;
 use super::frames::{Frames, Sink};
 use super::slots::name_of;
-use super::{Router, meta};
 use dispatch_abi::{BODY_BYTES_MAX, CallOpts, SharedBytes};
 use dispatch_contracts::bounds::CALL_DEPTH_MAX;
 use dispatch_contracts::fault::{
     BAD_CALL, BROKEN, DEADLINE, INVALID, NO_SERVICE, NOT_FOUND, NOT_REQUIRED, TOO_DEEP, TOO_LARGE,
     UNAVAILABLE,
 };
-use dispatch_contracts::{Fault, Limits, contract_of};
+use dispatch_contracts::{Fault, Limits, Meta, contract_of};
 use dispatch_wire::{read, shared};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,6 +37,21 @@ impl Router {
         body: SharedBytes,
         native: Option<UnboundedSender<SharedBytes>>,
     ) -> Result<RoutedCall, Fault> {
+        let parent_call_id = opts.parent_call_id;
+        let call = self.admit(caller, verb, opts, &body, native);
+        let call = call.inspect_err(|fault| self.tell_refused(&caller.id, parent_call_id, verb, fault))?;
+        Ok(RoutedCall::start(OpenCall::new(Arc::clone(self), call)?, body))
+    }
+
+    /// The state of a call that may be made; it holds what it takes of its callee.
+    fn admit(
+        &self,
+        caller: &Arc<Endpoint>,
+        verb: &str,
+        opts: CallOpts,
+        body: &SharedBytes,
+        native: Option<UnboundedSender<SharedBytes>>,
+    ) -> Result<Arc<CallState>, Fault> {
         if caller.stopped.load(Ordering::Acquire) {
             let message = format!("`{}` has been stopped and cannot call `{verb}`", caller.id);
             return Err(Fault::new(UNAVAILABLE, message));
@@ -50,7 +65,7 @@ impl Router {
             return Err(Fault::new(TOO_LARGE, message));
         }
         let parent = self.parent_of(caller, opts.parent_call_id)?;
-        let route = self.route(caller, parent.as_ref(), verb, &body)?;
+        let route = self.route(caller, parent.as_ref(), verb, body)?;
         let depth = parent.as_ref().map_or(1, |parent| parent.depth + 1);
         if depth > CALL_DEPTH_MAX {
             let message = format!("`{verb}` would be call {depth} of a chain; at most {CALL_DEPTH_MAX}");
@@ -60,7 +75,7 @@ impl Router {
         let deadline = deadline(parent.as_deref(), limits, opts.budget_ms, verb)?;
         let meta = match &parent {
             Some(parent) => parent.meta.clone(),
-            None => shared(meta::of_root_call(caller, &opts.meta)?),
+            None => shared(root_meta(caller, &opts.meta)?),
         };
         let slot = self.take_slot(&route.callee, &route.verb, parent.as_deref(), limits, route.back)?;
         let sink = match (native, opts.stream_id) {
@@ -68,7 +83,7 @@ impl Router {
             (None, 0) => Sink::Dropped,
             (None, stream_id) => Sink::Instance { caller: Arc::clone(caller), stream_id },
         };
-        let call = Arc::new(CallState::new(NewCall {
+        Ok(Arc::new(CallState::new(NewCall {
             id: self.next_call_id.fetch_add(1, Ordering::Relaxed),
             verb: route.verb,
             parent,
@@ -80,9 +95,7 @@ impl Router {
             deadline,
             silence_ms: limits.silence_ms,
             frames: Frames::new(sink),
-        }));
-        let open = OpenCall::new(Arc::clone(self), call)?;
-        Ok(RoutedCall::start(open, body))
+        })))
     }
 
     fn parent_of(&self, caller: &Arc<Endpoint>, id: u64) -> Result<Option<Arc<CallState>>, Fault> {
@@ -150,6 +163,11 @@ impl Router {
             )),
         }
     }
+}
+
+fn root_meta(caller: &Endpoint, wishes: &[u8]) -> Result<Vec<u8>, Fault> {
+    let meta = Meta::of_root_call(&caller.id, wishes, caller.identity)?;
+    Ok(serde_json::to_vec(&meta).expect("a struct of strings always encodes"))
 }
 
 fn refuse_if_gone(callee: &Endpoint, verb: &str) -> Result<(), Fault> {

@@ -6,7 +6,7 @@ use super::limits::{check_body, is_host_contract};
 use super::{RecordedCall, Shared, Slot};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::Contributions;
-use dispatch_contracts::bounds::CALL_DEPTH_MAX;
+use dispatch_contracts::bounds::{CALL_DEPTH_MAX, MANY_VALUED};
 use dispatch_contracts::fault::{BAD_CALL, DEADLINE, NO_SERVICE, TOO_DEEP, UNAVAILABLE, UNKNOWN_VERB};
 use dispatch_contracts::kernel::VerbInfo;
 use dispatch_contracts::{Fault, Limits, Mode, contract_of};
@@ -97,7 +97,7 @@ impl Shared {
         }
         let meta = match &parent {
             Some(parent) => parent.meta.clone(),
-            None => self.root_meta(&caller, &wishes.meta),
+            None => self.root_meta(&caller, &wishes.meta)?,
         };
         let mut calls = self.calls();
         // Looked at again under the lock: a call whose parent ends meanwhile would outlive it.
@@ -173,6 +173,10 @@ impl Shared {
                 }
             }
         }
+        if !target.is_empty() && !MANY_VALUED.contains(&contract_of(name)) {
+            let meant = slots.iter().find(|slot| slot.id == target && slot.verb(name).is_some());
+            return meant.map_or_else(|| Err(nobody(verb)), |slot| served_by(slot, verb));
+        }
         let mut serving: Vec<_> = slots.iter().filter(|slot| slot.verb(name).is_some()).collect();
         if serving.len() > 1 {
             let bound = self.bound(contract_of(name));
@@ -190,18 +194,24 @@ impl Shared {
         if let Some(slot) = slots.iter().find(|slot| slot.provides(contract_of(name))) {
             return served_by(slot, verb);
         }
-        let message =
-            format!("nobody serves `{verb}`; open an instance that does, or answer it with `FakeHost::on`");
-        Err(Fault::new(NO_SERVICE, message))
+        Err(nobody(verb))
     }
 
-    fn root_meta(&self, caller: &Caller, wishes: &[u8]) -> SharedBytes {
-        let mut meta: Meta = serde_json::from_slice(wishes).unwrap_or_default();
-        if matches!(caller, Caller::Instance(slot) if !self.has_identity(&slot.id)) {
-            meta.actor.clear();
-        }
-        shared(serde_json::to_vec(&meta).expect("a struct of strings always encodes"))
+    /// The test itself may say anything.
+    fn root_meta(&self, caller: &Caller, wishes: &[u8]) -> Result<SharedBytes, Fault> {
+        let identity = match caller {
+            Caller::Instance(slot) => self.has_identity(&slot.id),
+            Caller::Test { .. } => true,
+        };
+        let meta = Meta::of_root_call(caller.name(), wishes, identity)?;
+        Ok(shared(serde_json::to_vec(&meta).expect("a struct of strings always encodes")))
     }
+}
+
+fn nobody(verb: &str) -> Fault {
+    let message =
+        format!("nobody serves `{verb}`; open an instance that does, or answer it with `FakeHost::on`");
+    Fault::new(NO_SERVICE, message)
 }
 
 fn bad_call(call_id: u64, caller: &str) -> Fault {
@@ -230,6 +240,7 @@ fn contributes(all: &Contributions, verb: &str, target: &str) -> bool {
     match contract_of(verb) {
         "tool.v1" => all.tools.iter().any(|tool| tool.name == target),
         "provider.v1" => all.providers.iter().any(|provider| provider.name == target),
+        "engine.v1" => all.engines.iter().any(|engine| engine.name == target),
         "filter.v1" => all.filters.iter().any(|filter| filter.name == target),
         "command.v1" => all.commands.iter().any(|command| command.name == target),
         _ => false,

@@ -13,7 +13,7 @@ use dispatch_contracts::event::{
     EventBody,
 };
 use dispatch_contracts::kernel::WaitOn;
-use dispatch_contracts::message::ToolStatus;
+use dispatch_contracts::message::{Part, ToolStatus};
 use dispatch_contracts::tool::ToolSpec;
 use dispatch_contracts::turn::{AskParams, AskReply};
 use serde_json::{Map, Value};
@@ -78,6 +78,7 @@ pub(crate) async fn ask(ctx: &Ctx<'_>, step_id: &str, call: &Call<'_>, tool: &To
         tool: tool.name.clone(),
         effect: tool.effect,
         args: call.args.clone(),
+        asked_by: call.asked_by.clone(),
     };
     let resolved = unanswered(step_id, call, tool);
     let wait = ctx.wait(WaitOn::Ask, &tool.name, Some(&call.id));
@@ -133,7 +134,11 @@ async fn fits(ctx: &Ctx<'_>, tool: &ToolSpec, args: &Map<String, Value>) -> Resu
 pub(crate) fn told(ctx: &Ctx<'_>, outcome: Outcome, args: &Map<String, Value>) -> Outcome {
     let args = raw(args);
     let args = head_and_tail(args.get(), ctx.tools.limits.tool_result_bytes_max / 2);
-    let content =
-        format!("whoever allowed this changed its arguments; it ran with {args}\n{}", outcome.content);
-    Outcome { content, ..outcome }
+    let changed = format!("whoever allowed this changed its arguments; it ran with {args}");
+    let content = format!("{changed}\n{}", outcome.content);
+    let mut parts = outcome.parts;
+    if !parts.is_empty() {
+        parts.insert(0, Part::Text { text: changed });
+    }
+    Outcome { content, parts, ..outcome }
 }

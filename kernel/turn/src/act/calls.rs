@@ -10,12 +10,12 @@ use crate::ctx::Ctx;
 use crate::filter::filter_ops::CallFields;
 use crate::filter::filters::{self, Subject};
 use crate::limits::{CALL_ID_BYTES_MAX, MALFORMED_CHARS_MAX};
+use crate::parts;
 use dispatch_contracts::event::{DeniedBy, EventBody};
 use dispatch_contracts::filter::Point;
-use dispatch_contracts::message::ToolStatus;
+use dispatch_contracts::message::{Part, ToolStatus};
 use dispatch_contracts::provider::ToolOffer;
-use dispatch_contracts::tool::Decision;
-use dispatch_contracts::tool::{Effect, ToolSpec};
+use dispatch_contracts::tool::{Decision, Effect, RunReply, ToolSpec};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 
@@ -27,12 +27,30 @@ pub(crate) struct Outcome {
     pub(crate) duration_ms: u64,
     pub(crate) detail: Value,
     pub(crate) denied_by: Option<DeniedBy>,
+    /// The filter that answered in the tool's place; empty = none.
+    pub(crate) answered_by: String,
+    /// Where there are any, what the model reads instead of `content`.
+    pub(crate) parts: Vec<Part>,
 }
 
 impl Outcome {
     /// An outcome of a call that never ran.
     pub(crate) fn unrun(status: ToolStatus, content: impl Into<String>) -> Self {
-        Self { status, content: content.into(), duration_ms: 0, detail: Value::Null, denied_by: None }
+        Self {
+            status,
+            content: content.into(),
+            duration_ms: 0,
+            detail: Value::Null,
+            denied_by: None,
+            answered_by: String::new(),
+            parts: Vec::new(),
+        }
+    }
+
+    /// What was answered, as far as a result may hold it.
+    pub(crate) fn replied(RunReply { content, parts, is_error, detail }: RunReply) -> Self {
+        let status = if is_error { ToolStatus::Error } else { ToolStatus::Ok };
+        Self { detail, parts: parts::accepted(parts), ..Self::unrun(status, content) }
     }
 
     /// An outcome of a call that may not run.
@@ -61,6 +79,10 @@ pub(crate) struct Call<'a> {
     /// Name and arguments as they are run, for whoever watches.
     pub(crate) name: String,
     pub(crate) args: Value,
+    /// What the provider wants back with the call.
+    pub(crate) opaque: Value,
+    /// The filter that demands that a person is asked; empty = none does.
+    pub(crate) asked_by: String,
     pub(crate) plan: Plan<'a>,
 }
 
@@ -74,6 +96,11 @@ pub(crate) struct Desk<'a> {
 impl<'a> Desk<'a> {
     pub(crate) fn new(ctx: &'a Ctx<'a>) -> Self {
         Self { ctx, schemas: Schemas::default(), ids: HashSet::new() }
+    }
+
+    /// Compiles the schemas anew: the tools are others.
+    pub(crate) fn forget_schemas(&mut self) {
+        self.schemas = Schemas::default();
     }
 
     /// Decides about one call. What filters change goes to `changed`.
@@ -95,6 +122,8 @@ impl<'a> Desk<'a> {
             asked_args: asked_args.clone(),
             name: raw.name.clone(),
             args: asked_args,
+            opaque: raw.opaque.clone(),
+            asked_by: String::new(),
             plan: Plan::Answered(Outcome::unrun(ToolStatus::Error, "")),
         };
         let planned = match parsed {
@@ -120,8 +149,9 @@ impl<'a> Desk<'a> {
         if self.ctx.tools.filtered(Point::ToolCall) {
             let fields = CallFields { tool_call_id: call.id.clone(), name: call.name.clone(), args };
             let value = Subject::object(&fields);
-            let value = filters::apply(self.ctx, Point::ToolCall, Some(&call.id), value, changed).await;
-            let value = value.map_err(|fault| Outcome::unrun(ToolStatus::Error, fault.message))?;
+            let judged = filters::judge(self.ctx, Point::ToolCall, Some(&call.id), value, changed).await;
+            let (value, verdict) =
+                judged.map_err(|fault| Outcome::unrun(ToolStatus::Error, fault.message))?;
             let fields: CallFields = value.parse_object();
             args = fields.args;
             let (name, as_run) = (fields.name, Value::Object(args.clone()));
@@ -130,9 +160,17 @@ impl<'a> Desk<'a> {
                 call.args = as_run;
                 tool = self.checked(&call.name, &call.args, offers).await?;
             }
+            if let Some((_, reason)) = verdict.denied {
+                let why = format!("`{}` was not run: {reason}", call.name);
+                return Err(Outcome::denied(DeniedBy::Filter, why));
+            }
+            if let Some((filter, reply)) = verdict.answer {
+                return Err(Outcome { answered_by: filter, ..Outcome::replied(reply) });
+            }
+            call.asked_by = verdict.asked_by.unwrap_or_default();
         }
         match self.ctx.tools.policy.decide(tool.effect) {
-            Decision::Allow => Ok(Plan::Run { tool, args, ask: false }),
+            Decision::Allow => Ok(Plan::Run { tool, args, ask: !call.asked_by.is_empty() }),
             Decision::Ask => Ok(Plan::Run { tool, args, ask: true }),
             Decision::Deny => Err(Outcome::denied(DeniedBy::Policy, denied_by_policy(tool))),
         }

@@ -163,8 +163,9 @@ fn jobs<'c>(calls: &'c [Call<'_>], open: impl Iterator<Item = usize>) -> VecDequ
     for idx in open {
         let Plan::Run { tool, args, ask } = &calls[idx].plan else { continue };
         let mut looks = jobs.iter_mut().rev().take_while(|job| job.tool.effect == Effect::Read);
-        let shared =
-            looks.find(|job| tool.effect == Effect::Read && job.tool.name == tool.name && job.args == args);
+        let shared = looks.find(|job| {
+            tool.effect == Effect::Read && job.tool.name == tool.name && job.args == args && job.ask == *ask
+        });
         match shared {
             Some(job) => job.calls.push(idx),
             None => jobs.push_back(Job { calls: vec![idx], tool, args, ask: *ask }),

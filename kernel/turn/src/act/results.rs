@@ -46,6 +46,8 @@ impl<'s, 'a> Results<'s, 'a> {
             duration_ms: outcome.duration_ms,
             detail: outcome.detail,
             denied_by: outcome.denied_by,
+            answered_by: outcome.answered_by,
+            parts: outcome.parts,
         };
         outbox.event(event(TOOL_RESULT, &resulted));
         while let Some(message) = self.waiting.get_mut(self.n_in_order).and_then(Option::take) {

@@ -10,6 +10,7 @@ use crate::ctx::{Ctx, with_grace};
 use crate::filter::filter_ops::ResultFields;
 use crate::filter::filters::{self, Subject};
 use crate::limits::{EMIT_GRACE_MS, TOOL_GRACE_MS};
+use crate::parts;
 use crate::ports::Item;
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::EventBody;
@@ -48,7 +49,8 @@ pub(crate) async fn run(
     outcome
 }
 
-/// Filters a result and bounds it, in this order: a filter that sees half a key lets it pass. After a stop the filters
+/// Filters a result, bounds it and has its images kept, in this order: a filter that sees half a key lets it pass, and
+/// nothing is written that a filter takes out. After a stop the filters
 /// have [`EMIT_GRACE_MS`]; unfiltered it is not shown.
 pub(crate) async fn finish(
     ctx: &Ctx<'_>,
@@ -57,28 +59,28 @@ pub(crate) async fn finish(
     changed: &mut Vec<EventBody>,
 ) -> Outcome {
     let limits = &ctx.tools.limits;
-    let bounded = |content: &str| head_and_tail(content, limits.tool_result_bytes_max).into_owned();
     if !outcome.detail.is_null() && raw(&outcome.detail).get().len() > limits.tool_detail_bytes_max {
         let message = format!("the detail of `{}` was left out: it is too large", call.id);
         ctx.frames.notice("detail_left_out", &message).await;
         outcome.detail = Value::Null;
     }
     if !ctx.tools.filtered(Point::ToolResult) {
-        outcome.content = bounded(&outcome.content);
-        return outcome;
+        return bounded(ctx, outcome).await;
     }
     let fields = ResultFields {
         tool_call_id: call.id.clone(),
         name: call.name.clone(),
         content: std::mem::take(&mut outcome.content),
         is_error: outcome.status != ToolStatus::Ok,
+        parts: std::mem::take(&mut outcome.parts),
     };
+    let before = (!fields.parts.is_empty()).then(|| (fields.content.clone(), fields.parts.clone()));
     let filtering = filters::apply(ctx, Point::ToolResult, Some(&call.id), Subject::object(&fields), changed);
     match with_grace(ctx.ports, ctx.stop, EMIT_GRACE_MS, filtering).await {
         None => Outcome::unrun(ToolStatus::Cancelled, STOPPED_UNFILTERED),
         Some(Err(fault)) => Outcome {
             status: ToolStatus::Error,
-            content: bounded(&fault.message),
+            content: head_and_tail(&fault.message, limits.tool_result_bytes_max).into_owned(),
             detail: Value::Null,
             denied_by: None,
             ..outcome
@@ -90,10 +92,23 @@ pub(crate) async fn finish(
                 (ToolStatus::Error, false) => ToolStatus::Ok,
                 (status, _) => status,
             };
-            outcome.content = bounded(&after.content);
-            outcome
+            let texts_stand =
+                before.is_none_or(|(content, parts)| content == after.content || parts != after.parts);
+            outcome.parts = match texts_stand {
+                true => parts::accepted(after.parts),
+                // A filter that knows no parts took something out of the text, which stands in the parts as well.
+                false => parts::with_text(after.parts, &after.content),
+            };
+            outcome.content = after.content;
+            bounded(ctx, outcome).await
         }
     }
+}
+
+/// The outcome as it is shown and kept.
+async fn bounded(ctx: &Ctx<'_>, outcome: Outcome) -> Outcome {
+    let content = head_and_tail(&outcome.content, ctx.tools.limits.tool_result_bytes_max).into_owned();
+    Outcome { content, parts: parts::kept(ctx, outcome.parts).await, ..outcome }
 }
 
 async fn answer(ctx: &Ctx<'_>, call: &Call<'_>, tool: &ToolSpec, args: &Map<String, Value>) -> Outcome {
@@ -105,7 +120,7 @@ async fn answer(ctx: &Ctx<'_>, call: &Call<'_>, tool: &ToolSpec, args: &Map<Stri
             Some(Item::Frame(frame)) => live.show(frame).await,
             Some(Item::End(end)) => {
                 live.finish().await;
-                return end.map_or_else(|fault| fault_outcome(tool, &fault), reply_outcome);
+                return end.map_or_else(|fault| fault_outcome(tool, &fault), Outcome::replied);
             }
             None => break,
         }
@@ -128,11 +143,6 @@ async fn answer(ctx: &Ctx<'_>, call: &Call<'_>, tool: &ToolSpec, args: &Map<Stri
         () = ctx.ports.sleep(TOOL_GRACE_MS) => None,
     };
     cancelled_outcome(partial)
-}
-
-fn reply_outcome(reply: RunReply) -> Outcome {
-    let status = if reply.is_error { ToolStatus::Error } else { ToolStatus::Ok };
-    Outcome { detail: reply.detail, ..Outcome::unrun(status, reply.content) }
 }
 
 fn cancelled_outcome(partial: Option<RunReply>) -> Outcome {

@@ -3,6 +3,7 @@
 use crate::commit::events::raw;
 use crate::ctx::Ctx;
 use crate::filter::filters::{self, Subject};
+use crate::parts;
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::EventBody;
 use dispatch_contracts::filter::Point;
@@ -48,6 +49,13 @@ impl<'h> Request<'h> {
             let value = filters::apply(ctx, Point::TurnMessages, None, value, changed).await?;
             messages = Cow::Owned(value.into_list());
             check_size(ctx, &messages)?;
+        }
+        if !ctx.tools.images {
+            for at in 0..messages.len() {
+                if let Some(worded) = parts::in_words(&messages[at]) {
+                    messages.to_mut()[at] = worded;
+                }
+            }
         }
         let mut fields = RequestFields {
             model: ctx.about.model.clone(),
@@ -95,7 +103,19 @@ fn check_size(ctx: &Ctx<'_>, messages: &[Box<RawValue>]) -> Result<(), Fault> {
     Err(Fault::new(FaultClass::ContextOverflow.code(), message))
 }
 
-/// The tools offered in this turn.
+/// The tools offered from now on, if what there is has changed.
+pub(crate) async fn renewed_offers(
+    ctx: &Ctx<'_>,
+    changed: &mut Vec<EventBody>,
+) -> Result<Option<Vec<ToolOffer>>, Fault> {
+    let renewed = ctx.ports.renewed_tools().map(|tools| tools.reaching(&ctx.about.computer));
+    if !renewed.is_some_and(|tools| ctx.tools.renew(tools)) {
+        return Ok(None);
+    }
+    offers(ctx, changed).await.map(Some)
+}
+
+/// The tools offered.
 pub(crate) async fn offers(ctx: &Ctx<'_>, changed: &mut Vec<EventBody>) -> Result<Vec<ToolOffer>, Fault> {
     let offer = |tool: &ToolSpec| ToolOffer {
         name: tool.name.clone(),
@@ -107,7 +127,10 @@ pub(crate) async fn offers(ctx: &Ctx<'_>, changed: &mut Vec<EventBody>) -> Resul
         return Ok(offers);
     }
     let value = filters::apply(ctx, Point::TurnTools, None, Subject::list(&offers), changed).await?;
-    Ok(value.parse_list())
+    let mut offers: Vec<ToolOffer> = value.parse_list();
+    // What is not there, or out of reach, cannot be offered by a filter either.
+    offers.retain(|offer| ctx.tools.spec(&offer.name).is_some());
+    Ok(offers)
 }
 
 /// Filters the parts of the last message, if a user said it; the change is for the model alone and is not committed.

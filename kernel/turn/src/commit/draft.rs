@@ -18,6 +18,7 @@ pub(crate) struct RawCall {
     pub(crate) tool_call_id: String,
     pub(crate) name: String,
     pub(crate) args_text: String,
+    pub(crate) opaque: Value,
 }
 
 /// One part of the message in the making; consecutive deltas of one kind are one part.
@@ -90,16 +91,17 @@ impl<'a> Draft<'a> {
                 self.count_other(opaque.to_string().len())?;
                 self.seal_reasoning(opaque);
             }
-            StreamFrame::ToolCall { tool_call_id, name, args_text } => {
+            StreamFrame::ToolCall { tool_call_id, name, args_text, opaque } => {
                 self.close_block().await;
                 if self.n_calls == self.ctx.tools.limits.tool_calls_per_step_max {
                     self.n_calls_left_out += 1;
                     return Ok(());
                 }
-                self.count_other(tool_call_id.len() + name.len() + args_text.len())?;
+                let n_opaque = if opaque.is_null() { 0 } else { opaque.to_string().len() };
+                self.count_other(tool_call_id.len() + name.len() + args_text.len() + n_opaque)?;
                 self.n_calls += 1;
                 let name = first_chars(&name, NAME_CHARS_MAX).to_owned();
-                self.parts.push(DraftPart::Call(RawCall { tool_call_id, name, args_text }));
+                self.parts.push(DraftPart::Call(RawCall { tool_call_id, name, args_text, opaque }));
             }
             StreamFrame::Unknown => {}
         }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 /// An event of the type `kind`.
-pub(crate) fn event(kind: &str, data: &impl Serialize) -> EventBody {
+pub fn event(kind: &str, data: &impl Serialize) -> EventBody {
     EventBody { kind: kind.to_owned(), data: raw(data) }
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn steering(said: &SteeringReply) -> EventBody {
 }
 
 /// The tokens of two requests together; a count that neither knows stays unknown.
-pub(crate) fn sum(a: Usage, b: Usage) -> Usage {
+pub fn sum(a: Usage, b: Usage) -> Usage {
     let both = |a: Option<u64>, b: Option<u64>| match (a, b) {
         (Some(a), Some(b)) => Some(a.saturating_add(b)),
         (one, other) => one.or(other),

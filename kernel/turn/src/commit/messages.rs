@@ -24,6 +24,8 @@ pub(crate) fn asked(parts: &[DraftPart], calls: &[Call<'_>], producer: &str) -> 
         tool_call_id: call.id.clone(),
         name: call.asked_name.clone(),
         args: call.asked_args.clone(),
+        opaque: call.opaque.clone(),
+        producer: if call.opaque.is_null() { String::new() } else { producer.to_owned() },
     });
     let parts = parts.iter().filter_map(|part| kept(part, producer).or_else(|| calls.next())).collect();
     raw(&Message { role: Role::Assistant, parts })
@@ -37,6 +39,7 @@ pub(crate) fn tool_result(call: &Call<'_>, outcome: &Outcome) -> Box<RawValue> {
         content: outcome.content.clone(),
         is_error: outcome.status != ToolStatus::Ok,
         status: outcome.status,
+        parts: outcome.parts.clone(),
     };
     raw(&Message { role: Role::Tool, parts: vec![part] })
 }

@@ -64,6 +64,7 @@ impl Outbox {
             frames_before: ctx.frames.n_shown(),
             messages: Vec::new(),
             events: Vec::new(),
+            engine_state: None,
             timings: None,
         };
         self.n_taken += 1;

@@ -32,6 +32,8 @@ pub(crate) struct ResultFields {
     pub(crate) name: String,
     pub(crate) content: String,
     pub(crate) is_error: bool,
+    #[serde(default)]
+    pub(crate) parts: Vec<Part>,
 }
 
 /// The value of `tool.output`.

@@ -9,13 +9,17 @@ use crate::limits::TOOL_RESULT_OPS_BYTES_MAX;
 use dispatch_contracts::Fault;
 use dispatch_contracts::event::{EventBody, FILTER_CHANGED, FilterChanged};
 use dispatch_contracts::fault::{BROKEN, TOO_LARGE};
-use dispatch_contracts::filter::{ApplyParams, FilterOp, FilterSpec, OnFault, Point, Reads};
+use dispatch_contracts::filter::{
+    ApplyParams, ApplyReply, FilterOp, FilterSpec, OnFault, Point, Reads, Tightened,
+};
 use dispatch_contracts::kernel::WaitOn;
+use dispatch_contracts::tool::RunReply;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
+use std::sync::PoisonError;
 
 /// A value at a point: a list of elements that stay bytes, or an object.
 #[derive(Debug)]
@@ -83,6 +87,40 @@ impl Subject {
     }
 }
 
+/// What the filters of a call say beside its value, each with the name of the filter.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// It is answered; the tool does not run.
+    pub(crate) answer: Option<(String, RunReply)>,
+    /// A person is asked, whatever the policy says.
+    pub(crate) asked_by: Option<String>,
+    /// It may not run, and why.
+    pub(crate) denied: Option<(String, String)>,
+}
+
+impl Verdict {
+    /// Takes in what one filter said. The strictest holds; an answer loosens nothing that was said before it.
+    fn hear(&mut self, filter: &str, result: Option<RunReply>, policy: Option<&Tightened>) {
+        match policy {
+            Some(Tightened::Deny { reason }) => self.denied = Some((filter.to_owned(), reason.clone())),
+            Some(Tightened::Unknown) => {
+                let why = format!("the filter `{filter}` decides in a way that is not understood here");
+                self.denied = Some((filter.to_owned(), why));
+            }
+            Some(Tightened::Ask) => {
+                self.asked_by.get_or_insert_with(|| filter.to_owned());
+            }
+            None => {}
+        }
+        self.answer = result.map(|reply| (filter.to_owned(), reply));
+    }
+
+    /// Whether no further filter has anything to see.
+    fn is_final(&self) -> bool {
+        self.answer.is_some() || self.denied.is_some()
+    }
+}
+
 /// `value` after every filter of `point`; each change becomes an event in `changed`.
 ///
 /// Errors: the fault of a filter that is fail-closed. One that is fail-open leaves the value as it was before it.
@@ -90,9 +128,21 @@ pub(crate) async fn apply(
     ctx: &Ctx<'_>,
     point: Point,
     tool_call_id: Option<&str>,
-    mut value: Subject,
+    value: Subject,
     changed: &mut Vec<EventBody>,
 ) -> Result<Subject, Fault> {
+    Ok(judge(ctx, point, tool_call_id, value, changed).await?.0)
+}
+
+/// The same, with what filters of calls say beside the value.
+pub(crate) async fn judge(
+    ctx: &Ctx<'_>,
+    point: Point,
+    tool_call_id: Option<&str>,
+    mut value: Subject,
+    changed: &mut Vec<EventBody>,
+) -> Result<(Subject, Verdict), Fault> {
+    let mut verdict = Verdict::default();
     for filter in ctx.tools.filters_at(point) {
         let asked_at = ctx.now_ms();
         let wait = ctx.wait(WaitOn::Filter, &filter.name, tool_call_id);
@@ -100,13 +150,22 @@ pub(crate) async fn apply(
         drop(wait);
         match answer {
             Ok(None) => {}
-            Ok(Some((next, ops))) => {
+            Ok(Some((next, ApplyReply { ops, result, policy }))) => {
                 value = next;
-                let tool_call_id = tool_call_id.map(str::to_owned);
-                let duration_ms = Some(ctx.since(asked_at));
-                let what =
-                    FilterChanged { point, filter: filter.name.clone(), tool_call_id, ops, duration_ms };
-                changed.push(event(FILTER_CHANGED, &FilterChanged { ops: shown(ctx, what.ops), ..what }));
+                verdict.hear(&filter.name, result, policy.as_ref());
+                let what = FilterChanged {
+                    point,
+                    filter: filter.name.clone(),
+                    tool_call_id: tool_call_id.map(str::to_owned),
+                    ops: shown(ctx, ops),
+                    duration_ms: Some(ctx.since(asked_at)),
+                    answered: verdict.answer.is_some(),
+                    policy,
+                };
+                changed.push(event(FILTER_CHANGED, &what));
+                if verdict.is_final() {
+                    break;
+                }
             }
             Err(fault) => match filter.on_fault {
                 OnFault::Open => {
@@ -121,7 +180,7 @@ pub(crate) async fn apply(
             },
         }
     }
-    Ok(value)
+    Ok((value, verdict))
 }
 
 /// Operations as the log holds them: a text that is larger than a result may be is cut like one, and of more than a
@@ -145,21 +204,27 @@ fn shown(ctx: &Ctx<'_>, ops: Vec<FilterOp>) -> Vec<FilterOp> {
     shown.into()
 }
 
-/// What one filter makes of `value`; `None` = unchanged.
+/// What one filter makes of `value`, and what it said; `None` = unchanged.
 async fn ask(
     ctx: &Ctx<'_>,
     filter: &FilterSpec,
     value: &Subject,
-) -> Result<Option<(Subject, Vec<FilterOp>)>, Fault> {
+) -> Result<Option<(Subject, ApplyReply)>, Fault> {
     let shown = match filter.reads {
         Reads::Meta => None,
         Reads::LastMessage => value.last(),
         Reads::Tools => Some(tool_names(ctx, filter.point, value)),
         Reads::All => Some(value.whole()),
     };
-    let params = ApplyParams { point: filter.point, value: shown, n_items: value.n_items() };
-    let ops = ctx.ports.apply_filter(&filter.name, params).await?.ops;
-    if ops.is_empty() {
+    let about = Some(ctx.about_now());
+    let params = ApplyParams { point: filter.point, value: shown, n_items: value.n_items(), about };
+    let reply = ctx.ports.apply_filter(&filter.name, params).await?;
+    let decides = reply.result.is_some() || reply.policy.is_some();
+    if decides && filter.point != Point::ToolCall {
+        return Err(Fault::new(BROKEN, "it decides about a call where there is none"));
+    }
+    let ops = &reply.ops;
+    if ops.is_empty() && !decides {
         return Ok(None);
     }
     // A result comes whole to its filters and is cut behind them.
@@ -167,15 +232,15 @@ async fn ask(
         Point::ToolResult => TOOL_RESULT_OPS_BYTES_MAX,
         _ => ctx.tools.limits.filter_ops_bytes_max,
     };
-    if raw(&ops).get().len() > bytes_max {
+    if raw(ops).get().len() > bytes_max {
         return Err(Fault::new(TOO_LARGE, format!("it changes more than {bytes_max} bytes at once")));
     }
     let next = match value {
-        Subject::List(list) => change_list(filter.point, list, &ops).map(Subject::List),
-        Subject::Object(object) => change_object(filter.point, object, &ops).map(Subject::Object),
+        Subject::List(list) => change_list(filter.point, list, ops).map(Subject::List),
+        Subject::Object(object) => change_object(filter.point, object, ops).map(Subject::Object),
     };
     match next {
-        Ok(next) => Ok(Some((next, ops))),
+        Ok(next) => Ok(Some((next, reply))),
         Err(what) => Err(Fault::new(BROKEN, format!("it {what}"))),
     }
 }
@@ -186,7 +251,8 @@ fn tool_names(ctx: &Ctx<'_>, point: Point, value: &Subject) -> Box<RawValue> {
     struct Named {
         name: String,
     }
-    match (point, value, ctx.offered.get()) {
+    let offered = ctx.offered.read().unwrap_or_else(PoisonError::into_inner);
+    match (point, value, offered.as_ref()) {
         (Point::TurnTools, Subject::List(offers), _) => {
             let names: Result<Vec<Named>, _> =
                 offers.iter().map(|offer| serde_json::from_str(offer.get())).collect();

@@ -105,7 +105,7 @@ fn the_history_is_valid(world: &World) -> Result<(), String> {
                     waiting.remove(0);
                 }
                 Part::ToolResult { .. } => return Err(format!("a result out of order: {raw}")),
-                Part::Text { .. } | Part::Reasoning { .. } | Part::Unknown => {}
+                Part::Text { .. } | Part::Image { .. } | Part::Reasoning { .. } | Part::Unknown => {}
             }
         }
     }

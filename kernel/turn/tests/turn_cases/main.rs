@@ -65,9 +65,12 @@ async fn turn(script: Script) -> Arc<World> {
         model: script.model.clone(),
         system: script.system.clone(),
         cwd: "/w".to_owned(),
+        computer: script.computer.clone(),
         messages: script.history(),
         steps_max: script.steps_max,
         boundaries: script.boundaries_wanted(),
+        engine: String::new(),
+        engine_state: None,
     };
     if let Some(at_ms) = script.stop.as_ref().and_then(|stop| stop.at_ms) {
         let world = Arc::clone(&world);

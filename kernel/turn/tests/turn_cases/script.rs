@@ -17,6 +17,9 @@ pub(crate) struct Script {
     pub(crate) model: String,
     pub(crate) system: String,
     pub(crate) steps_max: u32,
+    pub(crate) computer: String,
+    /// The provider takes images.
+    images: bool,
     /// JSON; empty = one user message `hi`.
     messages: Vec<String>,
     policy: PolicyScript,
@@ -28,6 +31,10 @@ pub(crate) struct Script {
     pub(crate) requests: Vec<Vec<Act>>,
     pub(crate) tools: Vec<ToolScript>,
     pub(crate) filters: Vec<FilterScript>,
+    /// What there is instead, each when the turn asks whether anything changed.
+    pub(crate) renewals: Vec<RenewalScript>,
+    /// Answers to images that shall be kept; without any, each is kept.
+    pub(crate) keeps: Vec<HostAct>,
     /// Delay after each failed request, −1 = give up; absent = no such service.
     pub(crate) retry: Option<Vec<i64>>,
     pub(crate) asks: Vec<HostAct>,
@@ -117,6 +124,17 @@ pub(crate) struct Act {
     pub(crate) reply: Option<String>,
     pub(crate) is_error: bool,
     pub(crate) detail: Option<String>,
+    /// JSON.
+    pub(crate) parts: Option<String>,
+}
+
+/// Other tools and filters, or nothing new.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RenewalScript {
+    same: bool,
+    tools: Vec<ToolScript>,
+    filters: Vec<FilterScript>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -129,6 +147,8 @@ pub(crate) struct ToolScript {
     exclusive: bool,
     #[serde(default)]
     timeout_ms: u64,
+    #[serde(default = "any")]
+    locality: String,
     /// JSON.
     #[serde(default)]
     schema: String,
@@ -138,6 +158,10 @@ pub(crate) struct ToolScript {
     /// Done after `cancel` instead of the rest.
     #[serde(default)]
     pub(crate) on_cancel: Vec<Act>,
+}
+
+fn any() -> String {
+    "any".to_owned()
 }
 
 fn read() -> String {
@@ -203,14 +227,34 @@ impl Script {
     }
 
     pub(crate) fn turn_tools(&self) -> TurnTools {
-        let tools = self.tools.iter().map(ToolScript::spec).collect();
-        let filters = self.filters.iter().map(FilterScript::spec).collect();
+        self.tools_of(&self.tools, &self.filters)
+    }
+
+    /// What there is at the renewal `n`; nothing new where the case says nothing.
+    pub(crate) fn renewed_tools(&self, n: usize) -> Option<TurnTools> {
+        let renewal = self.renewals.get(n).filter(|renewal| !renewal.same)?;
+        Some(self.tools_of(&renewal.tools, &renewal.filters))
+    }
+
+    pub(crate) fn tool(&self, name: &str) -> Option<&ToolScript> {
+        let later = self.renewals.iter().flat_map(|renewal| &renewal.tools);
+        self.tools.iter().chain(later).find(|tool| tool.name == name)
+    }
+
+    pub(crate) fn filter(&self, name: &str) -> Option<&FilterScript> {
+        let later = self.renewals.iter().flat_map(|renewal| &renewal.filters);
+        self.filters.iter().chain(later).find(|filter| filter.name == name)
+    }
+
+    fn tools_of(&self, tools: &[ToolScript], filters: &[FilterScript]) -> TurnTools {
+        let tools = tools.iter().map(ToolScript::spec).collect();
+        let filters = filters.iter().map(FilterScript::spec).collect();
         let policy = ToolPolicy {
             read: decision(&self.policy.read),
             write: decision(&self.policy.write),
             exec: decision(&self.policy.exec),
         };
-        TurnTools::new(tools, filters, policy, self.limits.limits())
+        TurnTools::new(tools, filters, policy, self.limits.limits()).with_images(self.images)
     }
 }
 
@@ -245,6 +289,7 @@ impl ToolScript {
             "effect": self.effect,
             "exclusive": self.exclusive,
             "timeout_ms": self.timeout_ms,
+            "locality": self.locality,
         });
         serde_json::from_value(spec).expect("a scripted tool has the shape of one")
     }

@@ -88,7 +88,7 @@ impl CallStream<StreamFrame, StreamReply> for Scripted<'_> {
             if let Some(text) = act.reasoning {
                 return Item::Frame(StreamFrame::ReasoningDelta { text });
             }
-            if let Some(opaque) = &act.opaque {
+            if let (Some(opaque), None) = (&act.opaque, &act.call) {
                 let opaque = serde_json::from_str(opaque).expect("scripted opaque is JSON");
                 return Item::Frame(StreamFrame::ReasoningOpaque { opaque });
             }
@@ -97,6 +97,9 @@ impl CallStream<StreamFrame, StreamReply> for Scripted<'_> {
                     tool_call_id,
                     name: act.name,
                     args_text: act.args,
+                    opaque: act.opaque.as_deref().map_or(Value::Null, |opaque| {
+                        serde_json::from_str(opaque).expect("scripted opaque is JSON")
+                    }),
                 });
             }
             let end = match &act.fault {
@@ -127,6 +130,8 @@ impl CallStream<ToolFrame, RunReply> for Scripted<'_> {
                 (Some(code), _) => Err(fault(code, &act)),
                 (None, Some(content)) => Ok(RunReply {
                     content: content.clone(),
+                    parts: serde_json::from_str(act.parts.as_deref().unwrap_or("[]"))
+                        .expect("scripted parts are JSON"),
                     is_error: act.is_error,
                     detail: act.detail.as_deref().map_or(Value::Null, |detail| {
                         serde_json::from_str(detail).expect("scripted detail is JSON")

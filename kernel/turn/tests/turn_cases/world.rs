@@ -9,9 +9,11 @@ use dispatch_contracts::provider::StreamParams;
 use dispatch_contracts::retry::{DecideParams, DecideReply};
 use dispatch_contracts::tool::RunParams;
 use dispatch_contracts::turn::{
-    AskParams, AskReply, BoundaryParams, BoundaryReply, CommitParams, SteeringReply,
+    AskParams, AskReply, BoundaryParams, BoundaryReply, CommitParams, KeepParams, KeepReply, SteeringReply,
 };
-use dispatch_turn::{NobodyListens, Progress, ProviderStream, StopReason, StopSignal, ToolStream, TurnPorts};
+use dispatch_turn::{
+    NobodyListens, Progress, ProviderStream, StopReason, StopSignal, ToolStream, TurnPorts, TurnTools,
+};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -40,6 +42,7 @@ pub(crate) struct Record {
     /// `<event> <call>` of every question in a commit, and of every answer that allows.
     durable_questions: HashSet<String>,
     pub(crate) requests: Vec<Vec<String>>,
+    tools_offered: Vec<String>,
     pub(crate) broken: Vec<String>,
     pub(crate) ended: Option<TurnEnded>,
     n_times: HashMap<String, usize>,
@@ -159,8 +162,10 @@ impl TurnPorts for World {
                 write!(line, " {name}={value}").expect("a string can be written");
             }
         }
-        if n == 0 || params.output_tokens_max.is_some() || params.temperature.is_some() {
-            let tools: Vec<_> = params.tools.iter().map(json).collect();
+        let tools: Vec<_> = params.tools.iter().map(json).collect();
+        let offered_before = self.with(|record| std::mem::replace(&mut record.tools_offered, tools.clone()));
+        let others = tools != offered_before;
+        if n == 0 || others || params.output_tokens_max.is_some() || params.temperature.is_some() {
             let more = (params.output_tokens_max, params.temperature);
             write!(line, " limits={more:?} tools=[{}]", tools.join(",")).expect("a string can be written");
         }
@@ -197,7 +202,7 @@ impl TurnPorts for World {
         }
         let (args, cwd) = (json(&params.args), &params.cwd);
         self.note(&format!("{label} starts in {cwd} with {args} for {timeout_ms} ms"));
-        let tool = self.script.tools.iter().find(|tool| tool.name == name).expect("only scripted tools run");
+        let tool = self.script.tool(name).expect("only scripted tools run");
         let echo = [Act { reply: Some(format!("did {args}")), ..Act::default() }];
         let acts = nth_or_last(&tool.runs, n).unwrap_or_else(|| echo.to_vec());
         Box::new(Scripted::new(self, label, &acts, &tool.on_cancel))
@@ -278,6 +283,16 @@ impl TurnPorts for World {
         self.answer(act, r#"{"decision":"deny","reason":"unscripted"}"#).boxed()
     }
 
+    fn keep(&self, params: KeepParams) -> BoxFuture<'_, Result<KeepReply, Fault>> {
+        self.note(&format!("keep {}", json(&params)));
+        let act = self.script.keeps.get(self.nth("keep")).cloned();
+        self.answer(act, r#"{"hash":"kept"}"#).boxed()
+    }
+
+    fn renewed_tools(&self) -> Option<TurnTools> {
+        self.script.renewed_tools(self.nth("renewal"))
+    }
+
     fn steering(&self) -> BoxFuture<'_, Result<SteeringReply, Fault>> {
         self.note("steering");
         let act = self.script.steering.get(self.nth("steering")).cloned();
@@ -296,8 +311,7 @@ impl TurnPorts for World {
     fn apply_filter(&self, name: &str, params: ApplyParams) -> BoxFuture<'_, Result<ApplyReply, Fault>> {
         self.note(&format!("filter {name} {}", json(&params)));
         let n = self.nth(&format!("filter {name}"));
-        let filter =
-            self.script.filters.iter().find(|filter| filter.name == name).expect("only scripted filters");
+        let filter = self.script.filter(name).expect("only scripted filters");
         let act = nth_or_last(&filter.answers, n);
         self.answer(act, "{}").boxed()
     }

@@ -7,6 +7,7 @@ use dispatch_contracts::conversations::*;
 use dispatch_contracts::event::{Event, TEXT_DELTA, TURN_ENDED, TurnStatus};
 use dispatch_contracts::provider::Usage;
 use dispatch_contracts::turn::TurnTimings;
+use serde_json::value::RawValue;
 
 use super::event::{body, delta, event, input, started, turn_ended};
 use super::sample::{AT, CONVERSATION, CWD, Golden, HOST, TURN, golden, said};
@@ -30,9 +31,14 @@ fn conversation() -> Conversation {
         cwd: CWD.to_owned(),
         provider: "demo".to_owned(),
         model: "demo-1".to_owned(),
+        engine: String::new(),
         archived: false,
         owner: None,
     }
+}
+
+fn bridged() -> Conversation {
+    Conversation { engine: "bridge".to_owned(), ..idle() }
 }
 
 fn archived() -> Conversation {
@@ -115,6 +121,16 @@ pub(super) fn samples() -> Vec<Golden> {
     all.extend(turns());
     all.extend(hosts());
     all.extend(grants());
+    all.push(golden::<KeepBlob>(
+        vec![KeepBlobParams { data: "aGVsbG8=".to_owned() }],
+        vec![KeepBlobReply { hash: "2cf2".to_owned() }],
+        vec![],
+    ));
+    all.push(golden::<Blob>(
+        vec![BlobParams { hash: "2cf2".to_owned() }],
+        vec![BlobReply { data: "aGVsbG8=".to_owned() }],
+        vec![],
+    ));
     all
 }
 
@@ -127,7 +143,7 @@ fn reading() -> Vec<Golden> {
     vec![
         golden::<Get>(
             vec![GetParams { conversation_id: id() }],
-            vec![conversation(), idle(), archived(), owned(), stopping()],
+            vec![conversation(), idle(), archived(), owned(), stopping(), bridged()],
             vec![],
         ),
         golden::<List>(
@@ -202,8 +218,10 @@ fn writing() -> Vec<Golden> {
                     cwd: Some(CWD.to_owned()),
                     provider: Some("demo".to_owned()),
                     model: Some("demo-1".to_owned()),
+                    engine: None,
                 },
                 CreateParams::default(),
+                CreateParams { engine: Some("bridge".to_owned()), ..CreateParams::default() },
             ],
             vec![CreateReply { conversation: idle(), durable: true }],
             vec![],
@@ -257,6 +275,16 @@ fn writing() -> Vec<Golden> {
                     history_bytes_max: 12_582_912,
                     ..BeginParams::default()
                 },
+                BeginParams {
+                    conversation_id: id(),
+                    turn_id: turn(),
+                    host_id: HOST.to_owned(),
+                    engine: "bridge".to_owned(),
+                    tenant: "acme".to_owned(),
+                    user: "ann".to_owned(),
+                    device: "phone".to_owned(),
+                    ..BeginParams::default()
+                },
             ],
             vec![BeginReply { cursor: 4, created_at: AT, durable: true }],
             vec![],
@@ -271,6 +299,7 @@ fn writing() -> Vec<Golden> {
                     end_turn: true,
                     summary: None,
                     append_idx: None,
+                    engine_state: None,
                 },
                 AppendParams {
                     conversation_id: id(),
@@ -284,6 +313,12 @@ fn writing() -> Vec<Golden> {
                         timings: timings(),
                     }),
                     append_idx: Some(65_536),
+                    ..AppendParams::default()
+                },
+                AppendParams {
+                    conversation_id: id(),
+                    turn_id: turn(),
+                    engine_state: Some(NewEngineState { engine: "bridge".to_owned(), state: left() }),
                     ..AppendParams::default()
                 },
             ],
@@ -310,6 +345,20 @@ fn writing() -> Vec<Golden> {
     ]
 }
 
+fn left() -> Box<RawValue> {
+    RawValue::from_string(r#"{"thread":"th_1"}"#.to_owned()).expect("JSON")
+}
+
+fn bridged_row() -> TurnRow {
+    TurnRow {
+        tenant: "acme".to_owned(),
+        user: "ann".to_owned(),
+        device: "phone".to_owned(),
+        engine: "bridge".to_owned(),
+        ..open_row()
+    }
+}
+
 fn turns() -> Vec<Golden> {
     let page = EndedTurnsParams {
         since: AT,
@@ -332,7 +381,12 @@ fn turns() -> Vec<Golden> {
     vec![
         golden::<Turn>(
             vec![TurnParams { conversation_id: id(), turn_id: turn() }],
-            vec![open_row(), ended_row(), TurnRow { stop: Some(wish()), ..open_row() }],
+            vec![open_row(), ended_row(), TurnRow { stop: Some(wish()), ..open_row() }, bridged_row()],
+            vec![],
+        ),
+        golden::<EngineState>(
+            vec![EngineStateParams { conversation_id: id(), engine: "bridge".to_owned() }],
+            vec![EngineStateReply { state: Some(left()) }, EngineStateReply::default()],
             vec![],
         ),
         golden::<RequestStop>(

@@ -3,8 +3,8 @@
 //! They must not know who shows them.
 
 use dispatch_contracts::event::*;
-use dispatch_contracts::filter::{FilterOp, Point};
-use dispatch_contracts::message::{Message, Part, Role, ToolStatus};
+use dispatch_contracts::filter::{FilterOp, Point, Tightened};
+use dispatch_contracts::message::{ImageSource, Message, Part, Role, ToolStatus};
 use dispatch_contracts::provider::{FaultClass, Finish, Usage};
 use dispatch_contracts::tool::{Effect, OutputStream};
 use serde::Serialize;
@@ -48,6 +48,7 @@ pub(super) fn started() -> EventBody {
         model: "demo-1".to_owned(),
         cwd: CWD.to_owned(),
         actor: "user:terminal".to_owned(),
+        engine: String::new(),
     };
     body(TURN_STARTED, &data)
 }
@@ -66,19 +67,47 @@ pub(super) fn turn_ended() -> TurnEnded {
     }
 }
 
+pub(super) fn image(source: ImageSource) -> Part {
+    Part::Image { source, media_type: "image/png".to_owned() }
+}
+
 /// A message with every part that there is.
 pub(super) fn message() -> Message {
     let text = |text: &str| text.to_owned();
     let parts = vec![
         Part::Text { text: text("hello") },
         Part::Reasoning { text: text("why"), opaque: Value::Null, producer: text("demo/demo-1") },
-        Part::ToolCall { tool_call_id: text("call_1"), name: text("read_file"), args: json!({}) },
+        Part::ToolCall {
+            tool_call_id: text("call_1"),
+            name: text("read_file"),
+            args: json!({}),
+            opaque: Value::Null,
+            producer: String::new(),
+        },
         Part::ToolResult {
             tool_call_id: text("call_1"),
             name: text("read_file"),
             content: text("# Project"),
             is_error: false,
             status: ToolStatus::Ok,
+            parts: vec![],
+        },
+        image(ImageSource::Blob { hash: text("2cf2") }),
+        image(ImageSource::Url { url: text("https://example.com/a.png") }),
+        Part::ToolCall {
+            tool_call_id: text("call_2"),
+            name: text("read_file"),
+            args: json!({}),
+            opaque: json!({"signature": "c2ln"}),
+            producer: text("demo/demo-1"),
+        },
+        Part::ToolResult {
+            tool_call_id: text("call_2"),
+            name: text("read_file"),
+            content: text("a picture"),
+            is_error: false,
+            status: ToolStatus::Ok,
+            parts: vec![image(ImageSource::Blob { hash: text("2cf2") })],
         },
     ];
     Message { role: Role::Assistant, parts }
@@ -174,9 +203,17 @@ pub(super) fn durable() -> Vec<EventBody> {
         duration_ms: 3,
         detail: json!({"path": "/srv/project/README.md"}),
         denied_by: None,
+        answered_by: String::new(),
+        parts: vec![],
     };
     let without_detail = ToolResulted { status: ToolStatus::Denied, detail: Value::Null, ..resulted.clone() };
     let denied = ToolResulted { denied_by: Some(DeniedBy::Policy), ..without_detail.clone() };
+    let answered = ToolResulted {
+        answered_by: "replay".to_owned(),
+        parts: vec![image(ImageSource::Blob { hash: "2cf2".to_owned() })],
+        ..resulted.clone()
+    };
+    let by_filter = ToolResulted { denied_by: Some(DeniedBy::Filter), ..without_detail.clone() };
     let completed = StepCompleted {
         step_id: STEP.to_owned(),
         finish: Some(Finish::ToolCalls),
@@ -190,8 +227,15 @@ pub(super) fn durable() -> Vec<EventBody> {
         tool_call_id: Some("call_1".to_owned()),
         ops: vec![FilterOp::Replace { at: json!("name"), value: json!("read_file") }],
         duration_ms: None,
+        answered: false,
+        policy: None,
     };
     let changed_in = FilterChanged { duration_ms: Some(2), ..changed.clone() };
+    let tightened = FilterChanged {
+        answered: true,
+        policy: Some(Tightened::Deny { reason: "not at night".to_owned() }),
+        ..changed.clone()
+    };
     let error = TurnError {
         code: "auth".to_owned(),
         class: Some(FaultClass::Auth),
@@ -218,5 +262,8 @@ pub(super) fn durable() -> Vec<EventBody> {
         body(APPROVAL_RESOLVED, &allowed),
         body(APPROVAL_RESOLVED, &refused),
         body(APPROVAL_RESOLVED, &withdrawn),
+        body(TOOL_RESULT, &answered),
+        body(TOOL_RESULT, &by_filter),
+        body(FILTER_CHANGED, &tightened),
     ]
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use dispatch_contracts::Contributions;
 use dispatch_contracts::Empty;
-use dispatch_contracts::contribution::EngineSpec;
+use dispatch_contracts::engine::EngineSpec;
 use dispatch_contracts::kernel::*;
 
 use super::provider::provider_spec;
@@ -14,15 +14,19 @@ use super::sample::{CWD, Golden, HOST, TURN, golden};
 use super::surface::{command_spec, op_spec};
 use super::tool::{filter_spec, tool_spec};
 
+fn bridge() -> EngineSpec {
+    EngineSpec { name: "bridge".to_owned(), ready: false, reason: "its program is not installed".to_owned() }
+}
+
+fn engines() -> Vec<EngineSpec> {
+    vec![EngineSpec { name: "native".to_owned(), ready: true, reason: String::new() }, bridge()]
+}
+
 fn contributions() -> Contributions {
     Contributions {
         tools: vec![tool_spec()],
         providers: vec![provider_spec()],
-        engines: vec![EngineSpec {
-            name: "bridge".to_owned(),
-            ready: false,
-            reason: "its program is not installed".to_owned(),
-        }],
+        engines: vec![bridge()],
         ops: vec![op_spec()],
         filters: vec![filter_spec()],
         commands: vec![command_spec()],
@@ -59,6 +63,7 @@ fn inventory() -> InventoryReply {
         host_id: HOST.to_owned(),
         instances: vec![active, disabled],
         services: BTreeMap::from([("prompt.v1".to_owned(), "system-prompt".to_owned())]),
+        engines: Vec::new(),
     }
 }
 
@@ -129,7 +134,11 @@ pub(super) fn samples() -> Vec<Golden> {
         }],
     };
     vec![
-        golden::<Inventory>(vec![Empty {}], vec![inventory()], vec![]),
+        golden::<Inventory>(
+            vec![Empty {}],
+            vec![inventory(), InventoryReply { engines: engines(), ..inventory() }],
+            vec![],
+        ),
         golden::<Extensions>(vec![Empty {}], vec![ExtensionsReply { extensions: extensions() }], vec![]),
         golden::<Providers>(
             vec![Empty {}],
@@ -141,8 +150,20 @@ pub(super) fn samples() -> Vec<Golden> {
                         id: "local".to_owned(),
                         reason: "it did not start".to_owned(),
                     }],
+                    engines: vec![],
                 },
-                ProvidersReply { host_id: HOST.to_owned(), providers: vec![], disabled: vec![] },
+                ProvidersReply {
+                    host_id: HOST.to_owned(),
+                    providers: vec![],
+                    disabled: vec![],
+                    engines: vec![],
+                },
+                ProvidersReply {
+                    host_id: HOST.to_owned(),
+                    providers: vec![],
+                    disabled: vec![],
+                    engines: engines(),
+                },
             ],
             vec![],
         ),
@@ -183,7 +204,11 @@ pub(super) fn samples() -> Vec<Golden> {
         golden::<Health>(vec![Empty {}], vec![health], vec![]),
         golden::<Explain>(
             vec![ExplainParams { turn_id: TURN.to_owned() }],
-            vec![explained(), explained_before_its_steps()],
+            vec![
+                explained(),
+                explained_before_its_steps(),
+                ExplainReply { waits: vec![wait(WaitOn::Engine, "bridge", None, 4)], ..explained() },
+            ],
             vec![],
         ),
     ]

@@ -43,6 +43,7 @@ pub(super) fn provider_spec() -> ProviderSpec {
         reason: "no key; set `DEMO_API_KEY`".to_owned(),
         default_model: "demo-1".to_owned(),
         selectable: true,
+        images: false,
     }
 }
 
@@ -55,6 +56,13 @@ fn frames() -> Vec<StreamFrame> {
             tool_call_id: "call_1".to_owned(),
             name: "read_file".to_owned(),
             args_text: "{\"path\":\"README.md\"}".to_owned(),
+            opaque: serde_json::Value::Null,
+        },
+        StreamFrame::ToolCall {
+            tool_call_id: "call_2".to_owned(),
+            name: "read_file".to_owned(),
+            args_text: String::new(),
+            opaque: json!({"signature": "c2ln"}),
         },
     ]
 }

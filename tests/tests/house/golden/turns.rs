@@ -22,6 +22,8 @@ fn change(point: Point, ops: Vec<ExplainedOp>) -> ExplainedChange {
         tool_call_id: Some("call_1".to_owned()),
         duration_ms: Some(2),
         ops,
+        answered: false,
+        policy: None,
     }
 }
 
@@ -139,20 +141,19 @@ pub(super) fn samples() -> Vec<Golden> {
     let full = StartParams {
         conversation_id: Some(id()),
         input: "hello".to_owned(),
+        parts: vec![],
         provider: Some("demo".to_owned()),
         model: Some("demo-1".to_owned()),
         cwd: Some(CWD.to_owned()),
+        engine: None,
     };
-    let least = StartParams {
-        conversation_id: None,
-        input: "hello".to_owned(),
-        provider: None,
-        model: None,
-        cwd: None,
-    };
+    let least = StartParams { input: "hello".to_owned(), ..StartParams::default() };
+    let bridged = StartParams { engine: Some("bridge".to_owned()), ..least.clone() };
+    let image = InputPart::Image { media_type: "image/png".to_owned(), data: "aGVsbG8=".to_owned() };
+    let shown = StartParams { parts: vec![image], ..least.clone() };
     let started = StartReply { conversation_id: id(), turn_id: TURN.to_owned(), cursor: 4, durable: true };
     vec![
-        golden::<Start>(vec![full, least], vec![started], vec![]),
+        golden::<Start>(vec![full, least, bridged, shown], vec![started], vec![]),
         golden::<Stop>(
             vec![
                 StopParams { conversation_id: id(), turn_id: Some(TURN.to_owned()) },

@@ -43,6 +43,7 @@ impl Extension for Bench {
             reason: String::new(),
             default_model: "text-2".to_owned(),
             selectable: false,
+            images: false,
         };
         Ok(Contributions { providers: vec![spec], ..Contributions::default() })
     }

@@ -22,6 +22,7 @@ pub(crate) fn provider() -> ProviderSpec {
         reason: String::new(),
         default_model: String::new(),
         selectable: false,
+        images: false,
     }
 }
 
@@ -46,6 +47,9 @@ pub(crate) async fn run(
         messages: vec![said("long ago"), said("hi")],
         steps_max: 0,
         boundaries,
+        computer: String::new(),
+        engine: String::new(),
+        engine_state: None,
     };
     let mut stream = host.stream(Run, &params);
     let mut shown = String::new();

@@ -1,5 +1,9 @@
 //! The kernel's own verbs through its router, without a library: a native party runs turns and takes their commits.
 
+mod engines;
+mod listening;
+mod suite;
+
 use super::*;
 use crate::clock::SystemClock;
 use crate::router::{NativeWishes, StreamItem};
@@ -233,3 +237,4 @@ async fn the_host_stands_as_what_its_build_needs_does_and_a_failure_is_for_good(
     assert_eq!(kernel.failed().await.0, "keeper", "and whoever asks later hears of it");
     kernel.stop().await;
 }
+mod renewing;

@@ -89,7 +89,12 @@ async fn inherited_meta(world: &mut World, caller: &Arc<Endpoint>, meta: &str) -
     let verb = "toy.v1/wait";
     let root = world.router.native_stream(caller, None, verb, shared(Vec::new()), wishes).unwrap();
     let call = world.opened.recv().await.unwrap();
-    let child = tokio::spawn(async move { call.child("toy.v1/wait", shared(Vec::new()), 0).await });
+    let mut opts = opts(call.id(), 0, 0);
+    // A call made out of another wishes in vain.
+    opts.meta = shared(br#"{"actor":"user:eve","tenant":"eve","computer":"eve","turn_id":"eve"}"#.to_vec());
+    let child =
+        world.router.start_call(&world.callee, "toy.v1/wait", opts, shared(Vec::new()), None).unwrap();
+    let child = tokio::spawn(child);
     let id = world.opened.recv().await.unwrap().id();
     let meta = serde_json::from_slice(&world.router.calls.get(id).unwrap().meta).unwrap();
     drop(root);
@@ -98,13 +103,16 @@ async fn inherited_meta(world: &mut World, caller: &Arc<Endpoint>, meta: &str) -
 }
 
 #[tokio::test]
-async fn an_actor_is_stamped_for_who_holds_identity_and_dropped_for_everybody_else() {
+async fn whom_a_call_is_for_is_stamped_for_who_holds_identity_and_dropped_for_everybody_else() {
     let mut world = world(4);
-    let wish = r#"{"actor":"user:mallory","conversation_id":"c","role":"root"}"#;
+    let wish = r#"{"actor":"user:mallory","tenant":"acme","user":"mallory","device":"phone","computer":"exec-ssh","conversation_id":"c","role":"root"}"#;
     let caller = Arc::clone(&world.caller);
     assert_eq!(inherited_meta(&mut world, &caller, wish).await, json!({ "conversation_id": "c" }));
     let trusted = Arc::new(Endpoint { identity: true, ..extension("cli", 4) });
-    let expected = json!({ "actor": "user:mallory", "conversation_id": "c" });
+    let expected = json!({
+        "actor": "user:mallory", "tenant": "acme", "user": "mallory", "device": "phone", "computer": "exec-ssh",
+        "conversation_id": "c",
+    });
     assert_eq!(inherited_meta(&mut world, &trusted, wish).await, expected);
     let wishes = NativeWishes { budget_ms: 0, meta: vec![b' '; 5000] };
     let refused = world.router.native_call(&caller, None, "toy.v1/answer", shared(Vec::new()), wishes).await;

@@ -8,7 +8,7 @@ use dispatch_abi::BODY_BYTES_MAX;
 use dispatch_abi::abi_stable::std_types::RResult;
 use dispatch_contracts::kernel::{Dirs, OpenParams, Started};
 use dispatch_contracts::{Limits, Mode};
-use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, SharedBytes, Verb, Verbs};
+use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Meta, SharedBytes, Verb, Verbs};
 use dispatch_testkit::FakeHost;
 use dispatch_wire::shared;
 use serde_json::{Value, json};
@@ -40,6 +40,7 @@ verb!(Silent, "work.v1/silent", Limits::long(SILENCE_MS));
 verb!(Nesting, "work.v1/nesting", Limits::long(SILENCE_MS));
 verb!(AskBack, "work.v1/ask_back", Limits::long(0));
 verb!(Long, "work.v1/long", Limits::long(0));
+verb!(Whom, "work.v1/whom", Limits::short(10_000));
 
 /// Plays one script; has one slot.
 struct Player {
@@ -72,6 +73,7 @@ impl Extension for Worker {
         verbs.on(Echo, Self::echo);
         verbs.on(Nesting, Self::nesting);
         verbs.on(AskBack, Self::ask_back);
+        verbs.on(Whom, Self::whom);
     }
 
     async fn start(self: Arc<Self>) -> Result<Contributions, Fault> {
@@ -90,6 +92,16 @@ impl Worker {
             Some(bytes) => json!("x".repeat(usize::try_from(bytes).unwrap())),
             None => params,
         })
+    }
+
+    /// Whom it is for, and whom a call made out of it is for.
+    async fn whom(self: Arc<Self>, call: Call, params: Value) -> Result<Value, Fault> {
+        if params == json!("inner") {
+            return Ok(json!(call.meta()));
+        }
+        // Wishes of a call that has a parent are not looked at.
+        let inner = call.host().call(Whom, &json!("inner")).await?;
+        Ok(json!([call.meta(), inner]))
     }
 
     /// Several times its limit of silence, all of it in a nested call.
@@ -116,7 +128,7 @@ impl Worker {
 /// What a call came to, short enough to compare: an answer, or code and message.
 fn shown(result: Result<SharedBytes, Fault>) -> Value {
     match result {
-        Ok(bytes) if bytes.len() > 100 => json!(bytes.len()),
+        Ok(bytes) if bytes.len() > 1000 => json!(bytes.len()),
         Ok(bytes) => serde_json::from_slice(&bytes).unwrap(),
         Err(fault) => json!([fault.code, fault.message]),
     }
@@ -146,6 +158,23 @@ impl Player {
                 let told = raw(Silent::NAME, "{}").await;
                 json!({ "silent": told, "nesting": raw(Nesting::NAME, "{}").await })
             }
+            "whom" | "whom, with identity" => {
+                let some = |word: &str| Some(word.to_owned());
+                let wishes = Meta {
+                    actor: "user:ann".to_owned(),
+                    tenant: some("acme"),
+                    user: some("ann"),
+                    device: some("phone"),
+                    computer: some("exec-ssh"),
+                    conversation_id: some("c"),
+                    turn_id: some("t"),
+                    trace: some("00-1"),
+                };
+                let told = shown(self.host.with_meta(&wishes).call_raw(Whom::NAME, b"{}".to_vec()).await);
+                let long = Meta { trace: Some("x".repeat(5000)), ..Meta::default() };
+                let refused = self.host.with_meta(&long).call_raw(Whom::NAME, b"{}".to_vec()).await;
+                json!({ "told": told, "refused": shown(refused)[0] })
+            }
             "back" => raw(AskBack::NAME, r#"{"n":20}"#).await,
             "sizes" => {
                 let large = format!("\"{}\"", "x".repeat(BODY_BYTES_MAX - 1));
@@ -157,7 +186,9 @@ impl Player {
     }
 }
 
-const SCRIPTS: [&str; 5] = ["unlisted", "slots", "silent", "back", "sizes"];
+const SCRIPTS: [&str; 7] = ["unlisted", "slots", "silent", "back", "sizes", "whom", "whom, with identity"];
+/// What the scripts end with whose player holds the capability.
+const WITH_IDENTITY: &str = "with identity";
 const PLAYER_REQUIRES: [&str; 1] = ["work.v1"];
 
 async fn on_the_fake_host(script: &str) -> Value {
@@ -165,6 +196,10 @@ async fn on_the_fake_host(script: &str) -> Value {
     host.set_requires("player", &PLAYER_REQUIRES);
     host.set_calls_in_flight_max("player", 1);
     host.set_calls_in_flight_max("worker", 2);
+    host.set_requires("worker", &PLAYER_REQUIRES);
+    if script.ends_with(WITH_IDENTITY) {
+        host.grant_identity("player");
+    }
     host.open::<Worker>("worker", json!({})).await.unwrap();
     let player = host.open::<Player>("player", json!({})).await.unwrap();
     player.call(Play, &json!(script)).await.unwrap()
@@ -194,6 +229,7 @@ async fn on_the_router(script: &str) -> Value {
         let requires = requires.iter().map(|contract| (*contract).to_owned()).collect();
         let mut party = extension(id, slots);
         party.may_call = Some(requires);
+        party.identity = id == "player" && script.ends_with(WITH_IDENTITY);
         party.manifest_hint = format!("the extension.toml of `{id}`");
         Arc::new(party)
     };
@@ -211,6 +247,11 @@ async fn on_the_router(script: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_extension_meets_the_same_rules_on_the_fake_host_as_on_the_router() {
+    let about = json!({ "conversation_id": "c", "turn_id": "t", "trace": "00-1" });
+    let whom = json!({
+        "actor": "user:ann", "tenant": "acme", "user": "ann", "device": "phone", "computer": "exec-ssh",
+        "conversation_id": "c", "turn_id": "t", "trace": "00-1",
+    });
     let expected = json!({
         "unlisted": ["not_required", "`player` called `other.v1/x`, which its manifest does not require; add `other.v1` to `requires` in the extension.toml of `player`"],
         "slots": {
@@ -219,6 +260,8 @@ async fn an_extension_meets_the_same_rules_on_the_fake_host_as_on_the_router() {
         },
         "silent": { "silent": "told", "nesting": "told" },
         "back": { "answered": 20 },
+        "whom": { "told": [about, about], "refused": "invalid" },
+        "whom, with identity": { "told": [whom, whom], "refused": "invalid" },
         "sizes": [
             ["too_large", "`player` called `work.v1/echo` with 16777217 bytes; a body has at most 16777216: send what is larger as a blob, or in parts"],
             ["too_large", "`worker` answered `work.v1/echo` with 16777218 bytes; a reply has at most 16777216: what is larger goes as a blob, or in frames"],

@@ -96,6 +96,20 @@ async fn of_two_services_the_bound_one_answers_and_without_a_bind_none() {
 }
 
 #[tokio::test]
+async fn an_instance_that_is_not_bound_is_reached_by_its_id() {
+    let (host, toy) = pair().await;
+    host.open::<Toy>("other", json!({})).await.expect("it opens");
+    host.bind("toy.v1", "toy");
+    let to = |target: &str| {
+        let verb = format!("toy.v1/do#{target}");
+        relay("relay", &verb, &Ask { body: json!(1), ..ask("publish") })
+    };
+    toy.call(Do, &to("other")).await.expect("it is there");
+    assert_eq!(host.published().iter().map(|p| p.instance.as_str()).collect::<Vec<_>>(), ["other"]);
+    assert_eq!(toy.call(Do, &to("nobody")).await.expect_err("it is not").code, "no_service");
+}
+
+#[tokio::test]
 async fn a_host_verb_goes_to_the_caller_of_its_parent() {
     let (host, toy) = pair().await;
     host.open::<Toy>("other", json!({})).await.expect("it opens");

@@ -21,7 +21,7 @@ impl Extension for Greeter {
 impl Greeter {
     async fn run(self: Arc<Self>, call: Call, _params: RunParams) -> Result<RunReply, Fault> {
         let content = format!("hello, {}", call.target());
-        Ok(RunReply { content, is_error: false, detail: Value::Null })
+        Ok(RunReply { content, is_error: false, detail: Value::Null, ..RunReply::default() })
     }
 }
 
