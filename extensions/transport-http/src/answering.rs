@@ -3,7 +3,8 @@
 //! It must not know what an op or a mount does.
 
 use crate::body;
-use crate::fixed;
+use crate::config::Settings;
+use crate::fixed::Own;
 use crate::gate::{self, Door};
 use crate::gauge::Inside;
 use crate::mounted;
@@ -11,15 +12,17 @@ use crate::numbers::NO_ROUTE;
 use crate::ops::{self, Asked};
 use crate::outgoing::Outgoing;
 use crate::problem::Problem;
-use crate::routes::{Found, Target};
+use crate::routes::Found;
+use crate::routing::{self, Target};
 use crate::server::Server;
+use crate::sse::Streams;
 use crate::watch::Answering;
 use dispatch_sdk::fault::{NOT_FOUND, UNAVAILABLE};
 use hyper::body::Incoming;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW,
-    CACHE_CONTROL, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_TYPE, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
@@ -54,7 +57,7 @@ pub(crate) async fn answer(
     let (head, body) = request.into_parts();
     let mut told = Told { route: Arc::from(NO_ROUTE), origin: None };
     let answered = asked(&server, &door, &head, body, &in_flight, &mut told).await;
-    let mut response = answered.unwrap_or_else(Problem::into_response);
+    let mut response = answered.unwrap_or_else(refused);
     finish(&mut response, told.origin);
     let status = response.status();
     server.numbers.request(&told.route, &head.method, status);
@@ -76,7 +79,8 @@ async fn asked(
     if told.origin.is_some() && is_preflight(head) {
         return Ok(preflight());
     }
-    if let Some(response) = fixed::probe(server, head).await {
+    let own = own(server);
+    if let Some(response) = own.probe(head).await {
         told.route = Arc::from(head.uri.path());
         return Ok(response);
     }
@@ -94,23 +98,48 @@ async fn asked(
     };
     told.route = Arc::clone(&leaf.template);
     match &leaf.target {
-        Target::Fixed(fixed) => fixed::answer(server, *fixed).await,
+        Target::Fixed(fixed) => own.answer(*fixed, routing::ops(&routes)).await,
         Target::Op(op) => {
             refuse_if_draining(server, op.spec.admits_work)?;
             let fields = body::fields(&settings, head, body).await?;
             let asked = Asked { actor, head, places, fields };
-            ops::run(server, op, asked, Arc::clone(in_flight)).await
+            ops::run(&server.host, streams(server, &settings), op, asked, Arc::clone(in_flight)).await
         }
         Target::Mounted(mounted, route_idx) => {
             refuse_if_draining(server, !matches!(head.method, Method::GET | Method::HEAD))?;
             let body = body::bytes(&settings, body).await?;
-            mounted::ask(server, mounted, *route_idx, head, places, &body).await
+            mounted::ask(&server.standing.stop, mounted, *route_idx, head, places, &body).await
         }
     }
 }
 
+fn own(server: &Server) -> Own<'_> {
+    Own {
+        host: &server.host,
+        instance: &server.instance,
+        numbers: &server.numbers,
+        standing: &server.standing,
+    }
+}
+
+fn streams<'a>(server: &'a Server, settings: &'a Settings) -> Streams<'a> {
+    Streams { clients: &server.numbers.sse_clients, settings, standing: &server.standing }
+}
+
+/// The response that says so.
+fn refused(problem: Problem) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::whole(problem.to_json().to_string()));
+    *response.status_mut() = problem.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    for (name, value) in problem.headers {
+        headers.append(name, value);
+    }
+    response
+}
+
 fn refuse_if_draining(server: &Server, is_work: bool) -> Result<(), Problem> {
-    if !(is_work && server.is_draining()) {
+    if !(is_work && server.standing.is_draining()) {
         return Ok(());
     }
     let message = "this host is about to end and takes no new work; try again when the next one serves";

@@ -43,7 +43,7 @@ pub(crate) async fn accept(server: Arc<Server>, listener: Listener) {
     let (_listening, listener) = (server.listeners.enter(), listener);
     loop {
         let taken = tokio::select! {
-            () = server.stop.cancelled() => return,
+            () = server.standing.stop.cancelled() => return,
             taken = take(&server, &listener) => taken,
         };
         let (io, door) = match taken {
@@ -56,7 +56,7 @@ pub(crate) async fn accept(server: Arc<Server>, listener: Listener) {
             Err(e) => {
                 warn!(error = %e, "cannot take a connection; trying again");
                 tokio::select! {
-                    () = server.stop.cancelled() => return,
+                    () = server.standing.stop.cancelled() => return,
                     () = tokio::time::sleep(ACCEPT_RETRY_AFTER) => continue,
                 }
             }
@@ -144,7 +144,7 @@ async fn drive(server: Arc<Server>, settings: Arc<Settings>, io: Box<dyn Io>, do
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(wire), service);
     let over = {
-        let mut stopped = pin!(server.stop.cancelled());
+        let mut stopped = pin!(server.standing.stop.cancelled());
         let mut cut = pin!(tokio::time::sleep(Duration::ZERO));
         let mut stopping = false;
         poll_fn(|cx| {

@@ -30,6 +30,7 @@ mod schema;
 mod server;
 mod serving;
 mod sse;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -95,6 +96,6 @@ impl TransportHttp {
     }
 
     async fn mount(self: Arc<Self>, call: Call, params: MountParams) -> Result<Empty, Fault> {
-        mounting::mount(&self.server, &call, params).await
+        mounting::mount(&self.server.routing, &self.server.standing.stop, &call, params).await
     }
 }

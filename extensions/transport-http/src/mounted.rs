@@ -3,16 +3,14 @@
 //! It must not know what is answered. It hands on no credentials, and keeps to itself the headers of the connection
 //! and those that say which pages may read the answer.
 
-use crate::outgoing::{Cut, Outgoing};
+use crate::outgoing::{Cut, Outgoing, UNBUFFERED};
 use crate::problem::Problem;
-use crate::server::Server;
-use crate::sse::UNBUFFERED;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch_sdk::contracts::http::{BODY_FRAME_BYTES_MAX, Request, RequestParams, ResponseFrame, Route};
 use dispatch_sdk::fault::{BROKEN, DEADLINE};
 use dispatch_sdk::{CallStream, Fault, Host, Item};
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes, Frame};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
@@ -21,7 +19,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Longest time to the head of a response.
 const HEAD_WAIT: Duration = Duration::from_secs(30);
@@ -48,9 +46,9 @@ pub(crate) struct Mounted {
     pub(crate) routes: Vec<Route>,
 }
 
-/// Hands a request on, and waits for the head of its response.
+/// Hands a request on, and waits for the head of its response; its body is cut at `stop`.
 pub(crate) async fn ask(
-    server: &Server,
+    stop: &CancellationToken,
     mounted: &Mounted,
     route_idx: usize,
     head: &Parts,
@@ -81,9 +79,9 @@ pub(crate) async fn ask(
     let headers = response_headers(headers)?;
     let is_events =
         headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    let stopped = Box::pin(server.stop.clone().cancelled_owned());
-    let mut response =
-        Response::new(Outgoing::mounted(MountedBody { stream: Some(stream), stopped, is_events }));
+    let body = MountedBody { stream: Some(stream), stopped: Box::pin(stop.clone().cancelled_owned()) };
+    let body = if is_events { Outgoing::endless(body) } else { Outgoing::made(body) };
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     if is_events {
@@ -125,21 +123,24 @@ fn response_headers(given: Vec<(String, String)>) -> Result<HeaderMap, Problem> 
 }
 
 /// The body of a response.
-pub(crate) struct MountedBody {
+struct MountedBody {
     /// `None` when it has ended.
     stream: Option<CallStream<Request>>,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
-    is_events: bool,
+}
+
+impl Body for MountedBody {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.poll(cx).map(|bytes| bytes.map(|bytes| bytes.map(Frame::data)))
+    }
 }
 
 impl MountedBody {
-    /// Whether it is a stream that has no end of its own.
-    pub(crate) fn is_events(&self) -> bool {
-        self.is_events
-    }
-
     /// The next piece; an error closes the connection, so that what came is not taken for the whole.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
         let polled = loop {
             match pin!(stream.next()).poll(cx) {

@@ -1,30 +1,36 @@
 //! `http.v1/mount`: routes of another extension, for as long as its call lives. It must not know what they answer.
 
 use crate::mounted::Mounted;
-use crate::server::Server;
+use crate::routing::Routing;
 use dispatch_sdk::contracts::http::{MountFrame, MountParams, ROUTES_MAX};
 use dispatch_sdk::contracts::verb::Empty;
 use dispatch_sdk::fault::INVALID;
 use dispatch_sdk::{Call, Fault};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// Where ops are.
 const OPS_PREFIX: &str = "/v1";
 /// Methods that can be mounted; a `GET` answers `HEAD` too.
 const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/// Mounts, says so, and takes the routes away when the call is cancelled or dropped.
-pub(crate) async fn mount(server: &Arc<Server>, call: &Call, params: MountParams) -> Result<Empty, Fault> {
+/// Mounts, says so, and takes the routes away at `stop`, or when the call is cancelled or dropped.
+pub(crate) async fn mount(
+    routing: &Routing,
+    stop: &CancellationToken,
+    call: &Call,
+    params: MountParams,
+) -> Result<Empty, Fault> {
     check(&params)?;
     // A mount that comes before `serve` finds the routes of ops that are there by then.
-    server.routing.refresh_if_old().await;
+    routing.refresh_if_old().await;
     let mounted = Arc::new(Mounted { host: call.host(), routes: params.routes });
-    server.routing.mount(&mounted)?;
-    let _unmounted = Unmount { server, mounted };
+    routing.mount(&mounted)?;
+    let _unmounted = Unmount { routing, mounted };
     call.emit(&MountFrame::Mounted {}).await?;
     tokio::select! {
         () = call.cancelled() => {}
-        () = server.stop.cancelled() => {}
+        () = stop.cancelled() => {}
     }
     Ok(Empty {})
 }
@@ -57,12 +63,12 @@ fn check(params: &MountParams) -> Result<(), Fault> {
 
 /// Takes the routes away when it is dropped.
 struct Unmount<'a> {
-    server: &'a Arc<Server>,
+    routing: &'a Routing,
     mounted: Arc<Mounted>,
 }
 
 impl Drop for Unmount<'_> {
     fn drop(&mut self) {
-        self.server.routing.unmount(&self.mounted);
+        self.routing.unmount(&self.mounted);
     }
 }

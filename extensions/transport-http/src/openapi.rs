@@ -4,23 +4,24 @@
 //! to point through the component, so that every one resolves in the document.
 
 mod operation;
+mod problems;
 mod schemas;
 
+use crate::ops::OpAt;
 use crate::problem::title;
-use crate::routes::Routes;
 use hyper::StatusCode;
+use problems::{problem_response, problem_schema, problems};
 use schemas::Schemas;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
-/// The statuses that the listener itself, or the router, may answer to any request of an op.
-const COMMON: &[u16] = &[400, 401, 403, 404, 408, 413, 414, 415, 421, 431, 499, 500, 503, 504];
-
-/// The document.
-pub(crate) fn document(routes: &Routes, version: &str) -> Value {
+/// The document; its paths are sorted.
+pub(crate) fn document<'a>(ops: impl Iterator<Item = OpAt<'a>>, version: &str) -> Value {
+    let ops: BTreeMap<_, _> = ops.map(|(template, method, op)| ((template, method), op)).collect();
     let mut schemas = Schemas::default();
     schemas.add("problem", problem_schema());
     let mut paths = fixed_paths();
-    for ((template, method), op) in routes.ops() {
+    for ((template, method), op) in ops {
         let operation = operation::of(op, method, template, &mut schemas);
         let path = paths.entry(template.replace("{*", "{")).or_insert_with(|| json!({}));
         path[method.to_ascii_lowercase()] = operation;
@@ -39,37 +40,6 @@ pub(crate) fn document(routes: &Routes, version: &str) -> Value {
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
             "responses": { "problem": problem_response() },
             "schemas": schemas.into_map(),
-        },
-    })
-}
-
-/// The responses that are problems.
-fn problems(statuses: impl IntoIterator<Item = u16>) -> Map<String, Value> {
-    let mut responses = Map::new();
-    for status in statuses {
-        responses.insert(status.to_string(), json!({ "$ref": "#/components/responses/problem" }));
-    }
-    responses
-}
-
-fn problem_response() -> Value {
-    json!({
-        "description": "A problem, RFC 9457. `code` is for programs, `detail` for a person.",
-        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/problem" } } },
-    })
-}
-
-fn problem_schema() -> Value {
-    json!({
-        "type": "object",
-        "required": ["type", "title", "status", "detail", "code"],
-        "properties": {
-            "type": { "type": "string" },
-            "title": { "type": "string" },
-            "status": { "type": "integer", "minimum": 400, "maximum": 599 },
-            "detail": { "type": "string" },
-            "code": { "type": "string" },
-            "fault_detail": { "description": "Further facts; what they are depends on the code." },
         },
     })
 }

@@ -8,11 +8,10 @@ use crate::input::{Sources, put_together};
 use crate::outgoing::Outgoing;
 use crate::problem::Problem;
 use crate::schema::{Kinds, Shape};
-use crate::server::Server;
-use crate::sse;
+use crate::sse::{self, Streams};
 use dispatch_sdk::contracts::op::{Intent, ListedOp, OpSpec, RUN};
 use dispatch_sdk::fault::BROKEN;
-use dispatch_sdk::{Fault, Meta, SharedBytes};
+use dispatch_sdk::{Fault, Host, Meta, SharedBytes};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
@@ -27,6 +26,9 @@ pub(crate) struct OpRoute {
     shape: Shape,
     pub(crate) status: StatusCode,
 }
+
+/// An op, with the template and the method of its route.
+pub(crate) type OpAt<'a> = (&'a str, &'a str, &'a OpRoute);
 
 /// A request of an op.
 pub(crate) struct Asked<'a> {
@@ -65,7 +67,8 @@ impl OpRoute {
 
 /// Runs an op.
 pub(crate) async fn run(
-    server: &Arc<Server>,
+    host: &Host,
+    streams: Streams<'_>,
     op: &OpRoute,
     asked: Asked<'_>,
     in_flight: Arc<Inside>,
@@ -79,9 +82,9 @@ pub(crate) async fn run(
     let sources = Sources { places, query, fields, last_event_id, stream: op.spec.stream };
     let input = put_together(&op.shape, sources)?;
     let meta = Meta { actor, trace: trace(&head.headers), ..Meta::default() };
-    let host = server.host.with_meta(&meta);
+    let host = host.with_meta(&meta);
     if op.spec.stream {
-        return sse::open(server, &host, &op.verb, input).await;
+        return sse::open(streams, &host, &op.verb, input).await;
     }
     let verb = op.verb.clone();
     let call = async move {

@@ -1,13 +1,18 @@
-//! The body of a response: whole, a stream of events, or what a mount answers. It must not know routes.
+//! The body of a response, whatever makes it, and what ends with it. It must not know routes.
 
 use crate::gauge::Inside;
-use crate::mounted::MountedBody;
-use crate::sse::Events;
 use crate::watch::Answering;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
+use hyper::header::{HeaderName, HeaderValue};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+
+/// Tells a proxy such as nginx to pass on each event as it comes. Source: nginx, `proxy_buffering`.
+pub(crate) const UNBUFFERED: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 
 /// Why a body ends before its end: the connection is closed, so that the client does not take it for whole.
 #[derive(Debug)]
@@ -23,55 +28,41 @@ impl std::error::Error for Cut {}
 
 /// A response's body, and what ends with it.
 pub(crate) struct Outgoing {
-    kind: Kind,
+    body: UnsyncBoxBody<Bytes, Cut>,
+    /// It goes on for as long as the client likes: a drain does not wait for it.
+    is_endless: bool,
     in_flight: Option<Arc<Inside>>,
     answering: Option<Answering>,
-}
-
-enum Kind {
-    Whole(Option<Bytes>),
-    Events(Box<Events>),
-    Mounted(Box<MountedBody>),
 }
 
 impl Outgoing {
     /// A body without a byte.
     pub(crate) fn empty() -> Self {
-        Self::of(Kind::Whole(None))
+        Self::whole(Bytes::new())
     }
 
     /// A body that is there.
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
-        let bytes = bytes.into();
-        Self::of(Kind::Whole((!bytes.is_empty()).then_some(bytes)))
+        Self::of(Full::new(bytes.into()).map_err(|never| match never {}), false)
     }
 
-    /// A stream of events.
-    pub(crate) fn events(events: Events) -> Self {
-        Self::of(Kind::Events(Box::new(events)))
+    /// A body that is made as it is sent, and ends by itself.
+    pub(crate) fn made(body: impl Body<Data = Bytes, Error = Cut> + Send + 'static) -> Self {
+        Self::of(body, false)
     }
 
-    /// What a mount answers.
-    pub(crate) fn mounted(body: MountedBody) -> Self {
-        Self::of(Kind::Mounted(Box::new(body)))
+    /// A body that is made as it is sent, for as long as the client likes.
+    pub(crate) fn endless(body: impl Body<Data = Bytes, Error = Cut> + Send + 'static) -> Self {
+        Self::of(body, true)
     }
 
-    fn of(kind: Kind) -> Self {
-        Self { kind, in_flight: None, answering: None }
-    }
-
-    /// Whether it goes on for as long as the client likes: a drain does not wait for it.
-    fn is_endless(&self) -> bool {
-        match &self.kind {
-            Kind::Whole(_) => false,
-            Kind::Events(_) => true,
-            Kind::Mounted(body) => body.is_events(),
-        }
+    fn of(body: impl Body<Data = Bytes, Error = Cut> + Send + 'static, is_endless: bool) -> Self {
+        Self { body: body.boxed_unsync(), is_endless, in_flight: None, answering: None }
     }
 
     /// The same body, holding what ends when it has been sent or dropped.
     pub(crate) fn holding(mut self, in_flight: Arc<Inside>, answering: Answering) -> Self {
-        self.in_flight = (!self.is_endless()).then_some(in_flight);
+        self.in_flight = (!self.is_endless).then_some(in_flight);
         self.answering = Some(answering);
         self
     }
@@ -82,21 +73,14 @@ impl Body for Outgoing {
     type Error = Cut;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        match &mut self.kind {
-            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Events(events) => events.poll(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Mounted(body) => body.poll(cx).map(|bytes| bytes.map(|bytes| bytes.map(Frame::data))),
-        }
+        Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.kind, Kind::Whole(None))
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Kind::Events(_) | Kind::Mounted(_) => SizeHint::default(),
-        }
+        self.body.size_hint()
     }
 }

@@ -1,12 +1,11 @@
 //! What a refused or failed request is answered: RFC 9457 problem documents, from faults and from our own rules.
 //!
-//! It must not know how requests are routed.
+//! It must not know how requests are routed, nor how responses are sent.
 
-use crate::outgoing::Outgoing;
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::op::ERROR_TABLE;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::{Response, StatusCode};
+use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use serde_json::{Value, json};
 
 /// Longest wait that is asked of a client, in seconds.
@@ -19,7 +18,8 @@ pub(crate) struct Problem {
     code: String,
     detail: String,
     fault_detail: Value,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    /// Of the response, beside those of the document.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
@@ -64,18 +64,6 @@ impl Problem {
             json["fault_detail"] = self.fault_detail.clone();
         }
         json
-    }
-
-    /// The response.
-    pub(crate) fn into_response(self) -> Response<Outgoing> {
-        let mut response = Response::new(Outgoing::whole(self.to_json().to_string()));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        for (name, value) in self.headers {
-            headers.append(name, value);
-        }
-        response
     }
 }
 

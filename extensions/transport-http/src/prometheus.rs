@@ -2,10 +2,11 @@
 //!
 //! It must not know what they count. Source: Prometheus text format 0.0.4.
 
+use crate::numbers::Numbers;
 use crate::problem::Problem;
-use crate::server::Server;
+use dispatch_sdk::Host;
 use dispatch_sdk::contracts::instance::{ITEMS_MAX, Metric, MetricKind, Metrics, Sample};
-use dispatch_sdk::contracts::kernel::{Health, HealthReply, InstanceState};
+use dispatch_sdk::contracts::kernel::{Health, HealthReply, InstanceState, Inventory};
 use dispatch_sdk::contracts::verb::Empty;
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
@@ -17,29 +18,33 @@ const INSTANCE_LABEL: &str = "instance";
 /// Most samples of one metric of one instance.
 const SAMPLES_MAX: usize = 4_096;
 
-/// The whole text.
-pub(crate) async fn text(server: &Server) -> Result<String, Problem> {
-    let health = server.host.call(Health, &Empty {}).await?;
+/// The whole text; `own` are the numbers of the listener, which is `instance`.
+pub(crate) async fn text(host: &Host, instance: &str, own: &Numbers) -> Result<String, Problem> {
+    let health = host.call(Health, &Empty {}).await?;
     let mut families = Families::default();
     for metric in of_kernel(&health) {
         families.add(metric, None);
     }
-    for (instance, metrics) in of_instances(server).await? {
+    for (id, metrics) in of_instances(host, instance, own).await? {
         for metric in metrics.into_iter().take(ITEMS_MAX) {
-            families.add(metric, Some(&instance));
+            families.add(metric, Some(&id));
         }
     }
     Ok(families.text())
 }
 
-async fn of_instances(server: &Server) -> Result<Vec<(String, Vec<Metric>)>, Problem> {
-    let inventory = server.inventory().await?;
+async fn of_instances(
+    host: &Host,
+    own_id: &str,
+    own: &Numbers,
+) -> Result<Vec<(String, Vec<Metric>)>, Problem> {
+    let inventory = host.call(Inventory, &Empty {}).await?;
     let serving = inventory.instances.into_iter().filter(|instance| {
         instance.state == InstanceState::Active && instance.serves.iter().any(|verb| verb == "metrics")
     });
-    let others = serving.map(|instance| instance.id).filter(|id| *id != server.instance);
+    let others = serving.map(|instance| instance.id).filter(|id| id != own_id);
     let asked = others.map(|id| async move {
-        match server.host.call_named(Metrics, &id, &Empty {}).await {
+        match host.call_named(Metrics, &id, &Empty {}).await {
             Ok(reply) => (id, reply.metrics),
             Err(fault) => {
                 debug!(instance = id, %fault, "an instance tells no metrics");
@@ -48,7 +53,7 @@ async fn of_instances(server: &Server) -> Result<Vec<(String, Vec<Metric>)>, Pro
         }
     });
     // Its own come first, so that nobody else says what kind they are of.
-    let mut all = vec![(server.instance.clone(), server.numbers.metrics())];
+    let mut all = vec![(own_id.to_owned(), own.metrics())];
     all.extend(join_all(asked).await);
     Ok(all)
 }

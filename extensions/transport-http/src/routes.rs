@@ -1,8 +1,5 @@
 //! Which path and method leads where. It must not know what stands there.
 
-use crate::fixed::Fixed;
-use crate::mounted::Mounted;
-use crate::ops::OpRoute;
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 use std::collections::{BTreeMap, HashMap};
@@ -11,26 +8,19 @@ use std::sync::Arc;
 /// Most bytes of a template.
 const TEMPLATE_BYTES_MAX: usize = 1_024;
 
-/// Where a route leads.
-pub(crate) enum Target {
-    Fixed(Fixed),
-    Op(Arc<OpRoute>),
-    /// A mount, and which of its routes.
-    Mounted(Arc<Mounted>, usize),
-}
-
 /// One route.
-pub(crate) struct Leaf {
+pub(crate) struct Leaf<T> {
     /// As whoever made it wrote it.
     pub(crate) template: Arc<str>,
     names: Vec<String>,
-    pub(crate) target: Target,
+    /// Where it leads.
+    pub(crate) target: T,
 }
 
 /// What a path leads to.
-pub(crate) enum Found<'a> {
+pub(crate) enum Found<'a, T> {
     /// A route, and the values of its places.
-    Leaf(&'a Leaf, BTreeMap<String, String>),
+    Leaf(&'a Leaf<T>, BTreeMap<String, String>),
     /// The path is known with these methods.
     OtherMethods(String),
     /// Its percent signs do not decode.
@@ -47,19 +37,24 @@ pub(crate) enum Refused {
     Taken,
 }
 
-/// All routes.
-#[derive(Default)]
-pub(crate) struct Routes {
+/// All routes, each to a `T`.
+pub(crate) struct Routes<T> {
     paths: matchit::Router<usize>,
     /// Methods of each path, by its position.
-    methods: Vec<BTreeMap<String, Leaf>>,
+    methods: Vec<BTreeMap<String, Leaf<T>>>,
     /// Position by path without the names of its places: `/a/{x}` and `/a/{y}` are one.
     positions: HashMap<String, usize>,
 }
 
-impl Routes {
+impl<T> Default for Routes<T> {
+    fn default() -> Self {
+        Self { paths: matchit::Router::new(), methods: Vec::new(), positions: HashMap::new() }
+    }
+}
+
+impl<T> Routes<T> {
     /// Adds a route, unless another has its place.
-    pub(crate) fn add(&mut self, method: &str, template: &str, target: Target) -> Result<(), Refused> {
+    pub(crate) fn add(&mut self, method: &str, template: &str, target: T) -> Result<(), Refused> {
         if method.is_empty() || !method.bytes().all(|b| b.is_ascii_uppercase()) {
             return Err(Refused::Malformed(format!("`{method}` is no method; give `GET`, `POST`, …")));
         }
@@ -89,7 +84,7 @@ impl Routes {
     }
 
     /// Where a request goes.
-    pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_, T> {
         let Ok(found) = self.paths.at(path) else { return Found::Nothing };
         let methods = &self.methods[*found.value];
         let leaf = methods.get(method.as_str());
@@ -113,17 +108,10 @@ impl Routes {
         Found::Leaf(leaf, values)
     }
 
-    /// Every op with its method and template, by template.
-    pub(crate) fn ops(&self) -> BTreeMap<(&str, &str), &Arc<OpRoute>> {
-        let mut ops = BTreeMap::new();
-        for methods in &self.methods {
-            for (method, leaf) in methods {
-                if let Target::Op(op) = &leaf.target {
-                    ops.insert((&*leaf.template, method.as_str()), op);
-                }
-            }
-        }
-        ops
+    /// Every route: its template, its method, and where it leads.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str, &T)> {
+        let leaves = self.methods.iter().flatten();
+        leaves.map(|(method, leaf)| (&*leaf.template, method.as_str(), &leaf.target))
     }
 }
 

@@ -5,8 +5,8 @@
 
 use crate::fixed::Fixed;
 use crate::mounted::Mounted;
-use crate::ops::OpRoute;
-use crate::routes::{Refused, Routes, Target};
+use crate::ops::{OpAt, OpRoute};
+use crate::routes::{Refused, Routes};
 use arc_swap::ArcSwap;
 use dispatch_sdk::contracts::Verb;
 use dispatch_sdk::contracts::op::{List, ListReply};
@@ -22,10 +22,18 @@ const REFRESH_EVERY: Duration = Duration::from_millis(250);
 /// Most mounts at a time.
 const MOUNTS_MAX: usize = 64;
 
+/// Where a route leads.
+pub(crate) enum Target {
+    Fixed(Fixed),
+    Op(Arc<OpRoute>),
+    /// A mount, and which of its routes.
+    Mounted(Arc<Mounted>, usize),
+}
+
 /// The routes, and what they are made of.
 pub(crate) struct Routing {
     host: Host,
-    routes: ArcSwap<Routes>,
+    routes: ArcSwap<Routes<Target>>,
     known: Mutex<Known>,
     /// When the list was last asked for; held while it is asked for.
     asked_at: tokio::sync::Mutex<Option<Instant>>,
@@ -46,7 +54,7 @@ impl Routing {
     }
 
     /// The routes as they are now.
-    pub(crate) fn routes(&self) -> Arc<Routes> {
+    pub(crate) fn routes(&self) -> Arc<Routes<Target>> {
         self.routes.load_full()
     }
 
@@ -124,9 +132,17 @@ impl Routing {
     }
 }
 
+/// The ops among the routes.
+pub(crate) fn ops(routes: &Routes<Target>) -> impl Iterator<Item = OpAt<'_>> {
+    routes.all().filter_map(|(template, method, target)| match target {
+        Target::Op(op) => Some((template, method, &**op)),
+        Target::Fixed(_) | Target::Mounted(..) => None,
+    })
+}
+
 impl Known {
     /// Builds the routes: what is fixed, then mounts, then ops. One that finds its place taken is left out.
-    fn routes(&self) -> Routes {
+    fn routes(&self) -> Routes<Target> {
         let mut routes = Routes::default();
         for fixed in Fixed::ALL {
             add(&mut routes, "GET", fixed.path(), Target::Fixed(*fixed));
@@ -144,7 +160,7 @@ impl Known {
     }
 }
 
-fn add(routes: &mut Routes, method: &str, path: &str, target: Target) {
+fn add(routes: &mut Routes<Target>, method: &str, path: &str, target: Target) {
     let who = match &target {
         Target::Op(op) => op.spec.id.clone(),
         Target::Fixed(_) | Target::Mounted(..) => String::new(),

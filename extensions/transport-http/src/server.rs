@@ -1,20 +1,18 @@
 //! What the parts of the listener share: the host, the settings, the routes, the numbers, and where it stands.
+//!
+//! Only what drives requests and the listener's life may know it; what answers a route takes what it needs.
 
 use crate::config::Settings;
 use crate::gauge::Gauge;
-use crate::health::Health;
 use crate::numbers::Numbers;
 use crate::routing::Routing;
+use crate::standing::Standing;
 use crate::token::Tokens;
 use arc_swap::ArcSwap;
-use dispatch_sdk::contracts::kernel::{Inventory, InventoryReply};
-use dispatch_sdk::contracts::verb::Empty;
 use dispatch_sdk::{Config, Fault, Host};
 use serde_json::Value;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio_util::sync::CancellationToken;
 
 /// The listener of one instance, whether it listens yet or not.
 pub(crate) struct Server {
@@ -25,15 +23,10 @@ pub(crate) struct Server {
     pub(crate) numbers: Arc<Numbers>,
     /// Sockets that listen.
     pub(crate) listeners: Arc<Gauge>,
-    /// Cancelled once, when the instance stops.
-    pub(crate) stop: CancellationToken,
+    pub(crate) standing: Standing,
     settings: ArcSwap<Settings>,
     /// The configuration that the settings were read from.
     config: Mutex<Value>,
-    serving: AtomicBool,
-    ready: AtomicBool,
-    health: Health,
-    draining: CancellationToken,
 }
 
 impl Server {
@@ -45,13 +38,9 @@ impl Server {
             routing: Routing::new(host.clone()),
             numbers: Arc::default(),
             listeners: Arc::default(),
-            stop: CancellationToken::new(),
+            standing: Standing::default(),
             settings: ArcSwap::from_pointee(settings),
             config: Mutex::new(config.parse()?),
-            serving: AtomicBool::new(false),
-            ready: AtomicBool::new(false),
-            health: Health::default(),
-            draining: CancellationToken::new(),
             host,
         })
     }
@@ -80,47 +69,5 @@ impl Server {
         self.settings.store(Arc::new(settings));
         *before = config;
         Ok(changed)
-    }
-
-    /// Claims the right to open the listeners; false when they are open already.
-    pub(crate) fn begin_to_serve(&self) -> bool {
-        !self.serving.swap(true, Ordering::AcqRel)
-    }
-
-    /// Opening them failed.
-    pub(crate) fn gave_up(&self) {
-        self.serving.store(false, Ordering::Release);
-    }
-
-    pub(crate) fn is_serving(&self) -> bool {
-        self.serving.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn is_ready_now(&self) {
-        self.ready.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn drain(&self) {
-        self.draining.cancel();
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.is_cancelled()
-    }
-
-    /// Cancelled when the drain begins.
-    pub(crate) fn draining(&self) -> CancellationToken {
-        self.draining.clone()
-    }
-
-    /// Whether work may come in, and can be done.
-    pub(crate) async fn is_ready(&self) -> bool {
-        let may = self.ready.load(Ordering::Acquire) && !self.is_draining() && !self.stop.is_cancelled();
-        may && self.health.is_ok(&self.host).await
-    }
-
-    /// What the host is made of.
-    pub(crate) async fn inventory(&self) -> Result<InventoryReply, Fault> {
-        self.host.call(Inventory, &Empty {}).await
     }
 }

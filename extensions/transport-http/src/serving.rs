@@ -19,12 +19,12 @@ const STOP_GRACE: Duration = Duration::from_millis(500);
 
 /// Opens the listeners, all or none.
 pub(crate) async fn serve(server: &Arc<Server>, params: ServeParams) -> Result<ServeReply, Fault> {
-    if !server.begin_to_serve() {
+    if !server.standing.begin_to_serve() {
         return Err(Fault::new(CONFLICT, format!("`{}` serves already", server.instance)));
     }
     let opened = open(server, params).await;
     if opened.is_err() {
-        server.gave_up();
+        server.standing.gave_up();
     }
     opened
 }
@@ -39,7 +39,7 @@ async fn open(server: &Arc<Server>, params: ServeParams) -> Result<ServeReply, F
     server.routing.refresh().await?;
     let listeners: Vec<_> = places.iter().map(Place::bind).collect::<Result<_, _>>()?;
     let addresses: Vec<_> = listeners.iter().map(|listener| listener.address()).collect();
-    server.is_ready_now();
+    server.standing.is_ready_now();
     for listener in listeners {
         tokio::spawn(accept(Arc::clone(server), listener));
     }
@@ -49,7 +49,7 @@ async fn open(server: &Arc<Server>, params: ServeParams) -> Result<ServeReply, F
 
 /// Refuses new work, and waits until what runs is over. Streams of events go on: they show what runs.
 pub(crate) async fn drain(server: &Server, params: DrainParams) -> DrainReply {
-    server.drain();
+    server.standing.draining.cancel();
     let deadline = Duration::from_millis(params.deadline_ms);
     // What is left at the deadline is counted.
     let _ = tokio::time::timeout(deadline, server.numbers.in_flight.empty()).await;
@@ -58,7 +58,7 @@ pub(crate) async fn drain(server: &Server, params: DrainParams) -> DrainReply {
 
 /// Closes the listeners and ends the streams; answers on their way have a moment.
 pub(crate) async fn stop(server: &Server) {
-    server.stop.cancel();
+    server.standing.stop.cancel();
     let ended = async {
         server.listeners.empty().await;
         server.numbers.connections.empty().await;
@@ -83,7 +83,7 @@ pub(crate) fn check(server: &Server) -> CheckReply {
     let token = found("token", server.tokens.look(&settings));
     let listen = match Place::parse_all(&settings.listen, settings.allow_plain_remote) {
         Err(fault) => Err(fault),
-        Ok(_) if server.is_serving() => Ok("this instance listens".to_owned()),
+        Ok(_) if server.standing.is_serving() => Ok("this instance listens".to_owned()),
         Ok(places) => places
             .iter()
             // Opened and closed again.

@@ -7,18 +7,20 @@
 //! What one client can hold here: the call's credit (64 KiB, or one larger frame), a batch, what the connection
 //! buffers (`header_bytes_max` and one batch), and the socket's send buffer. Everything else waits with the op.
 
+use crate::config::Settings;
 use crate::frames::{put_event, put_frame};
-use crate::gauge::Inside;
-use crate::outgoing::Outgoing;
+use crate::gauge::{Gauge, Inside};
+use crate::outgoing::{Cut, Outgoing, UNBUFFERED};
 use crate::problem::Problem;
-use crate::server::Server;
+use crate::standing::Standing;
 use dispatch_sdk::fault::{CANCELLED, OVERLOADED, UNAVAILABLE};
 use dispatch_sdk::{Fault, Host, Item, RawItem, RawStream};
-use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::body::{Body, Bytes, Frame};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
@@ -37,19 +39,25 @@ const GOODBYE: &[u8] = b": the host ends; resume by the last id\n\n";
 
 /// What a call ends with when its callee stops.
 const ENDED: [&str; 2] = [CANCELLED, UNAVAILABLE];
-/// Tells a proxy such as nginx to pass on each event as it comes. Source: nginx, `proxy_buffering`.
-pub(crate) const UNBUFFERED: (HeaderName, HeaderValue) =
-    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+
+/// What all streams share.
+#[derive(Clone, Copy)]
+pub(crate) struct Streams<'a> {
+    /// Those that are open.
+    pub(crate) clients: &'a Arc<Gauge>,
+    pub(crate) settings: &'a Settings,
+    pub(crate) standing: &'a Standing,
+}
 
 /// Answers a stream's head as soon as the op shows that it runs.
 pub(crate) async fn open(
-    server: &Server,
+    streams: Streams<'_>,
     host: &Host,
     verb: &str,
     input: Vec<u8>,
 ) -> Result<Response<Outgoing>, Problem> {
-    let settings = server.settings();
-    let Some(inside) = server.numbers.sse_clients.enter_up_to(settings.sse_clients_max) else {
+    let Streams { clients, settings, standing } = streams;
+    let Some(inside) = clients.enter_up_to(settings.sse_clients_max) else {
         let message =
             format!("{} streams are open already; close one, or come back", settings.sse_clients_max);
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, message);
@@ -67,11 +75,11 @@ pub(crate) async fn open(
         said_hello: false,
         heartbeat_every,
         heartbeat: Box::pin(tokio::time::sleep(heartbeat_every)),
-        stopped: Box::pin(server.stop.clone().cancelled_owned()),
-        draining: server.draining(),
+        stopped: Box::pin(standing.stop.clone().cancelled_owned()),
+        draining: standing.draining.clone(),
         _inside: inside,
     };
-    let mut response = Response::new(Outgoing::events(events));
+    let mut response = Response::new(Outgoing::endless(events));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(UNBUFFERED.0, UNBUFFERED.1);
@@ -79,7 +87,7 @@ pub(crate) async fn open(
 }
 
 /// The body of a stream.
-pub(crate) struct Events {
+struct Events {
     /// `None` when the op has ended.
     frames: Option<RawStream>,
     first: Option<RawItem>,
@@ -91,9 +99,18 @@ pub(crate) struct Events {
     _inside: Inside,
 }
 
+impl Body for Events {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.poll(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
 impl Events {
     /// What is to be written next, as much as is ready; `None` at the end.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.frames.is_none() {
             return Poll::Ready(None);
         }

@@ -1,7 +1,7 @@
 //! One op as an operation of the document. It must not know what it does.
 
+use super::problems::{COMMON, problems};
 use super::schemas::{Schemas, place, point_through};
-use super::{COMMON, problems};
 use crate::input::CURSOR_FIELD;
 use crate::ops::OpRoute;
 use crate::problem::{status_of, title};
