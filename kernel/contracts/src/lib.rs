@@ -39,4 +39,4 @@ pub mod turns;
 pub use contribution::{ContributionKind, Contributions};
 pub use fault::Fault;
 pub use meta::Meta;
-pub use verb::{Empty, Limits, Mode, NoFrame, Verb, contract_of};
+pub use verb::{Empty, Item, Limits, Mode, NoFrame, Verb, contract_of};

@@ -63,6 +63,15 @@ pub struct Empty {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NoFrame {}
 
+/// What comes out of a call stream. Where reading can fail, a fault is the end as well.
+#[derive(Debug)]
+pub enum Item<F, R> {
+    /// One frame; more may follow.
+    Frame(F),
+    /// The end, with the reply; nothing follows.
+    End(R),
+}
+
 /// The contract part of a verb's wire name: `tool.v1` of `tool.v1/run#read_file`.
 pub fn contract_of(verb: &str) -> &str {
     verb.split_once('/').map_or(verb, |(contract, _)| contract)

@@ -5,74 +5,21 @@ use crate::config::Config;
 use crate::extension::{Extension, Verbs};
 use crate::guard::{Guarded, entry};
 use crate::host::Host;
-use crate::runtime::{LazyRuntime, Spawned};
-use crate::stream::Streams;
+use crate::inner::Inner;
+use crate::runtime::Spawned;
 use crate::topics::TopicQueue;
 use dispatch_abi::abi_stable::sabi_trait::TD_Opaque;
 use dispatch_abi::abi_stable::std_types::{RResult, RSlice, RStr};
 use dispatch_abi::async_ffi::FutureExt as _;
 use dispatch_abi::{
-    Bytes, CallCtx, HostObj, Instance, Instance_TO, InstanceObj, PANIC_LOG_TARGET, Reply, SharedBytes,
-    TopicItem,
+    Bytes, CallCtx, HostObj, Instance, Instance_TO, InstanceObj, Reply, SharedBytes, TopicItem,
 };
 use dispatch_contracts::fault::{INVALID, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{OpenParams, Started};
 use dispatch_contracts::{Fault, Mode};
 use dispatch_wire::{decode, encode, result_to_abi};
-use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Notify;
-
-/// What all handles of one instance share.
-pub(crate) struct Inner {
-    pub(crate) instance: String,
-    pub(crate) host: HostObj,
-    pub(crate) streams: Streams,
-    pub(crate) runtime: LazyRuntime,
-    calls: Mutex<HashMap<u64, Arc<CallState>>>,
-}
-
-impl Inner {
-    /// Tells the host of a panic that no call's answer tells of; it is counted there.
-    pub(crate) fn report_panic(&self, message: &str) {
-        report_panic(&self.host, message);
-    }
-}
-
-pub(crate) fn report_panic(host: &HostObj, message: &str) {
-    let record = serde_json::json!({ "message": message }).to_string();
-    host.log(1, PANIC_LOG_TARGET.into(), record.as_str().into());
-}
-
-/// Whether an open call has been cancelled.
-#[derive(Default)]
-pub(crate) struct CallState {
-    cancelled: AtomicBool,
-    changed: Notify,
-}
-
-impl CallState {
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
-    }
-
-    pub(crate) async fn cancelled(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.is_cancelled() {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
-        self.changed.notify_waiters();
-    }
-}
+use std::sync::Arc;
 
 /// Opens one instance of `E`: what `Module::open` of its library does, and what the testkit does without a library.
 pub extern "C" fn open<E: Extension>(
@@ -85,13 +32,7 @@ pub extern "C" fn open<E: Extension>(
 fn open_instance<E: Extension>(host: HostObj, config: &[u8]) -> Result<InstanceObj, Fault> {
     let params: OpenParams = decode(INVALID, "the parameters of `open`", config)?;
     crate::logging::install(&host);
-    let inner = Arc::new(Inner {
-        instance: params.instance.clone(),
-        runtime: LazyRuntime::new(&params.instance, params.workers, host.clone()),
-        host,
-        streams: Streams::default(),
-        calls: Mutex::default(),
-    });
+    let inner = Arc::new(Inner::new(&params.instance, params.workers, host));
     let topics = Arc::new(TopicQueue::new(params.topic_queue_max));
     let (extension, verbs) = entry(&inner, "open", || {
         let extension = E::open(Host::root(Arc::clone(&inner)), Config { params })?;
@@ -143,8 +84,8 @@ impl<E: Extension> Adapter<E> {
                 format!("`{}` does not serve `{name}`", self.inner.instance),
             ));
         };
-        let open = OpenCall::new(&self.inner, ctx.call_id);
-        let call = Call::new(Arc::clone(&self.inner), ctx, target, Arc::clone(&open.state));
+        let open = self.inner.calls.open(ctx.call_id);
+        let call = Call::new(Arc::clone(&self.inner), ctx, target, open.state());
         let handler =
             entry(&self.inner, verb, || Ok((served.handler)(Arc::clone(&self.extension), call, body)))?;
         let future = async move {
@@ -186,10 +127,7 @@ impl<E: Extension> Instance for Adapter<E> {
     }
 
     fn cancel(&self, call_id: u64) {
-        let state = self.inner.calls.lock().unwrap_or_else(PoisonError::into_inner).get(&call_id).cloned();
-        if let Some(state) = state {
-            state.cancel();
-        }
+        self.inner.calls.cancel(call_id);
     }
 
     fn on_stream(&self, stream_id: u64, frames: RSlice<'_, SharedBytes>) {
@@ -216,26 +154,5 @@ struct EndsRuntime {
 impl Drop for EndsRuntime {
     fn drop(&mut self) {
         self.inner.runtime.shut_down();
-    }
-}
-
-/// An entry in the table of open calls, taken out when the call's future is dropped.
-struct OpenCall {
-    inner: Arc<Inner>,
-    call_id: u64,
-    state: Arc<CallState>,
-}
-
-impl OpenCall {
-    fn new(inner: &Arc<Inner>, call_id: u64) -> Self {
-        let state = Arc::new(CallState::default());
-        inner.calls.lock().unwrap_or_else(PoisonError::into_inner).insert(call_id, Arc::clone(&state));
-        Self { inner: Arc::clone(inner), call_id, state }
-    }
-}
-
-impl Drop for OpenCall {
-    fn drop(&mut self) {
-        self.inner.calls.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.call_id);
     }
 }

@@ -1,7 +1,8 @@
 //! One call, as its handler sees it.
 
-use crate::adapter::{CallState, Inner};
 use crate::host::Host;
+use crate::inner::Inner;
+use crate::open_calls::CallState;
 use dispatch_abi::{CallCtx, EMIT_FULL, EMIT_OVER, FRAME_BYTES_MAX, SharedBytes};
 use dispatch_contracts::fault::{CANCELLED, TOO_LARGE};
 use dispatch_contracts::{Fault, Meta};

@@ -1,6 +1,6 @@
 //! Keeps panics inside the extension: around every entry, every poll and every drop of a future.
 
-use crate::adapter::Inner;
+use crate::inner::Inner;
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::PANICKED;
 use std::any::Any;
@@ -16,7 +16,7 @@ pub(crate) fn entry<T>(
     what: &str,
     f: impl FnOnce() -> Result<T, Fault>,
 ) -> Result<T, Fault> {
-    let _current = crate::logging::enter(inner);
+    let _current = crate::logging::enter(&inner.host);
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(result) => result,
         Err(panic) => Err(panicked(inner, what, panic)),

@@ -1,6 +1,6 @@
 //! The host as an extension sees it.
 
-use crate::adapter::Inner;
+use crate::inner::Inner;
 use crate::stream::{CallStream, RawStream};
 use dispatch_abi::{CallOpts, SharedBytes};
 use dispatch_contracts::fault::BROKEN;

@@ -2,13 +2,12 @@
 //!
 //! A library has its own copy of `tracing` and of std, so both start out deaf; the first instance installs them once.
 
-use crate::adapter::{Inner, report_panic};
-use dispatch_abi::HostObj;
+use dispatch_abi::{HostObj, PANIC_LOG_TARGET};
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Write as _};
 use std::panic::PanicHookInfo;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Once};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -19,8 +18,8 @@ static INSTALL: Once = Once::new();
 static LEVEL_MAX: AtomicU8 = AtomicU8::new(3);
 
 thread_local! {
-    /// Whose code runs on this thread right now, inside the guard.
-    static CURRENT: RefCell<Option<Arc<Inner>>> = const { RefCell::new(None) };
+    /// The host of the instance whose code runs on this thread right now, inside the guard.
+    static CURRENT: RefCell<Option<HostObj>> = const { RefCell::new(None) };
     /// Whose thread it is.
     static OWNER: RefCell<Option<HostObj>> = const { RefCell::new(None) };
     static PANIC_PLACE: RefCell<String> = const { RefCell::new(String::new()) };
@@ -57,6 +56,12 @@ fn note_panic(info: &PanicHookInfo<'_>, before: &dyn Fn(&PanicHookInfo<'_>)) {
     }
 }
 
+/// Tells the host of a panic that no call's answer tells of; it is counted there.
+pub(crate) fn report_panic(host: &HostObj, message: &str) {
+    let record = serde_json::json!({ "message": message }).to_string();
+    host.log(1, PANIC_LOG_TARGET.into(), record.as_str().into());
+}
+
 /// Says whose thread this is, for what runs on it outside the guard.
 pub(crate) fn belong(host: HostObj) {
     let _ = OWNER.try_with(|owner| owner.replace(Some(host)));
@@ -71,14 +76,14 @@ pub(crate) fn take_panic_place() -> String {
     PANIC_PLACE.try_with(|slot| std::mem::take(&mut *slot.borrow_mut())).unwrap_or_default()
 }
 
-/// Makes `inner` the current instance of this thread until the guard is dropped.
-pub(crate) fn enter(inner: &Arc<Inner>) -> Current {
-    let before = CURRENT.try_with(|current| current.replace(Some(Arc::clone(inner)))).ok().flatten();
+/// Makes the instance that `host` was given to the current one of this thread until the guard is dropped.
+pub(crate) fn enter(host: &HostObj) -> Current {
+    let before = CURRENT.try_with(|current| current.replace(Some(host.clone()))).ok().flatten();
     Current { before }
 }
 
 pub(crate) struct Current {
-    before: Option<Arc<Inner>>,
+    before: Option<HostObj>,
 }
 
 impl Drop for Current {
@@ -130,7 +135,7 @@ impl Subscriber for Bridge {
         let level = number(*event.metadata().level());
         let target = event.metadata().target();
         let current = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten();
-        let host = current.map(|inner| inner.host.clone()).or_else(owner);
+        let host = current.or_else(owner);
         let host = host.as_ref().unwrap_or(&self.fallback);
         host.log(level, target.into(), fields.json.as_str().into());
     }

@@ -1,8 +1,8 @@
 //! Notifications on their way to the author's `on_topic`: bounded, one after another, whatever becomes of the last one.
 
-use crate::adapter::Inner;
 use crate::extension::{Extension, Topic};
 use crate::guard::Guarded;
+use crate::inner::Inner;
 use dispatch_abi::TopicItem;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -5,6 +5,7 @@
 mod blobs;
 mod control;
 mod entries;
+mod faults;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,6 @@ pub use control::MemoryControl;
 
 use crate::Opened;
 use blobs::Blobs;
-use control::{Faults, SetFaults, WaitHeld};
 use dispatch_contracts::storage::{
     BlobDelete, BlobDeleteParams, BlobDeleteReply, BlobGet, BlobGetParams, BlobGetReply, BlobPut,
     BlobPutParams, BlobPutReply, Commit, CommitParams, CommitReply, DeleteRange, DeleteRangeParams,
@@ -22,6 +22,7 @@ use dispatch_contracts::storage::{
 use dispatch_contracts::{Empty, Fault};
 use dispatch_sdk::{Call, Config, Extension, Host, Verbs, Watches};
 use entries::Entries;
+use faults::{Faults, SetFaults, SetFaultsParams, WaitHeld, WaitHeldParams};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -133,6 +134,16 @@ impl MemoryStorage {
 
     async fn info(self: Arc<Self>, _call: Call, _params: Empty) -> Result<InfoReply, Fault> {
         Ok(InfoReply { durable: self.config.durable, engine: "memory".to_owned() })
+    }
+
+    async fn set_faults(self: Arc<Self>, _call: Call, params: SetFaultsParams) -> Result<Empty, Fault> {
+        self.faults.set(params);
+        Ok(Empty {})
+    }
+
+    async fn wait_held(self: Arc<Self>, _call: Call, params: WaitHeldParams) -> Result<Empty, Fault> {
+        self.faults.held(params.n).await;
+        Ok(Empty {})
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Namespace>> {

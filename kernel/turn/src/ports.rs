@@ -14,14 +14,8 @@ use dispatch_contracts::turn::{
 };
 use futures_util::future::BoxFuture;
 
-/// What a call stream yields next.
-#[derive(Debug)]
-pub enum Item<F, R> {
-    /// One frame; more may follow.
-    Frame(F),
-    /// The end: nothing follows.
-    End(Result<R, Fault>),
-}
+/// What a call stream yields next; it ends with the reply or with a fault.
+pub type Item<F, R> = dispatch_contracts::Item<F, Result<R, Fault>>;
 
 /// A call under way. Dropping it cancels it upstream, without waiting.
 pub trait CallStream<F, R>: Send {

@@ -56,14 +56,7 @@ pub(super) fn attach<V: Verb, S: HostedService<V>>(shared: &Arc<Shared>, id: &st
     Attached { router: Arc::clone(&shared.router), endpoint }
 }
 
-/// What comes out of a call's stream.
-#[derive(Debug)]
-pub enum Frame<F, R> {
-    /// One frame; more may follow.
-    Frame(F),
-    /// The reply; nothing follows.
-    End(R),
-}
+pub use dispatch_contracts::Item as Frame;
 
 /// A call of an attached party. Dropping it cancels it in two phases.
 pub struct AttachedCall<V> {

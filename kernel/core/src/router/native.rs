@@ -96,12 +96,7 @@ impl NativeCall {
 }
 
 /// What comes out of a native stream.
-pub(crate) enum StreamItem {
-    /// One frame; more may follow.
-    Frame(SharedBytes),
-    /// The reply; nothing follows.
-    End(SharedBytes),
-}
+pub(crate) type StreamItem = dispatch_contracts::Item<SharedBytes, SharedBytes>;
 
 /// A call whose frames are read by the host. Dropping it cancels the call in two phases.
 pub(crate) struct NativeStream {

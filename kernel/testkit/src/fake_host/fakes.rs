@@ -1,8 +1,8 @@
 //! Verbs that the test answers itself.
 
-use super::Shared;
-use super::calls::OpenCall;
 use super::guard::BoxFuture;
+use super::open_call::{Fake, OpenCall};
+use super::record::Records;
 use dispatch_abi::{EMIT_FULL, EMIT_OVER, SharedBytes};
 use dispatch_contracts::fault::{BROKEN, CANCELLED, INVALID};
 use dispatch_contracts::{Fault, Mode};
@@ -13,45 +13,34 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-type Answer = dyn Fn(Value) -> Result<Value, Fault> + Send + Sync;
-type Stream = dyn Fn(Value, FakeOut) -> BoxFuture<Result<Value, Fault>> + Send + Sync;
-
-/// How the test answers one verb.
-#[derive(Clone)]
-pub(super) enum FakeCallee {
-    Answer(Arc<Answer>),
-    Stream(Arc<Stream>),
+/// Answers at once.
+pub(super) fn answered(answer: impl Fn(Value) -> Result<Value, Fault> + Send + Sync + 'static) -> Fake {
+    let begin = move |_: &Arc<OpenCall>, body: &[u8]| -> BoxFuture<_> {
+        let reply = read(body).and_then(|params| answer(params).map(|reply| write(&reply)));
+        Box::pin(std::future::ready(reply))
+    };
+    Fake { mode: Mode::Inline, begin: Arc::new(begin) }
 }
 
-impl FakeCallee {
-    pub(super) fn mode(&self) -> Mode {
-        match self {
-            Self::Answer(_) => Mode::Inline,
-            Self::Stream(_) => Mode::Spawned,
-        }
-    }
-
-    pub(super) fn begin(
-        &self,
-        host: &Arc<Shared>,
-        call: &Arc<OpenCall>,
-        body: &[u8],
-    ) -> BoxFuture<Result<SharedBytes, Fault>> {
+/// Answers with a future that runs on `runtime`; what is refused of its frames is told to `records`.
+pub(super) fn streamed<F, Fut>(runtime: Handle, records: Arc<Records>, answer: F) -> Fake
+where
+    F: Fn(Value, FakeOut) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Value, Fault>> + Send + 'static,
+{
+    let begin = move |call: &Arc<OpenCall>, body: &[u8]| -> BoxFuture<_> {
         let params = match read(body) {
             Ok(params) => params,
             Err(fault) => return Box::pin(std::future::ready(Err(fault))),
         };
-        match self {
-            Self::Answer(answer) => Box::pin(std::future::ready(answer(params).map(|reply| write(&reply)))),
-            Self::Stream(stream) => {
-                let out = FakeOut { host: Arc::clone(host), call: Arc::clone(call) };
-                let task = host.timers.spawn(stream(params, out));
-                Box::pin(async move { Task(task).await.map(|reply| write(&reply)) })
-            }
-        }
-    }
+        let out = FakeOut { records: Arc::clone(&records), call: Arc::clone(call) };
+        let task = runtime.spawn(answer(params, out));
+        Box::pin(async move { Task(task).await.map(|reply| write(&reply)) })
+    };
+    Fake { mode: Mode::Spawned, begin: Arc::new(begin) }
 }
 
 fn read(body: &[u8]) -> Result<Value, Fault> {
@@ -85,7 +74,7 @@ impl Drop for Task {
 /// The call that a fake of [`super::FakeHost::on_stream`] answers.
 #[derive(Clone)]
 pub struct FakeOut {
-    host: Arc<Shared>,
+    records: Arc<Records>,
     call: Arc<OpenCall>,
 }
 
@@ -98,7 +87,7 @@ impl FakeOut {
         loop {
             let (answer, refusal) = self.call.emit(frame.clone());
             if let Some(reason) = refusal {
-                self.host.log_host(1, &reason);
+                self.records.log_host(1, &reason);
             }
             match answer {
                 EMIT_FULL => self.call.drained().await?,

@@ -1,10 +1,10 @@
 //! The ABI's `Host` as one instance sees it.
 
-use super::calls::Caller;
+use super::open_call::{Caller, OpenCall};
+use super::record::{LogRecord, Published};
 use super::route::Wishes;
+use super::shared::Shared;
 use super::slot::Life;
-use super::{LogRecord, Published, Shared};
-use crate::fake_host::calls::OpenCall;
 use dispatch_abi::abi_stable::sabi_trait::TD_Opaque;
 use dispatch_abi::abi_stable::std_types::{RArc, RStr, RString};
 use dispatch_abi::async_ffi::{FfiFuture, FutureExt as _};
@@ -62,7 +62,7 @@ impl Host for Handle {
         let Some(call) = self.own_call(call_id) else { return EMIT_OVER };
         let (answer, refusal) = call.emit(frame);
         if let Some(reason) = refusal {
-            self.shared.log_host(1, &reason);
+            self.shared.records.log_host(1, &reason);
         }
         answer
     }
@@ -105,11 +105,11 @@ impl Host for Handle {
                  publishes it",
                 self.instance
             );
-            self.shared.log_host(2, &reason);
+            self.shared.records.log_host(2, &reason);
             return;
         }
         let data = serde_json::from_slice(&data).unwrap_or(Value::Null);
-        self.shared.record_published(Published { instance: self.instance.clone(), topic, data });
+        self.shared.records.add_published(Published { instance: self.instance.clone(), topic, data });
     }
 
     fn is_cancelled(&self, call_id: u64) -> bool {
@@ -133,7 +133,7 @@ impl Host for Handle {
         let Some(_alive) = self.life.hold() else { return };
         let record = serde_json::from_str(&record).unwrap_or_else(|_| record.as_str().into());
         let (instance, target) = (self.instance.clone(), target.as_str().to_owned());
-        self.shared.log(LogRecord { instance, level, target, record });
+        self.shared.records.log(LogRecord { instance, level, target, record });
     }
 
     fn log_level_max(&self) -> u8 {

@@ -2,38 +2,19 @@
 //!
 //! It must not know core; `core/src/router/tests/same_rules.rs` plays the same scripts on both.
 
-use super::calls::{Callee, Caller, Cause, OpenCall};
 use super::clock::Entered;
-use super::{Shared, lock};
+use super::open_call::{Callee, Caller, Held, OpenCall};
+use super::shared::{Shared, lock};
 use dispatch_abi::BODY_BYTES_MAX;
 use dispatch_contracts::bounds::{
     CALL_DEPTH_MAX, CALLS_BACK_MAX, CALLS_IN_FLIGHT_DEFAULT, LONG_CALLS_MAX, RETRY_AFTER_MS,
 };
 use dispatch_contracts::fault::{NOT_REQUIRED, OVERLOADED, TOO_LARGE};
 use dispatch_contracts::{Fault, Limits, contract_of};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-/// What the manifest of an instance says, as far as the router reads it.
-#[derive(Default)]
-pub(super) struct ManifestLimits {
-    /// Contracts it may call; `None` = the test does not say, and it may call all.
-    pub(super) requires: Option<BTreeSet<String>>,
-    pub(super) calls_in_flight_max: Option<u32>,
-}
-
-/// What an open call holds.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Held {
-    /// Nothing, as a call above it holds a slot of the same callee, or a fake answers.
-    Nothing,
-    InFlight,
-    Long,
-    /// A call to whoever made the parent call.
-    Back,
-}
 
 impl Shared {
     pub(super) fn check_required(&self, caller: &Caller, verb: &str) -> Result<(), Fault> {
@@ -122,17 +103,6 @@ impl Shared {
 
     fn has_children(&self, id: u64) -> bool {
         self.calls().values().any(|call| call.parent_id == id)
-    }
-}
-
-impl Cause {
-    /// What the caller is told of a limit of silence.
-    pub(super) fn silent(call: &OpenCall) -> String {
-        let callee = match &call.callee {
-            Callee::Instance(slot) => slot.id.as_str(),
-            Callee::Fake(_) => "the test",
-        };
-        format!("`{callee}` showed no sign of life in `{}` for {} ms", call.verb, call.silence_ms)
     }
 }
 

@@ -1,9 +1,11 @@
 //! An opened instance as the test calls it.
 
-use super::calls::{Caller, PendingReply};
+use super::flow::TestQueue;
+use super::host::FakeHost;
+use super::open_call::Caller;
+use super::pending::PendingReply;
 use super::route::Wishes;
-use super::streams::TestQueue;
-use super::{FakeHost, Slot};
+use super::slot::Slot;
 use dispatch_abi::{SharedBytes, TopicItem};
 use dispatch_contracts::fault::BROKEN;
 use dispatch_contracts::kernel::Started;

@@ -1,9 +1,8 @@
 //! What instances asked, said and published, for the test to look at.
 
-use super::{FakeHost, Shared, lock};
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Most records kept of each kind; the oldest go first.
 const RECORDS_MAX: usize = 20_000;
@@ -50,6 +49,10 @@ pub(super) struct Records {
     logs: Mutex<VecDeque<LogRecord>>,
 }
 
+fn lock<T>(records: &Mutex<VecDeque<T>>) -> MutexGuard<'_, VecDeque<T>> {
+    records.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn push<T>(records: &Mutex<VecDeque<T>>, record: T) {
     let mut records = lock(records);
     if records.len() == RECORDS_MAX {
@@ -62,17 +65,17 @@ fn all<T: Clone>(records: &Mutex<VecDeque<T>>) -> Vec<T> {
     lock(records).iter().cloned().collect()
 }
 
-impl Shared {
-    pub(super) fn record(&self, call: RecordedCall) {
-        push(&self.records.calls, call);
+impl Records {
+    pub(super) fn add_call(&self, call: RecordedCall) {
+        push(&self.calls, call);
     }
 
-    pub(super) fn record_published(&self, published: Published) {
-        push(&self.records.published, published);
+    pub(super) fn add_published(&self, published: Published) {
+        push(&self.published, published);
     }
 
     pub(super) fn log(&self, record: LogRecord) {
-        push(&self.records.logs, record);
+        push(&self.logs, record);
     }
 
     /// Writes a record of the host itself.
@@ -85,29 +88,16 @@ impl Shared {
             record,
         });
     }
-}
 
-impl FakeHost {
-    /// Every call that instances have made so far, in order.
-    pub fn calls(&self) -> Vec<RecordedCall> {
-        all(&self.shared().records.calls)
+    pub(super) fn calls(&self) -> Vec<RecordedCall> {
+        all(&self.calls)
     }
 
-    /// The parameters of every call of `verb` so far, whoever made it; without `#target` = any target.
-    pub fn calls_of(&self, verb: &str) -> Vec<Value> {
-        let of_verb = |call: &RecordedCall| {
-            call.verb == verb || call.verb.split_once('#').is_some_and(|(name, _)| name == verb)
-        };
-        self.calls().into_iter().filter(of_verb).map(|call| call.params).collect()
+    pub(super) fn published(&self) -> Vec<Published> {
+        all(&self.published)
     }
 
-    /// Every notification published so far, in order.
-    pub fn published(&self) -> Vec<Published> {
-        all(&self.shared().records.published)
-    }
-
-    /// Every log record so far, in order.
-    pub fn logs(&self) -> Vec<LogRecord> {
-        all(&self.shared().records.logs)
+    pub(super) fn logs(&self) -> Vec<LogRecord> {
+        all(&self.logs)
     }
 }

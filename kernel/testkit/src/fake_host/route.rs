@@ -1,9 +1,11 @@
 //! From a verb's name to who answers it, and what the call is stamped with.
 
-use super::calls::{Callee, Caller, Cause, OpenCall, PendingReply, Phase, State};
-use super::fakes::FakeCallee;
 use super::limits::{check_body, is_host_contract};
-use super::{RecordedCall, Shared, Slot};
+use super::open_call::{Callee, Caller, Cause, Fake, OpenCall, Phase, State};
+use super::pending::PendingReply;
+use super::record::RecordedCall;
+use super::shared::Shared;
+use super::slot::Slot;
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::Contributions;
 use dispatch_contracts::bounds::{CALL_DEPTH_MAX, MANY_VALUED};
@@ -35,8 +37,8 @@ struct Found {
 }
 
 impl Found {
-    fn fake(fake: FakeCallee, verb: &str) -> Self {
-        let mode = fake.mode();
+    fn fake(fake: Fake, verb: &str) -> Self {
+        let mode = fake.mode;
         Self { callee: Callee::Fake(fake), verb: verb.to_owned(), mode, limits: Limits::long(0) }
     }
 
@@ -59,7 +61,7 @@ impl Shared {
         if matches!(caller, Caller::Instance(_)) {
             let params = serde_json::from_slice(&body).unwrap_or(Value::Null);
             let call = RecordedCall { caller: caller.name().to_owned(), verb: verb.to_owned(), params };
-            self.record(call);
+            self.records.add_call(call);
         }
         let checked = check_body(caller.name(), verb, body.len());
         let call = match checked.and_then(|()| self.open_call(caller, to, verb, wishes)) {

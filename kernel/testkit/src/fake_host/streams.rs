@@ -1,28 +1,11 @@
 //! Call streams: frames against credit, in order, with no lock held while the caller takes them.
 
-use super::calls::{OpenCall, Phase};
-use dispatch_abi::abi_stable::std_types::RSlice;
-use dispatch_abi::{EMIT_DROPPED, EMIT_FULL, EMIT_OVER, FRAME_BYTES_MAX, STREAM_CREDIT_BYTES, SharedBytes};
+use super::open_call::{OpenCall, Phase};
+use dispatch_abi::{EMIT_DROPPED, EMIT_FULL, EMIT_OVER, FRAME_BYTES_MAX, SharedBytes};
 use dispatch_contracts::fault::CANCELLED;
 use dispatch_contracts::{Fault, Mode};
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
-use tokio::sync::Notify;
-
-/// The flow of one call's frames; kept in the call's state.
-pub(super) struct Flow {
-    credit: i64,
-    queue: VecDeque<SharedBytes>,
-    delivering: bool,
-}
-
-impl Flow {
-    pub(super) fn new() -> Self {
-        Self { credit: STREAM_CREDIT_BYTES.cast_signed(), queue: VecDeque::new(), delivering: false }
-    }
-}
 
 /// Why a frame was refused for good; it goes to the log.
 pub(super) type Refusal = Option<String>;
@@ -125,23 +108,5 @@ impl OpenCall {
             }
             changed.await;
         }
-    }
-}
-
-/// The frames of a stream that the test itself reads.
-#[derive(Default)]
-pub(super) struct TestQueue {
-    frames: Mutex<VecDeque<SharedBytes>>,
-    pub(super) came: Notify,
-}
-
-impl TestQueue {
-    pub(super) fn push(&self, frames: RSlice<'_, SharedBytes>) {
-        self.frames.lock().unwrap_or_else(PoisonError::into_inner).extend(frames.iter().cloned());
-        self.came.notify_waiters();
-    }
-
-    pub(super) fn pop(&self) -> Option<SharedBytes> {
-        self.frames.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 }

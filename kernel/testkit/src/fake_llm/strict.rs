@@ -4,10 +4,13 @@
 
 use serde_json::Value;
 
-use super::script::{Feature, Script};
+use super::script::Script;
 use messages::check_messages;
+pub(super) use refusal::Refusal;
+use refusal::{is_name, refuse};
 
 mod messages;
+mod refusal;
 
 const FIELDS: [&str; 37] = [
     "audio",
@@ -48,17 +51,6 @@ const FIELDS: [&str; 37] = [
     "user",
     "verbosity",
 ];
-
-/// A refusal: what is wrong, and at which parameter.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) param: String,
-    pub(super) reason: String,
-}
-
-fn refuse<T>(param: impl Into<String>, reason: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { param: param.into(), reason: reason.into() })
-}
 
 /// Refuses what the script's provider would refuse.
 pub(super) fn check(script: &Script, body: &Value) -> Result<(), Refusal> {
@@ -135,15 +127,4 @@ fn check_tools(body: &Value) -> Result<(), Refusal> {
         }
     }
     Ok(())
-}
-
-/// Whether a tool may have this name.
-fn is_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    (1..=64).contains(&name.len()) && name.bytes().all(allowed)
-}
-
-/// Whether the script's provider takes a feature.
-fn takes(script: &Script, feature: Feature) -> bool {
-    !script.refuses.contains(&feature)
 }

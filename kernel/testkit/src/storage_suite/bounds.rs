@@ -1,6 +1,6 @@
 //! What is too long, and that nothing of a refused commit is written.
 
-use super::{commit, get, put, puts, require, write};
+use super::steps::{commit, get, put, puts, require, write};
 use crate::Opened;
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::{INVALID, TOO_LARGE};

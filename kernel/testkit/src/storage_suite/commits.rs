@@ -1,9 +1,9 @@
 //! Preconditions, atomicity, and commits that race.
 
-use super::{commit, delete, get, put, puts, require, value_of, write};
+use super::steps::{commit, delete, get, put, puts, require, scan, value_of, write};
 use crate::Opened;
 use dispatch_contracts::fault::CONFLICT;
-use dispatch_contracts::storage::CommitParams;
+use dispatch_contracts::storage::{CommitParams, ScanParams};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -76,13 +76,9 @@ async fn a_commit_of_many_items_is_atomic(storage: &Opened) {
     });
     loop {
         let done = writer.is_finished();
-        let reply = super::scan(
+        let reply = scan(
             storage,
-            super::ScanParams {
-                start: "atomic/".into(),
-                end: "atomic0".into(),
-                ..super::ScanParams::default()
-            },
+            ScanParams { start: "atomic/".into(), end: "atomic0".into(), ..ScanParams::default() },
         )
         .await;
         let mut values: Vec<_> = reply.entries.iter().map(|entry| entry.value.get()).collect();

@@ -1,6 +1,6 @@
 //! Single entries: values kept byte for byte, versions that only rise, namespaces by caller.
 
-use super::{commit, delete, get, keys, puts, scan, value_of, write};
+use super::steps::{commit, delete, get, keys, puts, scan, value_of, write};
 use crate::Opened;
 use dispatch_contracts::Empty;
 use dispatch_contracts::storage::{CommitParams, Info, ScanParams};

@@ -1,6 +1,6 @@
 //! A full disk, a held lock, a damaged file: what a store must still keep to. How it comes to that is its test's affair.
 
-use super::{commit, get, put, puts, scan, value_of, write};
+use super::steps::{commit, get, put, puts, scan, value_of, write};
 use crate::Opened;
 use dispatch_contracts::Fault;
 use dispatch_contracts::storage::{CORRUPT, CommitParams, Get, GetParams, NO_SPACE, ScanParams, after_key};

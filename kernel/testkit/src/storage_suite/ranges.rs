@@ -1,6 +1,6 @@
 //! Deleting ranges: boundaries, bounds, preconditions.
 
-use super::{commit, get, keys, put, puts, require, scan, write};
+use super::steps::{commit, get, keys, put, puts, require, scan, write};
 use crate::Opened;
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::{CONFLICT, INVALID};

@@ -1,6 +1,7 @@
 //! What a durable store still knows after it was stopped and opened again.
 
-use super::{blobs, commit, delete, get, puts, scan, write};
+use super::blobs;
+use super::steps::{commit, delete, get, puts, scan, write};
 use crate::Opened;
 use dispatch_contracts::Empty;
 use dispatch_contracts::storage::{Info, ScanParams};

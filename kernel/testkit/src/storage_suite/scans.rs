@@ -1,6 +1,6 @@
 //! Ranges: bytewise order, boundaries, both directions, pages.
 
-use super::{commit, keys, put, puts, scan, write};
+use super::steps::{commit, keys, put, puts, scan, write};
 use crate::Opened;
 use dispatch_contracts::storage::{
     CommitParams, KEY_BYTES_MAX, SCAN_BYTES_MAX, SCAN_LIMIT_MAX, ScanParams, VALUE_BYTES_MAX, after_key,

@@ -1,6 +1,7 @@
 //! Two instances on one store, as two processes would have them.
 
-use super::{blobs, commit, delete, get, put, require, value_of, watches, write};
+use super::steps::{commit, delete, get, put, require, value_of, write};
+use super::{blobs, commits, watches};
 use crate::Opened;
 use dispatch_contracts::Empty;
 use dispatch_contracts::fault::CONFLICT;
@@ -78,7 +79,7 @@ async fn no_update_is_lost_between_them(left: &Opened, right: &Opened) {
             let storage = storage.clone();
             writers.spawn(async move {
                 for _ in 0..ROUNDS {
-                    super::commits::count_up(&storage).await;
+                    commits::count_up(&storage).await;
                 }
             });
         }

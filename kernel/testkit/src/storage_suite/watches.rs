@@ -1,6 +1,6 @@
 //! Watches: a tick when they stand, one after each change, none for others' namespaces.
 
-use super::{delete, puts, write};
+use super::steps::{delete, puts, require, write};
 use crate::{Opened, OpenedStream};
 use dispatch_contracts::Empty;
 use dispatch_contracts::fault::OVERLOADED;
@@ -50,7 +50,7 @@ async fn a_commit_ticks_those_of_its_namespace_alone(storage: &Opened) {
         tick(watch).await;
     }
     let refused = dispatch_contracts::storage::CommitParams {
-        require: vec![super::require("key", Some(1))],
+        require: vec![require("key", Some(1))],
         ..puts(&[("key", "2")])
     };
     storage.call(Commit, &refused).await.expect_err("there is no such version");

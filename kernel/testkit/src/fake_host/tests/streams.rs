@@ -1,7 +1,7 @@
 //! Call streams: credit in bytes, order, refusal, and the end of a call.
 
 use super::toy::{Ask, Do, DoInline, Toy, ask};
-use crate::fake_host::calls::Caller;
+use crate::fake_host::open_call::Caller;
 use crate::fake_host::route::Wishes;
 use crate::{FakeHost, Opened};
 use dispatch_abi::{EMIT_FULL, STREAM_CREDIT_BYTES, SharedBytes};

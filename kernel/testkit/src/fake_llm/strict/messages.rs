@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::script::{Feature, Script};
-use super::{Refusal, is_name, refuse, takes};
+use super::refusal::{Refusal, is_name, refuse, takes};
 
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
