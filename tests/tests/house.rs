@@ -11,6 +11,7 @@ mod house {
     mod benches;
     mod builds;
     mod codes;
+    mod doors;
     mod extension_shape;
     mod files;
     mod golden;
