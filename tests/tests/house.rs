@@ -18,6 +18,7 @@ mod house {
     mod layering;
     mod libraries;
     mod licences;
+    mod maps;
     mod mutants;
     mod settings;
     mod unsafe_code;
