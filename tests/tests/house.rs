@@ -13,12 +13,14 @@ mod house {
     mod builds;
     mod circles;
     mod codes;
+    mod doors;
     mod extension_shape;
     mod files;
     mod golden;
     mod layering;
     mod libraries;
     mod licences;
+    mod maps;
     mod mutants;
     mod settings;
     mod unsafe_code;

@@ -2,7 +2,7 @@
 //!
 //! It must not know any service contract.
 
-use dispatch_contracts::bounds::MANY_VALUED;
+use dispatch_contracts::bounds::is_many_valued;
 
 /// How a contract finds its answerer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl ContractKind {
         let name = contract.split_once('.').map_or(contract, |(name, _)| name);
         if KERNEL.contains(&contract) {
             Self::Kernel
-        } else if MANY_VALUED.contains(&contract) {
+        } else if is_many_valued(contract) {
             Self::ByName
         } else if name.ends_with("_host") {
             Self::Caller

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use dispatch_contracts::kernel::{Dirs, OpenParams};
 use serde_json::Value;
 
 use crate::build_list::Policy;
@@ -71,6 +72,17 @@ pub enum Answer<'a> {
 }
 
 impl PlannedInstance {
+    /// What it is opened with by a host of these directories; a key of the build that an instance hears of goes in here.
+    pub fn open_params(&self, dirs: &Dirs) -> OpenParams {
+        OpenParams {
+            instance: self.id.clone(),
+            config: self.config.clone(),
+            dirs: dirs.clone(),
+            workers: usize::try_from(self.workers).unwrap_or(1),
+            topic_queue_max: usize::try_from(self.manifest.limits.topic_queue_max).unwrap_or(1),
+        }
+    }
+
     /// What does not fit in its configuration as it stands now; empty also where nothing is known of it.
     pub fn misfits(&self) -> Vec<Misfit> {
         misfits(self.settings.as_deref(), &self.config)

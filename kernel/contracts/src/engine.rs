@@ -48,7 +48,7 @@ pub struct EngineSpec {
     pub reason: String,
 }
 
-/// `engine.v1/run`.
+/// `engine.v1/run`: runs one turn to its end, and shows frames until then.
 pub struct Run;
 
 impl Verb for Run {

@@ -3,12 +3,13 @@
 use house::workspace_dir;
 
 /// Every document whose commands are run.
-pub(crate) const DOCUMENTS: [&str; 7] = [
+pub(crate) const DOCUMENTS: [&str; 8] = [
     "README.md",
     "ORCHESTRATOR.md",
     "extensions/README.md",
     "host-bin/README.md",
     "kernel/README.md",
+    "kernel/contracts/README.md",
     "manifests/README.md",
     "tests/benches/README.md",
 ];

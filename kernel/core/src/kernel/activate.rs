@@ -10,7 +10,7 @@ use dispatch_abi::abi_stable::std_types::RResult;
 use dispatch_abi::{Bytes, SharedBytes};
 use dispatch_compose::PlannedInstance;
 use dispatch_contracts::Contributions;
-use dispatch_contracts::kernel::{OpenParams, Started};
+use dispatch_contracts::kernel::Started;
 use dispatch_load::LibraryCache;
 use dispatch_load::crash::{self, Crash};
 use dispatch_wire::panic_text;
@@ -149,13 +149,7 @@ fn missing_dependency(shared: &Shared, planned: &PlannedInstance) -> Result<(), 
 /// Opens it, and answers the hash of its library.
 async fn open(shared: &Arc<Shared>, cache: &Arc<LibraryCache>, record: &Record) -> Result<String, Trouble> {
     let planned = &record.planned;
-    let params = OpenParams {
-        instance: planned.id.clone(),
-        config: planned.config.clone(),
-        dirs: shared.dirs.clone(),
-        workers: usize::try_from(planned.workers).unwrap_or(1),
-        topic_queue_max: usize::try_from(planned.manifest.limits.topic_queue_max).unwrap_or(1),
-    };
+    let params = planned.open_params(&shared.dirs);
     let params = serde_json::to_vec(&params).expect("strings, numbers and JSON always encode");
     let host = shared.router.host_for(&record.endpoint);
     let (id, library, manifest) = (planned.id.clone(), planned.library.clone(), planned.manifest.clone());

@@ -7,11 +7,10 @@ use super::record::RecordedCall;
 use super::shared::Shared;
 use super::slot::Slot;
 use dispatch_abi::SharedBytes;
-use dispatch_contracts::Contributions;
-use dispatch_contracts::bounds::{CALL_DEPTH_MAX, MANY_VALUED};
+use dispatch_contracts::bounds::{CALL_DEPTH_MAX, is_many_valued};
 use dispatch_contracts::fault::{BAD_CALL, DEADLINE, NO_SERVICE, TOO_DEEP, UNAVAILABLE, UNKNOWN_VERB};
 use dispatch_contracts::kernel::VerbInfo;
-use dispatch_contracts::{Fault, Limits, Mode, contract_of};
+use dispatch_contracts::{ContributionKind, Contributions, Fault, Limits, Mode, contract_of};
 use dispatch_sdk::Meta;
 use dispatch_wire::shared;
 use serde_json::Value;
@@ -176,7 +175,7 @@ impl Shared {
                 }
             }
         }
-        if !target.is_empty() && !MANY_VALUED.contains(&contract_of(name)) {
+        if !target.is_empty() && !is_many_valued(contract_of(name)) {
             let meant = slots.iter().find(|slot| slot.id == target && slot.verb(name).is_some());
             return meant.map_or_else(|| Err(nobody(verb)), |slot| served_by(slot, verb));
         }
@@ -240,14 +239,8 @@ fn served_by(slot: &Arc<Slot>, verb: &str) -> Result<Found, Fault> {
 
 /// Which of several instances a name after `#` means.
 fn contributes(all: &Contributions, verb: &str, target: &str) -> bool {
-    match contract_of(verb) {
-        "tool.v1" => all.tools.iter().any(|tool| tool.name == target),
-        "provider.v1" => all.providers.iter().any(|provider| provider.name == target),
-        "engine.v1" => all.engines.iter().any(|engine| engine.name == target),
-        "filter.v1" => all.filters.iter().any(|filter| filter.name == target),
-        "command.v1" => all.commands.iter().any(|command| command.name == target),
-        _ => false,
-    }
+    let mut kinds = ContributionKind::ALL.into_iter().filter(|kind| kind.contract() == contract_of(verb));
+    kinds.any(|kind| all.names(kind).contains(&target))
 }
 
 /// The earliest of the budgets given (0 = none) and the parent's deadline.
