@@ -15,19 +15,22 @@ mod convs;
 mod counts;
 mod edit;
 mod engine_state;
+mod entries;
 mod faults;
 mod grants;
 mod head;
 mod here;
-mod history;
 mod hosts;
 mod keys;
 mod large_frames;
+mod layout;
 mod list;
+mod mending;
+mod messages;
 mod old_turns;
 mod open_turns;
 mod ops;
-mod read;
+mod request;
 mod row;
 mod seal;
 mod spill;
@@ -39,13 +42,14 @@ mod turn_log;
 mod turn_rows;
 mod watch;
 mod watcher;
+mod windows;
 mod writer;
 
 use crate::convs::Convs;
 use crate::here::Proc;
 use crate::hosts::Hosts;
 use crate::open_turns::OpenTurnsIndex;
-use crate::writer::Request;
+use crate::request::Request;
 use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::contracts::event::TURN_ENDED;
 use dispatch_sdk::contracts::instance;
@@ -398,7 +402,7 @@ impl ConversationStore {
     ) -> Result<contract::MessagesReply, Fault> {
         contract::check_id(&params.conversation_id)?;
         store::head_of(&call.host(), &params.conversation_id).await?;
-        history::page(&call.host(), &params).await
+        messages::page(&call.host(), &params).await
     }
 
     async fn history(
@@ -407,7 +411,7 @@ impl ConversationStore {
         params: contract::HistoryParams,
     ) -> Result<contract::HistoryReply, Fault> {
         contract::check_id(&params.conversation_id)?;
-        read::history(&call.host(), &params).await
+        windows::history(&call.host(), &params).await
     }
 
     async fn engine_state(
@@ -425,7 +429,7 @@ impl ConversationStore {
         params: contract::EventsParams,
     ) -> Result<contract::EventsReply, Fault> {
         contract::check_id(&params.conversation_id)?;
-        read::events(&call.host(), &params).await
+        windows::events(&call.host(), &params).await
     }
 
     async fn watch(self: Arc<Self>, call: Call, params: contract::WatchParams) -> Result<Empty, Fault> {
