@@ -9,6 +9,7 @@ mod backup;
 mod blobs;
 mod checking;
 mod checkpoint;
+mod connection;
 mod entries;
 mod file;
 mod health;

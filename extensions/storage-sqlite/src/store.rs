@@ -2,8 +2,9 @@
 
 use crate::backup::{self, Existing};
 use crate::blobs::{self, Cursor, Part};
+use crate::connection::Company;
 use crate::entries;
-use crate::file::{self, Company};
+use crate::file;
 use crate::readers::{Readers, blocking};
 use crate::restore;
 use crate::settings::Settings;
