@@ -37,7 +37,7 @@ impl Work {
         match self {
             Self::Commit { params, .. } => params.n_bytes(),
             Self::DeleteRange { params, .. } => params.start.len() + params.end.len(),
-            Self::Part { part, .. } => part.bytes.len(),
+            Self::Part { part, .. } => part.sent.bytes.len(),
             Self::BlobDelete { hash, .. } => hash.len(),
         }
     }
