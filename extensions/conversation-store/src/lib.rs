@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod adopt;
+mod append;
 mod begin;
 mod blobs;
 mod block;
@@ -29,6 +30,7 @@ mod mending;
 mod messages;
 mod old_turns;
 mod open_turns;
+mod opening;
 mod ops;
 mod request;
 mod row;
@@ -51,7 +53,6 @@ use crate::hosts::Hosts;
 use crate::open_turns::OpenTurnsIndex;
 use crate::request::Request;
 use dispatch_sdk::contracts::conversations as contract;
-use dispatch_sdk::contracts::event::TURN_ENDED;
 use dispatch_sdk::contracts::instance;
 use dispatch_sdk::contracts::storage;
 use dispatch_sdk::contracts::verb::Empty;
@@ -61,14 +62,6 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tracing::warn;
-
-/// Most bytes of the id of a turn or host.
-const TURN_ID_BYTES_MAX: usize = 256;
-
-/// How long opening a turn may take for a caller that waits without an end.
-const OPENING_MAX_MS: u64 = 30_000;
-/// What is kept of a caller's time for the answer.
-const ANSWER_MS: u64 = 2_000;
 
 /// The extension.
 struct ConversationStore {
@@ -229,7 +222,7 @@ impl ConversationStore {
         params: contract::RequestStopParams,
     ) -> Result<contract::RequestStopReply, Fault> {
         contract::check_id(&params.conversation_id)?;
-        check_turn_id(&params.turn_id)?;
+        faults::check_turn_id(&params.turn_id)?;
         stops::request(&call.host(), &self.convs.counts, &params).await
     }
 
@@ -248,7 +241,7 @@ impl ConversationStore {
         params: contract::TurnParams,
     ) -> Result<contract::TurnRow, Fault> {
         contract::check_id(&params.conversation_id)?;
-        check_turn_id(&params.turn_id)?;
+        faults::check_turn_id(&params.turn_id)?;
         turn_rows::read(&call.host(), &params).await
     }
 
@@ -306,12 +299,13 @@ impl ConversationStore {
         params: contract::BeginParams,
     ) -> Result<contract::BeginReply, Fault> {
         contract::check_id(&params.conversation_id)?;
-        check_turn_id(&params.turn_id)?;
+        faults::check_turn_id(&params.turn_id)?;
         contract::check_id(&params.host_id)?;
-        check_items(params.events.len() + params.messages.len())?;
-        let budget_ms = opening_ms(&call);
+        faults::check_items(params.events.len() + params.messages.len())?;
+        let budget_ms = opening::budget_ms(&call);
         let (convs, hosts) = (Arc::clone(&self.convs), Arc::clone(&self.hosts));
-        on_its_own(&self.host, begin::begin(self.host.clone(), convs, hosts, params, budget_ms)).await
+        opening::on_its_own(&self.host, begin::begin(self.host.clone(), convs, hosts, params, budget_ms))
+            .await
     }
 
     async fn adopt(
@@ -320,15 +314,16 @@ impl ConversationStore {
         params: contract::AdoptParams,
     ) -> Result<contract::AdoptReply, Fault> {
         contract::check_id(&params.conversation_id)?;
-        check_turn_id(&params.turn_id)?;
+        faults::check_turn_id(&params.turn_id)?;
         contract::check_id(&params.host_id)?;
         if params.host_id == params.dead_host_id {
             let message = format!("host `{}` cannot adopt a turn of its own", params.host_id);
             return Err(Fault::new(fault::INVALID, message));
         }
-        let budget_ms = opening_ms(&call);
+        let budget_ms = opening::budget_ms(&call);
         let (convs, hosts) = (Arc::clone(&self.convs), Arc::clone(&self.hosts));
-        on_its_own(&self.host, adopt::adopt(self.host.clone(), convs, hosts, params, budget_ms)).await
+        opening::on_its_own(&self.host, adopt::adopt(self.host.clone(), convs, hosts, params, budget_ms))
+            .await
     }
 
     async fn append(
@@ -336,40 +331,7 @@ impl ConversationStore {
         call: Call,
         params: contract::AppendParams,
     ) -> Result<contract::AppendReply, Fault> {
-        let (id, turn_id) = (params.conversation_id.clone(), params.turn_id.clone());
-        contract::check_id(&id)?;
-        check_items(params.events.len() + params.messages.len())?;
-        params.engine_state.as_ref().map_or(Ok(()), engine_state::check)?;
-        if params.end_turn && params.events.last().is_none_or(|event| event.kind != TURN_ENDED) {
-            let message =
-                format!("an append that ends turn `{turn_id}` must have `{TURN_ENDED}` as its last event");
-            return Err(Fault::new(fault::INVALID, message));
-        }
-        let append_idx = params.append_idx;
-        match self.hand_over(params).await {
-            Err(fault) if fault.is(fault::CONFLICT) => {
-                let head = store::head_of(&call.host(), &id).await?.head;
-                match head.appended(&turn_id, append_idx) {
-                    // It ended the turn, and nobody heard it.
-                    Some(seq_last) => {
-                        let durable = store::is_durable(&call.host()).await?;
-                        Ok(contract::AppendReply { seq_last, durable })
-                    }
-                    None => Err(fault),
-                }
-            }
-            answered => answered,
-        }
-    }
-
-    /// Lets the writer of the turn append, and waits for its answer.
-    async fn hand_over(&self, params: contract::AppendParams) -> Result<contract::AppendReply, Fault> {
-        let (id, turn_id) = (params.conversation_id.clone(), params.turn_id.clone());
-        let over = || faults::not_open(&id, &turn_id);
-        let writer = self.convs.get(&id).and_then(|conv| conv.writer(&turn_id)).ok_or_else(over)?;
-        let (reply, answer) = oneshot::channel();
-        writer.send(Request::Append { params: Box::new(params), reply }).await.map_err(|_| over())?;
-        answer.await.map_err(|_| over())?
+        append::append(&call.host(), &self.convs, params).await
     }
 
     async fn live(self: Arc<Self>, _call: Call, params: contract::LiveParams) -> Result<Empty, Fault> {
@@ -446,37 +408,4 @@ impl ConversationStore {
     async fn metrics(self: Arc<Self>, _call: Call, _: Empty) -> Result<instance::MetricsReply, Fault> {
         Ok(self.convs.counts.metrics())
     }
-}
-
-/// Runs in a task of its own what opens a turn: a caller that goes away must not leave one open that nobody here knows.
-async fn on_its_own<T: Send + 'static>(
-    host: &Host,
-    opening: impl Future<Output = Result<T, Fault>> + Send + 'static,
-) -> Result<T, Fault> {
-    let opened = host.runtime()?.spawn(opening).await;
-    opened.map_err(|e| Fault::new(fault::PANICKED, format!("the task that opens a turn failed: {e}")))?
-}
-
-/// How long opening a turn may take: what is left of the caller's time, less what the answer takes. Nothing is opened
-/// for a caller that has gone.
-fn opening_ms(call: &Call) -> u64 {
-    match call.budget_ms() {
-        0 => OPENING_MAX_MS,
-        left_ms => left_ms - (left_ms / 4).min(ANSWER_MS),
-    }
-}
-
-fn check_turn_id(id: &str) -> Result<(), Fault> {
-    if (1..=TURN_ID_BYTES_MAX).contains(&id.len()) {
-        return Ok(());
-    }
-    let message = format!("the id of a turn or host has {} bytes; use 1 to {TURN_ID_BYTES_MAX}", id.len());
-    Err(Fault::new(fault::INVALID, message))
-}
-
-fn check_items(n: usize) -> Result<(), Fault> {
-    if n > contract::APPEND_ITEMS_MAX {
-        return Err(faults::too_many("events and messages", n, contract::APPEND_ITEMS_MAX));
-    }
-    Ok(())
 }
