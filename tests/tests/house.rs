@@ -3,6 +3,7 @@
 //! They must not know what the code does; they look at its text, its packages and its built libraries.
 
 mod house {
+    mod module_graph;
     mod rule;
     mod rust_text;
     mod tree;
@@ -10,6 +11,7 @@ mod house {
 
     mod benches;
     mod builds;
+    mod circles;
     mod codes;
     mod extension_shape;
     mod files;

@@ -8,7 +8,6 @@ mod include;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use dispatch_contracts::tool::Decision;
 use toml::de::{DeTable, DeValue};
@@ -16,8 +15,8 @@ use toml::de::{DeTable, DeValue};
 use crate::document::{Reader, Wrong, quoted};
 use crate::manifest::{contract, id};
 use crate::nearest::nearest;
-use crate::problem::{Problem, Problems, shown};
-use crate::source::{Placed, Source};
+use crate::problem::shown;
+use crate::source::Placed;
 
 pub(crate) use config::to_json;
 pub use entry::{Entry, WORKERS_MAX};
@@ -57,38 +56,6 @@ pub struct Policy {
 }
 
 impl BuildList {
-    /// Reads a build list and all that it includes, or tells all that is wrong with any of them.
-    pub fn read(path: &Path) -> Result<Self, Problems> {
-        Self::read_among(path, &[])
-    }
-
-    /// The same; an include without a `/` and without `.toml` that is the name of one of `carried`, path and text, is that
-    /// one, and no file is looked at.
-    pub fn read_among(path: &Path, carried: &[(PathBuf, &str)]) -> Result<Self, Problems> {
-        Self::merged(Source::read(path, BUILD_BYTES_MAX)?, carried)
-    }
-
-    /// Parses a build list that is already in memory; its includes are read from beside `path`.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, Problems> {
-        Self::parse_among(path, text, &[])
-    }
-
-    /// The same; an include that names one of `carried`, by its name or by its path, is that one.
-    pub fn parse_among(path: &Path, text: &str, carried: &[(PathBuf, &str)]) -> Result<Self, Problems> {
-        Self::merged(Source::from_bytes(path, text.as_bytes(), BUILD_BYTES_MAX)?, carried)
-    }
-
-    fn merged(source: Arc<Source>, carried: &[(PathBuf, &str)]) -> Result<Self, Problems> {
-        let path = source.path.clone();
-        let (list, mut problems) = include::load(source, carried);
-        if list.entries.len() > INSTANCES_MAX {
-            let message =
-                format!("the build has {} instances, at most {INSTANCES_MAX} run", list.entries.len());
-            problems.push(Problem::of_file(&path, message));
-        }
-        Problems(problems).none_or(|| list)
-    }
-
     fn empty(path: &Path) -> Self {
         Self {
             path: path.to_owned(),

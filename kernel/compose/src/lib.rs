@@ -20,7 +20,7 @@ mod source;
 pub use build_list::{BuildList, Entry, Policy};
 pub use catalog::{Catalog, KnownExtension};
 pub use config_file::{CONFIG_BYTES_MAX, ConfigFile, ConfigValue, parse_value};
-pub use manifest::{Capability, Contributes, Limits, Manifest, Placement};
+pub use manifest::{Capability, Contributes, Manifest, Placement, QueueLimits};
 pub use nearest::nearest;
 pub use plan::{Answer, Plan, PlannedInstance};
 pub use print::{GraphFormat, print_graph};

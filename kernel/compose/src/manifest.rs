@@ -17,7 +17,7 @@ use toml::de::DeTable;
 use crate::contract_kind::ContractKind;
 use crate::document::{self, Reader, Wrong};
 use crate::problem::{Problems, shown};
-use crate::source::{Placed, Source};
+use crate::source::{Source, plain};
 
 pub use capability::Capability;
 pub use contributes::Contributes;
@@ -77,19 +77,19 @@ pub struct Manifest {
     /// Whether a list of what there is shows it, also where no build uses it. A toy for tests is not.
     pub listed: bool,
     /// Bounds of its queues.
-    pub limits: Limits,
+    pub limits: QueueLimits,
 }
 
 /// Bounds of an instance's queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct QueueLimits {
     /// Calls it serves at once, 1 to [`CALLS_IN_FLIGHT_MAX`].
     pub calls_in_flight_max: u32,
     /// Topic items that wait for it, 1 to [`TOPIC_QUEUE_MAX`].
     pub topic_queue_max: u32,
 }
 
-impl Default for Limits {
+impl Default for QueueLimits {
     fn default() -> Self {
         Self { calls_in_flight_max: CALLS_IN_FLIGHT_DEFAULT, topic_queue_max: 4096 }
     }
@@ -162,10 +162,6 @@ fn read_keys(reader: &mut Reader, table: &DeTable<'_>) -> Option<Manifest> {
     })
 }
 
-fn plain<T>(placed: Vec<Placed<T>>) -> Vec<T> {
-    placed.into_iter().map(|item| item.value).collect()
-}
-
 fn version(text: &str) -> Result<Version, Wrong> {
     Version::parse(text).map_err(|error| {
         Wrong::new(format!("`{}` is not a version: {error}", shown(text))).help("write it as `1.2.3`")
@@ -211,15 +207,15 @@ fn placements(reader: &mut Reader, table: &DeTable<'_>) -> Vec<Placement> {
     plain(reader.texts(table, "placements", Placement::parse))
 }
 
-fn limits(reader: &mut Reader, table: &DeTable<'_>) -> Limits {
-    let usual = Limits::default();
+fn limits(reader: &mut Reader, table: &DeTable<'_>) -> QueueLimits {
+    let usual = QueueLimits::default();
     let Some(limits) = reader.table(table, "limits") else {
         return usual;
     };
     reader.unknown_keys(limits, &["calls_in_flight_max", "topic_queue_max"]);
     let calls = reader.count(limits, "calls_in_flight_max", 1..=CALLS_IN_FLIGHT_MAX);
     let topics = reader.count(limits, "topic_queue_max", 1..=TOPIC_QUEUE_MAX);
-    Limits {
+    QueueLimits {
         calls_in_flight_max: calls.map_or(usual.calls_in_flight_max, |placed| placed.value),
         topic_queue_max: topics.map_or(usual.topic_queue_max, |placed| placed.value),
     }

@@ -16,7 +16,7 @@ use crate::problem::Problems;
 
 use activation::Activation;
 use binding::Bindings;
-use instance::Draft;
+use instance::Choice;
 
 /// Resolves a build against the extensions that were found.
 ///
@@ -24,30 +24,30 @@ use instance::Draft;
 /// Errors: every reason at once, each at the line of the build list that can mend it.
 pub fn resolve(build: &BuildList, catalog: &Catalog, kernel_version: &Version) -> Result<Plan, Problems> {
     let mut problems = Problems::default();
-    let drafts: Vec<Draft<'_>> = build
+    let choices: Vec<Choice<'_>> = build
         .entries
         .iter()
-        .filter_map(|entry| Draft::of(entry, catalog, kernel_version, &mut problems))
+        .filter_map(|entry| Choice::of(entry, catalog, kernel_version, &mut problems))
         .collect();
-    collision::find(&drafts, &mut problems);
-    let bindings = Bindings::of(build, &drafts, &mut problems);
-    bindings.check_requirements(build, &drafts, catalog, &mut problems);
-    let activation = Activation::of(&drafts, &bindings, &mut problems);
-    problems.none_or(|| plan(build, &drafts, &bindings, &activation))
+    collision::find(&choices, &mut problems);
+    let bindings = Bindings::of(build, &choices, &mut problems);
+    bindings.check_requirements(build, &choices, catalog, &mut problems);
+    let activation = Activation::of(&choices, &bindings, &mut problems);
+    problems.none_or(|| plan(build, &choices, &bindings, &activation))
 }
 
-fn plan(build: &BuildList, drafts: &[Draft<'_>], bindings: &Bindings, activation: &Activation) -> Plan {
+fn plan(build: &BuildList, choices: &[Choice<'_>], bindings: &Bindings, activation: &Activation) -> Plan {
     let ids = |answerers: &[usize]| -> Vec<String> {
         let in_order = activation.order.iter().filter(|idx| answerers.contains(idx));
-        in_order.map(|idx| drafts[*idx].id().to_owned()).collect()
+        in_order.map(|idx| choices[*idx].id().to_owned()).collect()
     };
     let instance = |idx: &usize| -> PlannedInstance {
         let edges = &activation.edges[*idx];
-        drafts[*idx].planned(ids(&edges.required), ids(&edges.optional))
+        choices[*idx].planned(ids(&edges.required), ids(&edges.optional))
     };
     Plan {
         instances: activation.order.iter().map(instance).collect(),
-        binds: bindings.named(drafts),
+        binds: bindings.named(choices),
         policy: build.policy,
     }
 }

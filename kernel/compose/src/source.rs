@@ -161,3 +161,8 @@ impl<T> Deref for Placed<T> {
         &self.value
     }
 }
+
+/// The values alone, once nothing can be said of their places any more.
+pub(crate) fn plain<T>(placed: Vec<Placed<T>>) -> Vec<T> {
+    placed.into_iter().map(|item| item.value).collect()
+}

@@ -11,32 +11,32 @@ mod health;
 mod ops;
 mod ports;
 mod reading;
+mod records;
 mod service;
+mod shared;
+mod trust;
 mod turn_tools;
 
 pub use attach::{Attached, AttachedCall, Frame, HostedService};
+pub use trust::{Trust, TrustNothing};
 
 use crate::clock::Clock;
-use crate::router::{CallRecord, Endpoint, Listener, Notification, OpEntry, Router, Table};
-use dispatch_abi::InstanceObj;
-use dispatch_compose::{Plan, PlannedInstance};
+use crate::router::{CallRecord, Listener, Notification, Router};
+use dispatch_compose::Plan;
+use dispatch_contracts::Verb;
 use dispatch_contracts::command::CommandSpec;
-use dispatch_contracts::instance::INSTANCE_CONTRACT;
-use dispatch_contracts::kernel::{
-    CONTRIBUTIONS_TOPIC, Dirs, InstanceInfo, InstanceState, InventoryReply, KERNEL_INSTANCE,
-};
-use dispatch_contracts::{ContributionKind, Contributions, Verb};
+use dispatch_contracts::kernel::{Dirs, InventoryReply};
 use dispatch_load::LibraryCache;
 use dispatch_load::crash::CrashReports;
 use dispatch_load::host_lock::{self, HostLock, Lock};
 use dispatch_turn::ToolPolicy;
-use reading::{Read, Refused};
-use std::collections::{BTreeMap, HashMap};
+use records::{Record, RecordState};
+use shared::Shared;
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -60,28 +60,6 @@ pub struct BootOptions {
 /// What an instance that is being opened or started has to come to its own end once the host was told to end.
 pub const END_START_WITHIN: Duration = Duration::from_secs(5);
 
-/// Knows which directories a person trusts. It may read files; the kernel asks on a thread for that.
-pub trait Trust: Send + Sync + 'static {
-    /// Whether what lies in `dir` may act. In doubt it may not.
-    fn trusts(&self, dir: &Path) -> bool;
-
-    /// Whether `file`, with a content of this SHA-256 (lower-case hex), may act: it is as it was when a person said so.
-    fn trusts_file(&self, file: &Path, sha256: &str) -> bool;
-}
-
-/// Trusts nothing.
-pub struct TrustNothing;
-
-impl Trust for TrustNothing {
-    fn trusts(&self, _dir: &Path) -> bool {
-        false
-    }
-
-    fn trusts_file(&self, _file: &Path, _sha256: &str) -> bool {
-        false
-    }
-}
-
 /// A running host. Dropping it without [`Kernel::stop`] ends no instance in order.
 pub struct Kernel {
     shared: Arc<Shared>,
@@ -103,51 +81,6 @@ impl std::fmt::Display for BootError {
 }
 
 impl std::error::Error for BootError {}
-
-/// What the kernel's own service, and every activation, works on.
-struct Shared {
-    router: Arc<Router>,
-    dirs: Dirs,
-    host_id: String,
-    policy: ToolPolicy,
-    binds: BTreeMap<String, String>,
-    /// Rises with each change of what instances contribute.
-    contributed: AtomicU64,
-    /// In order of activation.
-    records: Mutex<Vec<Record>>,
-    /// Instances that are being started, with what they contributed by `kernel.v1/update` meanwhile.
-    starting: Mutex<HashMap<String, Option<Read>>>,
-    /// Turns that run now.
-    turns: Mutex<HashMap<String, service::RunningTurn>>,
-    /// Those of them that an engine runs, by the call of `turn.v1/run`.
-    engine_turns: Mutex<HashMap<u64, Arc<engines::Desk>>>,
-    trust: Arc<dyn Trust>,
-    /// Some instance has reported how it stands.
-    reported: Notify,
-    /// The kernel's own endpoint, and the ops it brings; set right after it was made.
-    own: std::sync::OnceLock<Own>,
-}
-
-/// The kernel as one party among others.
-struct Own {
-    endpoint: Arc<Endpoint>,
-    ops: Vec<Arc<OpEntry>>,
-}
-
-struct Record {
-    planned: PlannedInstance,
-    endpoint: Arc<Endpoint>,
-    state: RecordState,
-    sha256: String,
-    contributes: Contributions,
-    left_out: Vec<Refused>,
-    ops: Vec<Arc<OpEntry>>,
-}
-
-enum RecordState {
-    Active,
-    Disabled(String),
-}
 
 impl Kernel {
     /// Activates every instance of the plan in order.
@@ -305,145 +238,5 @@ impl Kernel {
             lines.push(format!("without it the build's {} cannot start either", followers.join(", ")));
         }
         lines
-    }
-}
-
-impl Shared {
-    fn records(&self) -> MutexGuard<'_, Vec<Record>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn starting(&self) -> MutexGuard<'_, HashMap<String, Option<Read>>> {
-        self.starting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Enters an instance that has been started or not, with what it updated meanwhile.
-    fn enter(&self, record: Record) {
-        let id = record.planned.id.clone();
-        let active = matches!(record.state, RecordState::Active);
-        {
-            let mut records = self.records();
-            records.push(record);
-            // Under the lock of the records, so that an update finds the one or the other.
-            let updated = self.starting().remove(&id).flatten().filter(|_| active);
-            if let Some(contributes) = updated
-                && let Err(reason) = service::contribute(&mut records, &id, contributes, self.kernel_ops())
-            {
-                tracing::warn!(instance = %id, reason, "what it contributed while it was being started is refused");
-            }
-        }
-        self.rebuild_table();
-    }
-
-    fn kernel_ops(&self) -> &[Arc<OpEntry>] {
-        self.own.get().map_or(&[], |own| &own.ops)
-    }
-
-    fn inventory(&self) -> InventoryReply {
-        let records = self.records();
-        let mut instances: Vec<InstanceInfo> = records.iter().map(Record::info).collect();
-        instances.sort_by_key(|info| info.state == InstanceState::Disabled);
-        let table = self.router.table.load();
-        let services =
-            table.services.iter().map(|(contract, endpoint)| (contract.clone(), endpoint.id.clone()));
-        InventoryReply {
-            kernel: env!("CARGO_PKG_VERSION").to_owned(),
-            host_id: self.host_id.clone(),
-            engines: engines::known(&records),
-            instances,
-            services: services.collect(),
-        }
-    }
-
-    /// Swaps in a table made of what is active now.
-    fn rebuild_table(&self) {
-        let records = self.records();
-        let mut table = Table::default();
-        if let Some(own) = self.own.get() {
-            for contract in service::CONTRACTS {
-                table.services.insert((*contract).to_owned(), Arc::clone(&own.endpoint));
-            }
-            for op in &own.ops {
-                table.ops.insert(op.spec.id.clone(), Arc::clone(op));
-            }
-        }
-        for record in records.iter().filter(|record| matches!(record.state, RecordState::Active)) {
-            let endpoint = &record.endpoint;
-            for contract in record.services(&self.binds) {
-                table.services.insert(contract.clone(), Arc::clone(endpoint));
-            }
-            for name in record.named() {
-                table.named.insert(name, Arc::clone(endpoint));
-            }
-            for op in &record.ops {
-                table.ops.insert(op.spec.id.clone(), Arc::clone(op));
-            }
-            for topic in &record.planned.manifest.subscribes {
-                table.topics.entry(topic.clone()).or_default().push(Arc::clone(endpoint));
-            }
-        }
-        drop(records);
-        self.router.table.store(Arc::new(table));
-        self.contributed.fetch_add(1, Ordering::AcqRel);
-        self.router.publish(KERNEL_INSTANCE, CONTRIBUTIONS_TOPIC, &dispatch_wire::shared(b"{}".to_vec()));
-    }
-}
-
-impl Record {
-    /// Single-valued contracts that this instance answers in this build.
-    fn services<'a>(&'a self, binds: &'a BTreeMap<String, String>) -> impl Iterator<Item = &'a String> {
-        binds.iter().filter(|(_, id)| **id == self.planned.id).map(|(contract, _)| contract)
-    }
-
-    /// `contract#name` of everything it contributes, and of itself.
-    fn named(&self) -> Vec<String> {
-        let of = |kind: ContributionKind| {
-            self.contributes.names(kind).into_iter().map(move |name| format!("{}#{name}", kind.contract()))
-        };
-        // Of a contract that one instance answers, any other that provides it is reached by its id.
-        let itself = std::iter::once(INSTANCE_CONTRACT).chain(self.planned.single_contracts());
-        let itself = itself.map(|contract| format!("{contract}#{}", self.planned.id));
-        // An op is routed to the verb that it names, not to whoever brings it.
-        let named = ContributionKind::ALL.into_iter().filter(|kind| *kind != ContributionKind::Op);
-        named.flat_map(of).chain(itself).collect()
-    }
-
-    /// The verbs of `instance.v1` that it serves, sorted.
-    fn serves(&self) -> Vec<String> {
-        let verbs = self.endpoint.verbs.load();
-        let of_itself = |name: &String| {
-            let (contract, verb) = name.split_once('/')?;
-            (contract == INSTANCE_CONTRACT).then(|| verb.to_owned())
-        };
-        let mut serves: Vec<String> = verbs.keys().filter_map(of_itself).collect();
-        serves.sort_unstable();
-        serves
-    }
-
-    fn info(&self) -> InstanceInfo {
-        let (state, reason) = match &self.state {
-            RecordState::Active => (InstanceState::Active, String::new()),
-            RecordState::Disabled(reason) => (InstanceState::Disabled, reason.clone()),
-        };
-        InstanceInfo {
-            id: self.planned.id.clone(),
-            from: self.planned.from.clone(),
-            version: self.planned.manifest.version.to_string(),
-            sha256: self.sha256.clone(),
-            state,
-            reason,
-            provides: self.planned.manifest.provides.clone(),
-            serves: self.serves(),
-            contributes: self.contributes.clone(),
-            left_out: self.left_out.iter().map(Refused::to_string).collect(),
-        }
-    }
-}
-
-/// An opened instance, for `start` and `stop`.
-fn instance_of(endpoint: &Endpoint) -> Option<&InstanceObj> {
-    match endpoint.peer.get() {
-        Some(crate::router::Peer::Extension(instance)) => Some(instance),
-        Some(crate::router::Peer::Native(_)) | None => None,
     }
 }

@@ -100,8 +100,8 @@ async fn what_it_left_is_given_back(engine: &impl Runs, inputs: Inputs) {
         let ended = engine.run(params(inputs.quick, left.as_ref()), &desk).await.expect("an answer");
         assert_eq!(ended.status, TurnStatus::Completed, "{ended:?}");
         kept::check(&desk, Some(&ended));
-        let states = desk.commits().into_iter().map(|commit| commit["engine_state"].clone());
-        left = states.filter(|state| !state.is_null()).next_back().or(left);
+        let mut states = desk.commits().into_iter().map(|commit| commit["engine_state"].clone());
+        left = states.rfind(|state| !state.is_null()).or(left);
         let bytes = left.as_ref().map_or(0, |left| left.to_string().len());
         assert!(bytes <= ENGINE_STATE_BYTES_MAX, "a state of {bytes} bytes");
     }

@@ -35,7 +35,7 @@ pub(crate) struct Ctx<'a> {
     pub(crate) tools: &'a TurnTools,
     pub(crate) ports: &'a dyn TurnPorts,
     pub(crate) stop: &'a StopSignal,
-    pub(crate) frames: &'a Frames<'a>,
+    pub(crate) frames: &'a FramesOut<'a>,
     pub(crate) progress: &'a Progress,
     /// Names of the tools that the model sees; none until `turn.tools` was filtered.
     pub(crate) offered: RwLock<Option<Vec<String>>>,
@@ -91,7 +91,7 @@ pub(crate) async fn with_grace<T>(
 }
 
 /// The frames of `turn.v1/run`: counted, because each commit says how many came before it.
-pub struct Frames<'a> {
+pub struct FramesOut<'a> {
     ports: &'a dyn TurnPorts,
     stop: &'a StopSignal,
     progress: &'a Progress,
@@ -100,7 +100,7 @@ pub struct Frames<'a> {
     deaf: AtomicBool,
 }
 
-impl<'a> Frames<'a> {
+impl<'a> FramesOut<'a> {
     /// None shown yet.
     pub fn new(ports: &'a dyn TurnPorts, stop: &'a StopSignal, progress: &'a Progress) -> Self {
         Self { ports, stop, progress, n_shown: AtomicU64::new(0), deaf: AtomicBool::new(false) }

@@ -23,7 +23,7 @@ mod tools;
 
 pub use commit::committing::offer;
 pub use commit::events::{event, sum as sum_usage};
-pub use ctx::Frames;
+pub use ctx::FramesOut;
 pub use limits::{
     COMMIT_BYTES_MAX, COMMIT_TRIES_MS, COMMIT_TRIES_STOPPED_MS, COMMIT_WAIT_MAX_MS, COMMIT_WAIT_MS,
     EMIT_GRACE_MS, FILTER_OPS_BYTES_MAX, HISTORY_BYTES_MAX, MALFORMED_CHARS_MAX, MESSAGE_BYTES_MAX,
@@ -55,7 +55,7 @@ pub async fn run_turn(
     stop: StopSignal,
     progress: &Progress,
 ) -> TurnEnded {
-    let frames = ctx::Frames::new(ports, &stop, progress);
+    let frames = ctx::FramesOut::new(ports, &stop, progress);
     let RunParams {
         conversation_id,
         turn_id,

@@ -1,7 +1,7 @@
 //! The steps of a turn, one after another: ask the provider, run what it asks for, go on.
 
 use crate::act::asking;
-use crate::act::calls::{Call, Desk, Plan};
+use crate::act::calls::{Desk, Fate, ToolCall};
 use crate::act::pool;
 use crate::act::results::Results;
 use crate::act::tool_run;
@@ -244,7 +244,7 @@ impl<'a> Turn<'a> {
         Ok(None)
     }
 
-    async fn plan(&mut self, parts: &[DraftPart], changed: &mut Vec<EventBody>) -> Vec<Call<'a>> {
+    async fn plan(&mut self, parts: &[DraftPart], changed: &mut Vec<EventBody>) -> Vec<ToolCall<'a>> {
         let mut calls = Vec::new();
         for part in parts {
             match part {
@@ -256,7 +256,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Shows the calls and their results. A tool starts only after the commit that shows its call.
-    async fn run_calls(&mut self, step: &Step, calls: &[Call<'a>]) -> Result<(), Fault> {
+    async fn run_calls(&mut self, step: &Step, calls: &[ToolCall<'a>]) -> Result<(), Fault> {
         let ctx = self.ctx;
         for call in calls {
             let called = ToolCalled {
@@ -267,13 +267,13 @@ impl<'a> Turn<'a> {
                 effect: ctx.tools.spec(&call.name).map(|tool| tool.effect),
             };
             self.outbox.event(event(TOOL_CALL, &called));
-            if let Plan::Run { tool, ask: true, .. } = &call.plan {
+            if let Fate::Run { tool, ask: true, .. } = &call.fate {
                 self.outbox.event(asking::requested(&step.id, call, tool));
             }
         }
         let mut results = Results::new(&step.id, calls);
         for (idx, call) in calls.iter().enumerate() {
-            if let Plan::Answered(outcome) = &call.plan {
+            if let Fate::Answered(outcome) = &call.fate {
                 let mut changed = Vec::new();
                 let outcome = tool_run::finish(ctx, call, outcome.clone(), &mut changed).await;
                 results.settle(idx, outcome, changed, &mut self.history, &mut self.outbox);

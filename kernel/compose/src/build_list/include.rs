@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{BUILD_BYTES_MAX, BuildList, Sheet};
+use super::{BUILD_BYTES_MAX, BuildList, INSTANCES_MAX, Sheet};
 use crate::document::{self, Reader, quoted};
 use crate::nearest::nearest;
 use crate::problem::{Problem, Problems, shown};
@@ -16,10 +16,44 @@ pub const INCLUDE_DEPTH_MAX: usize = 8;
 /// The most files one build is made of, each counted as often as it is included.
 pub const INCLUDED_FILES_MAX: usize = 64;
 
+impl BuildList {
+    /// Reads a build list and all that it includes, or tells all that is wrong with any of them.
+    pub fn read(path: &Path) -> Result<Self, Problems> {
+        Self::read_among(path, &[])
+    }
+
+    /// The same; an include without a `/` and without `.toml` that is the name of one of `carried`, path and text, is that
+    /// one, and no file is looked at.
+    pub fn read_among(path: &Path, carried: &[(PathBuf, &str)]) -> Result<Self, Problems> {
+        Self::merged(Source::read(path, BUILD_BYTES_MAX)?, carried)
+    }
+
+    /// Parses a build list that is already in memory; its includes are read from beside `path`.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, Problems> {
+        Self::parse_among(path, text, &[])
+    }
+
+    /// The same; an include that names one of `carried`, by its name or by its path, is that one.
+    pub fn parse_among(path: &Path, text: &str, carried: &[(PathBuf, &str)]) -> Result<Self, Problems> {
+        Self::merged(Source::from_bytes(path, text.as_bytes(), BUILD_BYTES_MAX)?, carried)
+    }
+
+    fn merged(source: Arc<Source>, carried: &[(PathBuf, &str)]) -> Result<Self, Problems> {
+        let path = source.path.clone();
+        let (list, mut problems) = load(source, carried);
+        if list.entries.len() > INSTANCES_MAX {
+            let message =
+                format!("the build has {} instances, at most {INSTANCES_MAX} run", list.entries.len());
+            problems.push(Problem::of_file(&path, message));
+        }
+        Problems(problems).none_or(|| list)
+    }
+}
+
 /// Reads `source` and all it includes; what could be read comes along with all that is wrong.
 ///
 /// An include that names one of `carried`, path and text, by path or by file stem is that one.
-pub(super) fn load(source: Arc<Source>, carried: &[(PathBuf, &str)]) -> (BuildList, Vec<Problem>) {
+fn load(source: Arc<Source>, carried: &[(PathBuf, &str)]) -> (BuildList, Vec<Problem>) {
     let mut loader = Loader { carried, chain: Vec::new(), files: 0, problems: Vec::new() };
     let list = loader.load(&source);
     (list, loader.problems)

@@ -6,8 +6,9 @@ use dispatch_contracts::ContributionKind;
 use std::collections::BTreeMap;
 use toml::de::DeTable;
 
-use super::{name, plain};
+use super::name;
 use crate::document::Reader;
+use crate::source::plain;
 
 /// Names by kind; a name that ends in `*` stands for all that begin so.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -11,11 +11,11 @@ use petgraph::algo::{has_path_connecting, tarjan_scc};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::binding::Bindings;
-use super::instance::Draft;
+use super::instance::Choice;
 use crate::document::quoted;
 use crate::problem::Problems;
 
-/// Which drafts one draft starts after, as indices.
+/// Which choices one choice starts after, as indices.
 #[derive(Debug, Default)]
 pub(super) struct Edges {
     pub(super) required: Vec<usize>,
@@ -25,9 +25,9 @@ pub(super) struct Edges {
 /// The order, and why.
 #[derive(Debug)]
 pub(super) struct Activation {
-    /// Indices into the drafts; not all of them if there is a cycle.
+    /// Indices into the choices; not all of them if there is a cycle.
     pub(super) order: Vec<usize>,
-    /// One for each draft.
+    /// One for each choice.
     pub(super) edges: Vec<Edges>,
 }
 
@@ -35,21 +35,21 @@ pub(super) struct Activation {
 type Graph = DiGraph<(), ()>;
 
 impl Activation {
-    pub(super) fn of(drafts: &[Draft<'_>], bindings: &Bindings, problems: &mut Problems) -> Self {
+    pub(super) fn of(choices: &[Choice<'_>], bindings: &Bindings, problems: &mut Problems) -> Self {
         let mut graph = Graph::new();
-        let nodes: Vec<NodeIndex> = drafts.iter().map(|_| graph.add_node(())).collect();
-        let mut edges: Vec<Edges> = drafts.iter().map(|_| Edges::default()).collect();
-        for (idx, draft) in drafts.iter().enumerate() {
-            edges[idx].required = answerers(&draft.manifest().requires, bindings);
+        let nodes: Vec<NodeIndex> = choices.iter().map(|_| graph.add_node(())).collect();
+        let mut edges: Vec<Edges> = choices.iter().map(|_| Edges::default()).collect();
+        for (idx, choice) in choices.iter().enumerate() {
+            edges[idx].required = answerers(&choice.manifest().requires, bindings);
             for answerer in &edges[idx].required {
                 graph.update_edge(nodes[*answerer], nodes[idx], ());
             }
         }
         for cycle in cycles(&graph) {
-            tell_cycle(drafts, bindings, &cycle, problems);
+            tell_cycle(choices, bindings, &cycle, problems);
         }
-        for (idx, draft) in drafts.iter().enumerate() {
-            for answerer in answerers(&draft.manifest().optional, bindings) {
+        for (idx, choice) in choices.iter().enumerate() {
+            for answerer in answerers(&choice.manifest().optional, bindings) {
                 // An optional edge only helps; one that would close a cycle is dropped.
                 if !has_path_connecting(&graph, nodes[idx], nodes[answerer], None) {
                     graph.update_edge(nodes[answerer], nodes[idx], ());
@@ -124,16 +124,16 @@ fn cycle_through(graph: &Graph, start: NodeIndex) -> Option<Vec<usize>> {
     None
 }
 
-fn tell_cycle(drafts: &[Draft<'_>], bindings: &Bindings, cycle: &[usize], problems: &mut Problems) {
-    let path: Vec<&str> = cycle.iter().map(|idx| drafts[*idx].id()).collect();
+fn tell_cycle(choices: &[Choice<'_>], bindings: &Bindings, cycle: &[usize], problems: &mut Problems) {
+    let path: Vec<&str> = cycle.iter().map(|idx| choices[*idx].id()).collect();
     let mut steps = Vec::new();
     for pair in cycle.windows(2) {
-        let (from, to) = (&drafts[pair[0]], pair[1]);
+        let (from, to) = (&choices[pair[0]], pair[1]);
         let contracts: Vec<&String> =
             from.manifest().requires.iter().filter(|name| bindings.answerer(name) == Some(to)).collect();
-        steps.push(format!("`{}` requires {} of `{}`", from.id(), quoted(contracts), drafts[to].id()));
+        steps.push(format!("`{}` requires {} of `{}`", from.id(), quoted(contracts), choices[to].id()));
     }
-    let problem = drafts[cycle[0]]
+    let problem = choices[cycle[0]]
         .entry
         .id
         .place

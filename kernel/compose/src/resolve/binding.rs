@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::instance::Draft;
+use super::instance::Choice;
 use crate::build_list::BuildList;
 use crate::catalog::Catalog;
 use crate::contract_kind::ContractKind;
@@ -12,7 +12,7 @@ use crate::document::quoted;
 use crate::nearest::nearest;
 use crate::problem::Problems;
 
-/// Single-valued contract to those that provide it, as indices into the drafts.
+/// Single-valued contract to those that provide it, as indices into the choices.
 pub(super) struct Bindings {
     answerers: BTreeMap<String, Answerer>,
 }
@@ -24,11 +24,11 @@ enum Answerer {
 }
 
 impl Bindings {
-    pub(super) fn of(build: &BuildList, drafts: &[Draft<'_>], problems: &mut Problems) -> Self {
-        check_binds(build, drafts, problems);
+    pub(super) fn of(build: &BuildList, choices: &[Choice<'_>], problems: &mut Problems) -> Self {
+        check_binds(build, choices, problems);
         let mut providers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (idx, draft) in drafts.iter().enumerate() {
-            for contract in &draft.manifest().provides {
+        for (idx, choice) in choices.iter().enumerate() {
+            for contract in &choice.manifest().provides {
                 if ContractKind::of(contract) == ContractKind::Single {
                     providers.entry(contract).or_default().push(idx);
                 }
@@ -36,13 +36,13 @@ impl Bindings {
         }
         let decide = |(contract, idxs): (&str, Vec<usize>)| {
             let bound = build.bind.get(contract);
-            let named = |idx: &&usize| bound.is_some_and(|instance| instance.value == drafts[**idx].id());
+            let named = |idx: &&usize| bound.is_some_and(|instance| instance.value == choices[**idx].id());
             let answerer = match (idxs.iter().find(named), idxs.as_slice()) {
                 (Some(idx), _) | (None, [idx]) => Answerer::One(*idx),
                 (None, several) => {
                     // A wrong bind is a problem of its own.
                     if bound.is_none() {
-                        tell_undecided(build, drafts, contract, several, problems);
+                        tell_undecided(build, choices, contract, several, problems);
                     }
                     Answerer::Undecided
                 }
@@ -52,7 +52,7 @@ impl Bindings {
         Self { answerers: providers.into_iter().map(decide).collect() }
     }
 
-    /// The draft that answers a contract, if one does.
+    /// The choice that answers a contract, if one does.
     pub(super) fn answerer(&self, contract: &str) -> Option<usize> {
         match self.answerers.get(contract)? {
             Answerer::One(idx) => Some(*idx),
@@ -60,9 +60,9 @@ impl Bindings {
         }
     }
 
-    pub(super) fn named(&self, drafts: &[Draft<'_>]) -> BTreeMap<String, String> {
+    pub(super) fn named(&self, choices: &[Choice<'_>]) -> BTreeMap<String, String> {
         let one =
-            |contract: &String| Some((contract.clone(), drafts[self.answerer(contract)?].id().to_owned()));
+            |contract: &String| Some((contract.clone(), choices[self.answerer(contract)?].id().to_owned()));
         self.answerers.keys().filter_map(one).collect()
     }
 
@@ -70,20 +70,20 @@ impl Bindings {
     pub(super) fn check_requirements(
         &self,
         build: &BuildList,
-        drafts: &[Draft<'_>],
+        choices: &[Choice<'_>],
         catalog: &Catalog,
         problems: &mut Problems,
     ) {
-        for draft in drafts {
-            for contract in &draft.manifest().requires {
+        for choice in choices {
+            for contract in &choice.manifest().requires {
                 let single = ContractKind::of(contract) == ContractKind::Single;
                 if !single || self.answerers.contains_key(contract) {
                     continue;
                 }
-                let id = draft.id();
+                let id = choice.id();
                 let message =
                     format!("`{id}` requires `{contract}`, which no instance of this build provides");
-                let problem = draft.entry.id.place.problem(message);
+                let problem = choice.entry.id.place.problem(message);
                 problems.0.push(match catalog.providers_of(contract).as_slice() {
                     [] => problem.help("no known extension provides it"),
                     [one] => problem.help(format!(
@@ -99,12 +99,12 @@ impl Bindings {
 
 fn tell_undecided(
     build: &BuildList,
-    drafts: &[Draft<'_>],
+    choices: &[Choice<'_>],
     contract: &str,
     providers: &[usize],
     problems: &mut Problems,
 ) {
-    let ids: Vec<&str> = providers.iter().map(|idx| drafts[*idx].id()).collect();
+    let ids: Vec<&str> = providers.iter().map(|idx| choices[*idx].id()).collect();
     let (Some(first), Some(last)) = (ids.first(), providers.last()) else {
         return;
     };
@@ -115,11 +115,11 @@ fn tell_undecided(
     } else {
         format!("say which: add `\"{contract}\" = \"{first}\"` to `bind` in {file}")
     };
-    problems.0.push(drafts[*last].entry.id.place.problem(message).help(help));
+    problems.0.push(choices[*last].entry.id.place.problem(message).help(help));
 }
 
 /// Each bind names an instance of the build that provides a single-valued contract.
-fn check_binds(build: &BuildList, drafts: &[Draft<'_>], problems: &mut Problems) {
+fn check_binds(build: &BuildList, choices: &[Choice<'_>], problems: &mut Problems) {
     for (contract, instance) in &build.bind {
         let id = &instance.value;
         if ContractKind::of(contract) != ContractKind::Single {
@@ -137,9 +137,9 @@ fn check_binds(build: &BuildList, drafts: &[Draft<'_>], problems: &mut Problems)
             });
             continue;
         }
-        // An instance without a draft is a problem of its own.
-        let Some(draft) = drafts.iter().find(|draft| draft.id() == id) else { continue };
-        let provides = &draft.manifest().provides;
+        // An instance without a choice is a problem of its own.
+        let Some(choice) = choices.iter().find(|choice| choice.id() == id) else { continue };
+        let provides = &choice.manifest().provides;
         if !provides.contains(contract) {
             let message = format!("`{contract}` is bound to `{id}`, which does not provide it");
             let problem = instance.place.problem(message);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::instance::Draft;
+use super::instance::Choice;
 use crate::problem::Problems;
 use dispatch_contracts::ContributionKind;
 
@@ -17,16 +17,16 @@ struct Claim<'a> {
     stem: &'a str,
     /// Sorts a wildcard before the exact name of the same stem.
     exact: bool,
-    draft_idx: usize,
+    choice_idx: usize,
     name: &'a str,
 }
 
 /// Tells every name claimed twice: one problem for each kind and pair of instances.
-pub(super) fn find(drafts: &[Draft<'_>], problems: &mut Problems) {
+pub(super) fn find(choices: &[Choice<'_>], problems: &mut Problems) {
     for kind in ContributionKind::ALL {
         let mut by_pair: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
-        for (held, late) in collisions(claims(drafts, kind)) {
-            let pair = (held.draft_idx.min(late.draft_idx), held.draft_idx.max(late.draft_idx));
+        for (held, late) in collisions(claims(choices, kind)) {
+            let pair = (held.choice_idx.min(late.choice_idx), held.choice_idx.max(late.choice_idx));
             let shown = if held.name == late.name {
                 format!("`{}`", late.name)
             } else {
@@ -35,19 +35,19 @@ pub(super) fn find(drafts: &[Draft<'_>], problems: &mut Problems) {
             by_pair.entry(pair).or_default().push(shown);
         }
         for ((first, second), names) in by_pair {
-            tell(drafts, kind, (first, second), &names, problems);
+            tell(choices, kind, (first, second), &names, problems);
         }
     }
 }
 
-fn claims<'a>(drafts: &'a [Draft<'_>], kind: ContributionKind) -> Vec<Claim<'a>> {
-    let of_draft = |(draft_idx, draft): (usize, &'a Draft<'_>)| {
-        draft.contributes.of(kind).iter().map(move |name| {
+fn claims<'a>(choices: &'a [Choice<'_>], kind: ContributionKind) -> Vec<Claim<'a>> {
+    let of_choice = |(choice_idx, choice): (usize, &'a Choice<'_>)| {
+        choice.contributes.of(kind).iter().map(move |name| {
             let wildcard = name.strip_suffix('*');
-            Claim { stem: wildcard.unwrap_or(name), exact: wildcard.is_none(), draft_idx, name }
+            Claim { stem: wildcard.unwrap_or(name), exact: wildcard.is_none(), choice_idx, name }
         })
     };
-    let mut claims: Vec<Claim<'a>> = drafts.iter().enumerate().flat_map(of_draft).collect();
+    let mut claims: Vec<Claim<'a>> = choices.iter().enumerate().flat_map(of_choice).collect();
     claims.sort_unstable();
     claims
 }
@@ -63,7 +63,7 @@ fn collisions(claims: Vec<Claim<'_>>) -> Vec<(Claim<'_>, Claim<'_>)> {
         }
         let same = exact.filter(|held| claim.exact && held.stem == claim.stem);
         // A name says more than a pattern of the same instance, and is no second claim.
-        let says_more = |held: &Claim<'_>| claim.exact && held.draft_idx == claim.draft_idx;
+        let says_more = |held: &Claim<'_>| claim.exact && held.choice_idx == claim.choice_idx;
         let under = wildcards.iter().rev().find(|held| !says_more(held)).copied();
         if let Some(held) = under.or(same) {
             found.push((held, claim));
@@ -78,7 +78,7 @@ fn collisions(claims: Vec<Claim<'_>>) -> Vec<(Claim<'_>, Claim<'_>)> {
 }
 
 fn tell(
-    drafts: &[Draft<'_>],
+    choices: &[Choice<'_>],
     kind: ContributionKind,
     (first, second): (usize, usize),
     names: &[String],
@@ -90,8 +90,8 @@ fn tell(
     }
     let noun = if names.len() == 1 { kind.noun() } else { kind.key() };
     let verb = if names.len() == 1 { "is" } else { "are" };
-    let (one, other) = (drafts[first].id(), drafts[second].id());
-    let place = &drafts[second].entry.id.place;
+    let (one, other) = (choices[first].id(), choices[second].id());
+    let place = &choices[second].entry.id.place;
     problems.0.push(if first == second {
         let message = format!("the {noun} {listed} {verb} contributed twice by `{one}`");
         place.problem(message).help("give the instance another id, so that its names differ")

@@ -23,14 +23,14 @@ const WORKERS: u32 = 1;
 const RESERVED: [&str; 2] = [KERNEL_INSTANCE, HOST_INSTANCE];
 
 /// An entry of the build whose extension was found.
-pub(super) struct Draft<'a> {
+pub(super) struct Choice<'a> {
     pub(super) entry: &'a Entry,
     known: &'a KnownExtension,
     pub(super) contributes: Contributes,
     grants: Vec<Capability>,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> Choice<'a> {
     pub(super) fn of(
         entry: &'a Entry,
         catalog: &'a Catalog,

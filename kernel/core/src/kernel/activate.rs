@@ -3,7 +3,8 @@
 use super::contributions::check;
 use super::foreign::{Trouble, on_own_thread, wait_for};
 use super::reading::{self, Refused};
-use super::{Record, RecordState, Shared, instance_of};
+use super::records::{Record, RecordState, instance_of};
+use super::shared::Shared;
 use crate::router::{Endpoint, OpEntry, Peer};
 use dispatch_abi::abi_stable::std_types::RResult;
 use dispatch_abi::{Bytes, SharedBytes};

@@ -1,6 +1,6 @@
 //! Parties without a library: how the host binary calls into the kernel and is called back.
 
-use super::Shared;
+use super::shared::Shared;
 use crate::router::{Endpoint, NativeCall, NativeService, NativeStream, NativeWishes, Router, StreamItem};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::fault::{BROKEN, INVALID, UNKNOWN_VERB};

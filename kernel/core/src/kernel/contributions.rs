@@ -1,7 +1,7 @@
 //! What `start` returned against what the manifest declares, and against everybody else.
 
-use super::Record;
-use super::reading::Refused;
+use super::reading::{Read, Refused};
+use super::records::Record;
 use crate::router::{Endpoint, OpEntry};
 use dispatch_compose::PlannedInstance;
 use dispatch_contracts::kernel::{KERNEL_INSTANCE, Started, VerbInfo};
@@ -94,4 +94,24 @@ pub(super) fn entry_of(
         dispatch_load::sha256(format!("{}\n{}", spec.input_schema, spec.output_schema).as_bytes());
     schema_hash.truncate(SCHEMA_HASH_CHARS);
     Ok(OpEntry::new(Arc::clone(endpoint), spec.clone(), schema_hash))
+}
+
+/// Replaces what an instance contributes, within what its manifest declares.
+pub(super) fn contribute(
+    records: &mut [Record],
+    id: &str,
+    Read { contributes, left_out }: Read,
+    kernel_ops: &[Arc<OpEntry>],
+) -> Result<(), String> {
+    let Some(index) = records.iter().position(|record| record.planned.id == id) else {
+        return Err("it is not there".to_owned());
+    };
+    let record = &records[index];
+    let verbs = record.endpoint.verbs.load().values().cloned().collect();
+    let started = Started { verbs, contributes };
+    let ops = check(record, &started, &left_out, records, kernel_ops)?;
+    records[index].contributes = started.contributes;
+    records[index].left_out = left_out;
+    records[index].ops = ops;
+    Ok(())
 }

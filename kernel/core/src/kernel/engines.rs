@@ -11,30 +11,22 @@ pub(super) use desk::Desk;
 
 use super::ports::RouterPorts;
 use super::reading::params;
-use super::{Record, RecordState, Shared};
+use super::shared::Shared;
 use crate::router::{NativeCall, StreamItem};
 use dispatch_abi::SharedBytes;
-use dispatch_contracts::engine::{self, EngineSpec, NATIVE};
+use dispatch_contracts::engine;
 use dispatch_contracts::event::{DURABLE_TYPES, EventBody, TurnEnded};
 use dispatch_contracts::fault::{BAD_CALL, BROKEN, UNKNOWN_VERB};
 use dispatch_contracts::kernel::WaitOn;
 use dispatch_contracts::turn::RunParams;
 use dispatch_contracts::{Fault, Verb};
-use dispatch_turn::{Frames, Progress, StopSignal, TurnPorts};
+use dispatch_turn::{FramesOut, Progress, StopSignal, TurnPorts};
 use dispatch_wire::{decode, encode};
 use sealing::Heard;
 use std::sync::{Arc, PoisonError};
 
 /// How the verbs begin that an engine may call back with.
 pub(super) const HOST_CONTRACT: &str = "engine_host.v1/";
-
-/// What can run a turn: the loop first, then what active instances contribute.
-pub(super) fn known(records: &[Record]) -> Vec<EngineSpec> {
-    let native = EngineSpec { name: NATIVE.to_owned(), ready: true, reason: String::new() };
-    let active = records.iter().filter(|record| matches!(record.state, RecordState::Active));
-    let theirs = active.flat_map(|record| record.contributes.engines.iter().cloned());
-    std::iter::once(native).chain(theirs).collect()
-}
 
 /// Lets the engine that `params` names run exactly one turn, and answers how it ended.
 ///
@@ -64,7 +56,7 @@ async fn hand_on(call: &NativeCall, desk: &Desk, params: &RunParams) -> Heard {
         Ok(stream) => stream,
         Err(fault) => return Heard::Broke(fault),
     };
-    let frames = Frames::new(&desk.ports, &desk.stop, &desk.progress);
+    let frames = FramesOut::new(&desk.ports, &desk.stop, &desk.progress);
     let _wait = desk.progress.wait(desk.ports.now_ms(), WaitOn::Engine, &desk.engine, None);
     let (mut told, mut broke) = (false, None);
     loop {

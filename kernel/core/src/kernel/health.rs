@@ -2,7 +2,9 @@
 //!
 //! It must not know why an instance can or cannot work.
 
-use super::{Kernel, Record, RecordState, Shared};
+use super::Kernel;
+use super::records::{Record, RecordState};
+use super::shared::Shared;
 use dispatch_contracts::kernel::{HealthReply, HealthState, InstanceHealth};
 use std::collections::HashSet;
 use std::sync::PoisonError;

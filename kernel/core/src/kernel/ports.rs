@@ -1,7 +1,5 @@
 //! A turn's ports over the router: every call belongs to the `turn.v1/run` call that the turn runs in.
 
-use super::Shared;
-use super::turn_tools::tools_of;
 use crate::router::{NativeCall, NativeStream, StreamItem};
 use dispatch_contracts::event::EventBody;
 use dispatch_contracts::fault::BROKEN;
@@ -19,19 +17,18 @@ use dispatch_wire::{decode, encode};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Milliseconds a tool gets above its own timeout, so that it can say itself that it ran out of time.
 const TOOL_TIMEOUT_SLACK_MS: u64 = 1_000;
 
+/// What a turn may use from now on, if it changed since this was asked last.
+pub(super) type Renewed = Box<dyn Fn() -> Option<TurnTools> + Send + Sync>;
+
 pub(super) struct RouterPorts {
     call: NativeCall,
     turn_id: String,
-    shared: Arc<Shared>,
-    /// Which state of what is contributed the turn has.
-    seen: AtomicU64,
+    renewed: Renewed,
     /// Where the turn's clock begins.
     began: Instant,
 }
@@ -42,15 +39,8 @@ pub(super) fn ms_since(began: Instant) -> u64 {
 }
 
 impl RouterPorts {
-    /// `seen`: the state of what is contributed that the turn begins with.
-    pub(super) fn new(
-        call: NativeCall,
-        turn_id: String,
-        shared: Arc<Shared>,
-        seen: u64,
-        began: Instant,
-    ) -> Self {
-        Self { call, turn_id, shared, seen: AtomicU64::new(seen), began }
+    pub(super) fn new(call: NativeCall, turn_id: String, renewed: Renewed, began: Instant) -> Self {
+        Self { call, turn_id, renewed, began }
     }
 
     /// `turn_host.v1/history`.
@@ -134,9 +124,7 @@ impl TurnPorts for RouterPorts {
     }
 
     fn renewed_tools(&self) -> Option<TurnTools> {
-        let now = self.shared.contributed.load(Ordering::Acquire);
-        let before = self.seen.swap(now, Ordering::AcqRel);
-        (now != before).then(|| tools_of(&self.shared, ""))
+        (self.renewed)()
     }
 
     fn steering(&self) -> BoxFuture<'_, Result<SteeringReply, Fault>> {

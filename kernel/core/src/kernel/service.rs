@@ -1,19 +1,21 @@
 //! The kernel's own verbs: `kernel.v1`, `turn.v1`, `op.v1/list`.
 
-use super::contributions::check;
+use super::contributions::contribute;
+use super::engines;
+use super::ops;
 use super::ports::{RouterPorts, ms_since};
-use super::reading::{self, Read, params};
-use super::turn_tools::tools_of;
-use super::{Own, Record, RecordState, Shared, engines, ops};
-use crate::router::{CancelReason, Endpoint, NativeCall, NativeService, OpEntry};
+use super::reading::{self, params};
+use super::records::{Record, RecordState, engines_of};
+use super::shared::{Own, RunningTurn, Shared};
+use super::turn_tools::{renewing, tools_of};
+use crate::router::{CancelReason, Endpoint, NativeCall, NativeService};
 use dispatch_abi::SharedBytes;
 use dispatch_contracts::engine::is_native;
 use dispatch_contracts::fault::{CONFLICT, INVALID, IO, NOT_FOUND, UNKNOWN_VERB};
 use dispatch_contracts::kernel::{
     DisabledInstance, Explain, ExplainParams, ExplainReply, ExtensionInfo, Extensions, ExtensionsReply,
     Health, HostAlive, HostAliveReply, HostInfo, HostInfoReply, InstanceInfo, Inventory, KERNEL_INSTANCE,
-    PointFilters, Providers, ProvidersReply, Report, Started, Trusted, TrustedParams, TrustedReply, Update,
-    VerbInfo,
+    Providers, ProvidersReply, Report, Trusted, TrustedParams, TrustedReply, Update, VerbInfo,
 };
 use dispatch_contracts::op::{self, ListReply, ListedOp};
 use dispatch_contracts::{ContributionKind, Empty, Fault, Verb, engine, turn};
@@ -22,12 +24,8 @@ use dispatch_turn::{Progress, StopReason, StopSignal, run_turn};
 use dispatch_wire::encode;
 use futures_util::future::BoxFuture;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
-
-/// Contracts that the kernel answers itself.
-pub(super) const CONTRACTS: &[&str] = &["kernel.v1", "turn.v1", "op.v1"];
 
 pub(super) fn install(shared: &Arc<Shared>) {
     let service = KernelService { shared: Arc::downgrade(shared) };
@@ -138,7 +136,7 @@ fn providers(shared: &Shared) -> ProvidersReply {
         host_id: shared.host_id.clone(),
         providers: Vec::new(),
         disabled: Vec::new(),
-        engines: engines::known(&records),
+        engines: engines_of(&records),
     };
     for record in records.iter() {
         match &record.state {
@@ -202,26 +200,6 @@ fn update(shared: &Arc<Shared>, call: &NativeCall, body: &[u8]) -> Result<Empty,
     Ok(Empty {})
 }
 
-/// Replaces what an instance contributes, within what its manifest declares.
-pub(super) fn contribute(
-    records: &mut [Record],
-    id: &str,
-    Read { contributes, left_out }: Read,
-    kernel_ops: &[Arc<OpEntry>],
-) -> Result<(), String> {
-    let Some(index) = records.iter().position(|record| record.planned.id == id) else {
-        return Err("it is not there".to_owned());
-    };
-    let record = &records[index];
-    let verbs = record.endpoint.verbs.load().values().cloned().collect();
-    let started = Started { verbs, contributes };
-    let ops = check(record, &started, &left_out, records, kernel_ops)?;
-    records[index].contributes = started.contributes;
-    records[index].left_out = left_out;
-    records[index].ops = ops;
-    Ok(())
-}
-
 fn list_ops(shared: &Shared) -> ListReply {
     let table = shared.router.table.load();
     let ops = table.ops.values().map(|op| ListedOp {
@@ -267,13 +245,12 @@ fn explain(shared: &Shared, params: &ExplainParams) -> Result<ExplainReply, Faul
 
 async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> Result<SharedBytes, Fault> {
     let (stop, progress, began) = (StopSignal::new(), Progress::new(), Instant::now());
-    let contributed = shared.contributed.load(Ordering::Acquire);
+    let renewed = renewing(&shared);
     let tools = tools_of(&shared, &params.provider);
     let filters = tools.filters_by_point();
     let entry = RunningTurn { stop: stop.clone(), progress: progress.clone(), began, filters };
     let _running = Running::enter(&shared, &params.turn_id, entry)?;
-    let ports =
-        RouterPorts::new(call.clone(), params.turn_id.clone(), Arc::clone(&shared), contributed, began);
+    let ports = RouterPorts::new(call.clone(), params.turn_id.clone(), renewed, began);
     let mut turn = std::pin::pin!(async {
         if is_native(&params.engine) {
             return run_turn(params, tools, &ports, stop.clone(), &progress).await;
@@ -293,15 +270,6 @@ async fn run(shared: Arc<Shared>, call: NativeCall, params: turn::RunParams) -> 
         }
     };
     encode(turn::Run::NAME, &ended)
-}
-
-/// What can be asked of, and done to, a turn that runs now.
-pub(super) struct RunningTurn {
-    stop: StopSignal,
-    progress: Progress,
-    /// Where the turn's own clock began.
-    began: Instant,
-    filters: Vec<PointFilters>,
 }
 
 /// The entry of a running turn, taken out when it ends in whatever way.

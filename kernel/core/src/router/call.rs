@@ -1,48 +1,12 @@
 //! The state of one open call, shared by both sides and by the router.
 
-use super::abandoned::Parked;
-use super::cancel::CancelReason;
-use super::children::Children;
-use super::endpoint::Endpoint;
 use super::frames::Frames;
-use super::slots::Slot;
+use super::state::{CallState, CancelReason, Children, Endpoint, Parts, Slot};
 use dispatch_abi::SharedBytes;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 use tokio::sync::Notify;
-
-pub(crate) struct CallState {
-    pub(crate) id: u64,
-    pub(crate) verb: String,
-    pub(crate) parent: Option<Arc<CallState>>,
-    pub(crate) depth: u32,
-    pub(crate) caller: Arc<Endpoint>,
-    pub(crate) callee: Arc<Endpoint>,
-    pub(crate) meta: SharedBytes,
-    /// Polled in place: it may not emit.
-    pub(crate) inline: bool,
-    /// What it holds until its end.
-    pub(crate) slot: Slot,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) silence_ms: u64,
-    pub(crate) frames: Frames,
-    pub(super) began: Instant,
-    /// Milliseconds after `began` of the last sign of life.
-    last_sign_ms: AtomicU64,
-    pub(super) children: Children,
-    /// Calls open now that its callee makes to its caller.
-    pub(super) calls_back: AtomicU32,
-    /// Waits under way that the host itself ends.
-    waits: AtomicU32,
-    /// Why and when the first cancel came.
-    cancelled: OnceLock<(CancelReason, Instant)>,
-    parked: OnceLock<Weak<Parked>>,
-    /// Code of its fault, empty when it was answered; only while somebody listens to calls.
-    code: OnceLock<String>,
-    /// Cancelled, over, or credit came.
-    pub(crate) changed: Notify,
-}
 
 /// What a new call is made of.
 pub(super) struct NewCall {
@@ -125,11 +89,11 @@ impl CallState {
         self.code.get().map(String::as_str)
     }
 
-    pub(super) fn set_parked(&self, parked: Weak<Parked>) {
+    pub(super) fn set_parked(&self, parked: Weak<dyn Parts>) {
         self.parked.set(parked).ok();
     }
 
-    pub(super) fn parked(&self) -> Option<Arc<Parked>> {
+    pub(super) fn parked(&self) -> Option<Arc<dyn Parts>> {
         self.parked.get()?.upgrade()
     }
 

@@ -1,25 +1,13 @@
 //! Why a call is cancelled, how everybody concerned is told, and how long they have to answer.
 
-use super::CANCEL_GRACE;
-use super::call::CallState;
-use super::endpoint::Peer;
+use super::state::{CallState, CancelReason, Peer};
 use dispatch_contracts::bounds::CALL_DEPTH_MAX;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why a call was told to end. Calls made out of it are told the same; the first reason counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CancelReason {
-    /// Its caller cancelled it, or has gone.
-    Caller,
-    /// Its budget ran out.
-    Deadline,
-    /// It showed no sign of life for the verb's limit of silence.
-    Silence,
-    /// The caller or the callee is being stopped, or the host is.
-    Ended,
-}
+/// Time between the two phases of cancelling; longer while calls made out of the cancelled one use theirs.
+pub const CANCEL_GRACE: Duration = Duration::from_millis(500);
 
 impl CallState {
     /// First phase of cancelling: tells the callee of this call, and of every call made out of it.

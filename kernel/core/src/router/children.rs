@@ -1,23 +1,7 @@
 //! The calls made out of one call: they keep it alive, are told what it is told, and end with it.
 
-use super::call::CallState;
-use super::cancel::CancelReason;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-
-#[derive(Default)]
-pub(super) struct Children {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    open: HashMap<u64, Weak<CallState>>,
-    /// How many there ever were.
-    made: u64,
-    /// The call is over: it has no children any more, and takes none.
-    over: bool,
-}
+use super::state::{CallState, CancelReason, Children, ChildrenState};
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
 /// The call is over and takes no children.
 pub(super) struct Over;
@@ -45,7 +29,7 @@ impl Children {
         state.open.drain().filter_map(|(_, child)| child.upgrade()).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ChildrenState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

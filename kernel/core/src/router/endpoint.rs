@@ -1,12 +1,14 @@
 //! An endpoint: one party that calls and is called; an extension's instance, or a service of the kernel itself.
 
-use super::call::CallState;
-use super::native::NativeService;
+use super::frames::TakesFrames;
+use super::state::{Endpoint, NativeService, Peer};
 use arc_swap::ArcSwap;
-use dispatch_abi::InstanceObj;
+use dispatch_abi::SharedBytes;
+use dispatch_abi::abi_stable::std_types::RSlice;
 use dispatch_contracts::Limits;
 use dispatch_contracts::kernel::{HEALTH_REASON_BYTES_MAX, HealthState, ReportParams, VerbInfo};
 use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -15,42 +17,6 @@ const UNDESCRIBED: Limits = Limits::short(5_000);
 
 /// Most bytes kept of a panic's message.
 const PANIC_BYTES_MAX: usize = 1024;
-
-/// What answers calls.
-pub(crate) enum Peer {
-    Extension(InstanceObj),
-    Native(Arc<dyn NativeService>),
-}
-
-/// One party.
-pub(crate) struct Endpoint {
-    pub(crate) id: String,
-    /// Contracts it may call; `None` = all (the kernel and the host binary).
-    pub(crate) may_call: Option<HashSet<String>>,
-    /// Where `requires` is written, for the message of `not_required`.
-    pub(crate) manifest_hint: String,
-    /// Whether it may say whom its root calls are for, and where they work.
-    pub(crate) identity: bool,
-    pub(crate) calls_in_flight_max: u32,
-    /// Set once, when the instance has been opened.
-    pub(crate) peer: OnceLock<Peer>,
-    pub(crate) verbs: ArcSwap<HashMap<String, VerbInfo>>,
-    pub(crate) streams: Mutex<HashMap<u64, Arc<CallState>>>,
-    /// Set when the instance is stopped: calls to it are refused.
-    pub(crate) gone: AtomicBool,
-    /// Set when it has stopped: it makes no calls any more.
-    pub(crate) stopped: AtomicBool,
-    pub(crate) calls_in_flight: AtomicU32,
-    /// Long calls open now, by verb.
-    pub(crate) long_calls: Mutex<HashMap<String, u64>>,
-    pub(crate) calls: AtomicU64,
-    pub(crate) panics: AtomicU64,
-    /// What the last of them said; cut at [`PANIC_BYTES_MAX`].
-    pub(crate) last_panic: Mutex<String>,
-    pub(crate) overloaded: AtomicU64,
-    /// As it reported itself last.
-    pub(crate) health: Mutex<ReportParams>,
-}
 
 impl Endpoint {
     pub(crate) fn new(
@@ -120,6 +86,17 @@ impl Endpoint {
         match self.verbs.load().get(name) {
             Some(info) => (info.limits, info.mode == dispatch_contracts::Mode::Inline),
             None => (UNDESCRIBED, true),
+        }
+    }
+}
+
+impl TakesFrames for Endpoint {
+    fn take(&self, stream_id: u64, batch: &[SharedBytes]) {
+        let Some(Peer::Extension(instance)) = self.peer.get() else { return };
+        let handed =
+            catch_unwind(AssertUnwindSafe(|| instance.on_stream(stream_id, RSlice::from_slice(batch))));
+        if handed.is_err() {
+            tracing::error!(instance = %self.id, "on_stream panicked");
         }
     }
 }

@@ -1,22 +1,24 @@
 //! The frames of one call: byte credit, order, and delivery without a lock held.
 
-use super::endpoint::{Endpoint, Peer};
-use dispatch_abi::abi_stable::std_types::RSlice;
 use dispatch_abi::{EMIT_DROPPED, EMIT_FULL, EMIT_OVER, STREAM_CREDIT_BYTES, SharedBytes};
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Most credit a caller can pile up.
 const CREDIT_BYTES_MAX: i64 = 64 * 1024 * 1024;
 
+/// A caller that frames are handed to, a batch at a time and in order.
+pub(crate) trait TakesFrames: Send + Sync {
+    fn take(&self, stream_id: u64, batch: &[SharedBytes]);
+}
+
 /// Where frames go. Their amount is bounded by the credit, not by the sink.
 pub(crate) enum Sink {
     /// The caller wants none.
     Dropped,
     /// An instance's `on_stream`.
-    Instance { caller: Arc<Endpoint>, stream_id: u64 },
+    Instance { caller: Arc<dyn TakesFrames>, stream_id: u64 },
     /// A native caller's channel.
     Native(UnboundedSender<SharedBytes>),
 }
@@ -104,7 +106,7 @@ impl Frames {
             };
             match &self.sink {
                 Sink::Dropped => {}
-                Sink::Instance { caller, stream_id } => hand_over(caller, *stream_id, &batch),
+                Sink::Instance { caller, stream_id } => caller.take(*stream_id, &batch),
                 Sink::Native(sender) => {
                     for frame in batch {
                         // A closed channel means the caller is gone; the call's end follows.
@@ -162,12 +164,4 @@ impl Frames {
 /// What a frame takes of the credit, and its reader gives back: its bytes, and one for an empty one.
 pub(super) fn cost(frame: &SharedBytes) -> u64 {
     frame.len().max(1) as u64
-}
-
-fn hand_over(caller: &Endpoint, stream_id: u64, batch: &[SharedBytes]) {
-    let Some(Peer::Extension(instance)) = caller.peer.get() else { return };
-    let handed = catch_unwind(AssertUnwindSafe(|| instance.on_stream(stream_id, RSlice::from_slice(batch))));
-    if handed.is_err() {
-        tracing::error!(instance = %caller.id, "on_stream panicked");
-    }
 }

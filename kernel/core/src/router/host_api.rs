@@ -1,9 +1,8 @@
 //! The ABI's `Host` for one endpoint: every call through it is stamped with that endpoint.
 
-use super::call::CallState;
-use super::endpoint::{Endpoint, Peer};
+use super::drive::RoutedCall;
 use super::log_record::Readable;
-use super::{Router, drive::RoutedCall};
+use super::state::{CallState, Endpoint, Peer, Router};
 use crate::guard::HostFuture;
 use dispatch_abi::abi_stable::sabi_trait::TD_Opaque;
 use dispatch_abi::abi_stable::std_types::{RArc, RResult, RSlice, RStr, RString};
@@ -31,11 +30,16 @@ struct HostHandle {
     endpoint: Arc<Endpoint>,
 }
 
-pub(super) fn host_object(router: Arc<Router>, endpoint: Arc<Endpoint>) -> HostObj {
+fn host_object(router: Arc<Router>, endpoint: Arc<Endpoint>) -> HostObj {
     Host_TO::from_ptr(RArc::new(HostHandle { router, endpoint }), TD_Opaque)
 }
 
 impl Router {
+    /// The host as `endpoint` sees it.
+    pub(crate) fn host_for(self: &Arc<Self>, endpoint: &Arc<Endpoint>) -> HostObj {
+        host_object(Arc::clone(self), Arc::clone(endpoint))
+    }
+
     /// An open call that `callee` answers.
     fn own_call(&self, callee: &Arc<Endpoint>, call_id: u64) -> Option<Arc<CallState>> {
         self.calls.get(call_id).filter(|call| Arc::ptr_eq(&call.callee, callee))
@@ -87,7 +91,7 @@ impl Router {
             tracing::warn!(topic, bytes = data.len(), "a notification above 16 MiB was dropped");
             return;
         }
-        self.tell_topic(topic, data);
+        self.listening.tell_topic(topic, data);
         let table = self.table.load();
         let Some(subscribers) = table.topics.get(topic) else { return };
         for subscriber in subscribers {

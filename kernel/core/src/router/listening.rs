@@ -1,11 +1,8 @@
 //! What the host binary listens to: notifications of topics, and a record of each call. Lossy, and bounded in bytes.
 //!
-//! Nothing is made for nobody: without a listener a call pays one relaxed load. It must not know who listens.
+//! Nothing is made for nobody: without a listener a call pays one relaxed load. It must not know
+//! who listens, nor the router.
 
-use super::Router;
-use super::call::CallState;
-use dispatch_contracts::Fault;
-use dispatch_contracts::fault::CANCELLED;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,8 +11,6 @@ use tokio::sync::Notify;
 
 /// Most bytes that wait for one listener; the oldest items go first, and are counted.
 pub const LISTENER_BYTES_MAX: usize = 1024 * 1024;
-/// Most bytes of a verb's name in a record.
-const VERB_BYTES_MAX: usize = 256;
 
 /// One call that is over, or was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -145,7 +140,7 @@ pub(crate) struct Listening {
 /// Hears one kind of thing until it is dropped.
 pub struct Listener<T> {
     queue: Arc<Queue<T>>,
-    router: Arc<Router>,
+    listening: Arc<Listening>,
     leave: fn(&Listening, &Arc<Queue<T>>),
 }
 
@@ -164,86 +159,55 @@ impl<T> Listener<T> {
 
 impl<T> Drop for Listener<T> {
     fn drop(&mut self) {
-        (self.leave)(&self.router.listening, &self.queue);
+        (self.leave)(&self.listening, &self.queue);
     }
 }
 
-impl Router {
+impl Listening {
     /// Hears of each call from now on.
-    pub(crate) fn listen_to_calls(self: &Arc<Self>) -> Listener<CallRecord> {
-        let queue = self.listening.calls.enter(());
-        Listener { queue, router: Arc::clone(self), leave: |listening, queue| listening.calls.leave(queue) }
+    pub(super) fn to_calls(self: &Arc<Self>) -> Listener<CallRecord> {
+        let queue = self.calls.enter(());
+        Listener {
+            queue,
+            listening: Arc::clone(self),
+            leave: |listening, queue| listening.calls.leave(queue),
+        }
     }
 
     /// Hears what is published on these topics from now on.
-    pub(crate) fn listen_to_topics(self: &Arc<Self>, topics: Vec<String>) -> Listener<Notification> {
-        let queue = self.listening.topics.enter(topics);
-        Listener { queue, router: Arc::clone(self), leave: |listening, queue| listening.topics.leave(queue) }
-    }
-
-    /// Notes what a call came to, if anybody wants to know.
-    pub(super) fn note_answer<T>(&self, call: &CallState, answer: &Result<T, Fault>) {
-        if self.listening.calls.any() {
-            call.note_code(answer.as_ref().err().map_or("", |fault| &fault.code));
+    pub(super) fn to_topics(self: &Arc<Self>, topics: Vec<String>) -> Listener<Notification> {
+        let queue = self.topics.enter(topics);
+        Listener {
+            queue,
+            listening: Arc::clone(self),
+            leave: |listening, queue| listening.topics.leave(queue),
         }
     }
 
-    /// The call is over.
-    pub(super) fn tell_call(&self, call: &CallState) {
-        if !self.listening.calls.any() {
-            return;
-        }
-        let ms = u64::try_from(call.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.tell(&CallRecord {
-            call: call.id,
-            parent: call.parent.as_ref().map_or(0, |parent| parent.id),
-            verb: cut(&call.verb),
-            caller: call.caller.id.clone(),
-            callee: call.callee.id.clone(),
-            began: self.clock.now_ms().saturating_sub(ms),
-            ms,
-            code: call.code().unwrap_or(CANCELLED).to_owned(),
-        });
+    /// Whether anybody listens to calls.
+    pub(super) fn hears_calls(&self) -> bool {
+        self.calls.any()
     }
 
-    /// A call was refused before it had a number.
-    pub(super) fn tell_refused(&self, caller: &str, parent: u64, verb: &str, fault: &Fault) {
-        if self.listening.calls.any() {
-            self.tell(&CallRecord {
-                call: 0,
-                parent,
-                verb: cut(verb),
-                caller: caller.to_owned(),
-                callee: String::new(),
-                began: self.clock.now_ms(),
-                ms: 0,
-                code: fault.code.clone(),
-            });
-        }
-    }
-
-    fn tell(&self, record: &CallRecord) {
+    /// Hands a record to each that listens to calls.
+    pub(super) fn tell_call(&self, record: &CallRecord) {
         let texts = [&record.verb, &record.caller, &record.callee, &record.code];
         let bytes = size_of::<CallRecord>() + texts.iter().map(|text| text.len()).sum::<usize>();
-        for (_, queue) in self.listening.calls.lock().iter() {
+        for (_, queue) in self.calls.lock().iter() {
             queue.push(record.clone(), bytes);
         }
     }
 
     /// What was published, for those listeners that chose its topic.
     pub(super) fn tell_topic(&self, topic: &str, data: &[u8]) {
-        if !self.listening.topics.any() {
+        if !self.topics.any() {
             return;
         }
-        for (topics, queue) in self.listening.topics.lock().iter() {
+        for (topics, queue) in self.topics.lock().iter() {
             if topics.iter().any(|chosen| chosen == topic) {
                 let item = Notification { topic: topic.to_owned(), data: data.to_vec() };
                 queue.push(item, size_of::<Notification>() + topic.len() + data.len());
             }
         }
     }
-}
-
-fn cut(verb: &str) -> String {
-    verb[..verb.floor_char_boundary(VERB_BYTES_MAX)].to_owned()
 }

@@ -1,32 +1,17 @@
 //! Endpoints without a library: the kernel's own services and the host binary.
 
-use super::call::CallState;
-use super::cancel::CancelReason;
 use super::drive::RoutedCall;
-use super::{NativeWishes, Router};
-use dispatch_abi::{EMIT_FULL, EMIT_OVER, SharedBytes};
+use super::frames::cost;
+use super::state::{CallState, CancelReason, Endpoint, NativeCall, Router};
+use dispatch_abi::{CallOpts, EMIT_FULL, EMIT_OVER, SharedBytes};
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::CANCELLED;
-use dispatch_contracts::kernel::{ReportParams, VerbInfo};
-use futures_util::future::BoxFuture;
+use dispatch_contracts::kernel::ReportParams;
+use dispatch_wire::shared;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
-
-/// Serves verbs without a library.
-pub(crate) trait NativeService: Send + Sync {
-    /// What it serves.
-    fn verbs(&self) -> Vec<VerbInfo>;
-    /// Answers one call.
-    fn call(&self, call: NativeCall, body: SharedBytes) -> BoxFuture<'static, Result<SharedBytes, Fault>>;
-}
-
-/// An open call, as a native callee sees it.
-#[derive(Clone)]
-pub(crate) struct NativeCall {
-    router: Arc<Router>,
-    state: Arc<CallState>,
-}
 
 impl NativeCall {
     pub(super) fn new(router: Arc<Router>, state: Arc<CallState>) -> Self {
@@ -144,7 +129,7 @@ impl NativeStream {
             tokio::select! {
                 biased;
                 Some(frame) = self.frames.recv() => {
-                    self.state.frames.grant(super::frames::cost(&frame));
+                    self.state.frames.grant(cost(&frame));
                     self.state.changed.notify_waiters();
                     return Ok(StreamItem::Frame(frame));
                 }
@@ -157,4 +142,54 @@ impl NativeStream {
     pub(crate) fn cancel(&self) {
         self.state.cancel_tree(CancelReason::Caller);
     }
+}
+
+impl Router {
+    /// A call made by a native endpoint, without frames.
+    pub(crate) async fn native_call(
+        self: &Arc<Self>,
+        caller: &Arc<Endpoint>,
+        parent: Option<&NativeCall>,
+        verb: &str,
+        body: SharedBytes,
+        wishes: NativeWishes,
+    ) -> Result<SharedBytes, Fault> {
+        let opts = CallOpts {
+            parent_call_id: parent.map_or(0, NativeCall::id),
+            stream_id: 0,
+            budget_ms: wishes.budget_ms,
+            meta: shared(wishes.meta),
+        };
+        self.start_call(caller, verb, opts, body, None)?.await
+    }
+
+    /// A call made by a native endpoint, with frames.
+    pub(crate) fn native_stream(
+        self: &Arc<Self>,
+        caller: &Arc<Endpoint>,
+        parent: Option<&NativeCall>,
+        verb: &str,
+        body: SharedBytes,
+        wishes: NativeWishes,
+    ) -> Result<NativeStream, Fault> {
+        let stream_id = self.next_call_id.fetch_add(1, Ordering::Relaxed);
+        let opts = CallOpts {
+            parent_call_id: parent.map_or(0, NativeCall::id),
+            stream_id,
+            budget_ms: wishes.budget_ms,
+            meta: shared(wishes.meta),
+        };
+        let (sender, frames) = tokio::sync::mpsc::unbounded_channel();
+        let call = self.start_call(caller, verb, opts, body, Some(sender))?;
+        Ok(NativeStream::new(call, frames))
+    }
+}
+
+/// What a native caller wishes of a call.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NativeWishes {
+    /// Total budget; 0 = the verb's own.
+    pub(crate) budget_ms: u64,
+    /// JSON for a root call's meta, or empty.
+    pub(crate) meta: Vec<u8>,
 }

@@ -1,11 +1,11 @@
 //! From a verb's wire name to the endpoint that answers it, and the slots and budgets of the new call.
 
-use super::Router;
-use super::call::{CallState, NewCall};
-use super::drive::{OpenCall, RoutedCall};
-use super::endpoint::Endpoint;
-use super::frames::{Frames, Sink};
+use super::call::NewCall;
+use super::callee::OpenCall;
+use super::drive::RoutedCall;
+use super::frames::{Frames, Sink, TakesFrames};
 use super::slots::name_of;
+use super::state::{CallState, Endpoint, OpEntry, Router};
 use dispatch_abi::{BODY_BYTES_MAX, CallOpts, SharedBytes};
 use dispatch_contracts::bounds::CALL_DEPTH_MAX;
 use dispatch_contracts::fault::{
@@ -81,7 +81,10 @@ impl Router {
         let sink = match (native, opts.stream_id) {
             (Some(sender), _) => Sink::Native(sender),
             (None, 0) => Sink::Dropped,
-            (None, stream_id) => Sink::Instance { caller: Arc::clone(caller), stream_id },
+            (None, stream_id) => {
+                let caller: Arc<dyn TakesFrames> = Arc::<Endpoint>::clone(caller);
+                Sink::Instance { caller, stream_id }
+            }
         };
         Ok(Arc::new(CallState::new(NewCall {
             id: self.next_call_id.fetch_add(1, Ordering::Relaxed),
@@ -201,7 +204,7 @@ fn deadline(
 /// Most bytes of one reason why an input breaks its schema.
 const REASON_BYTES_MAX: usize = 512;
 
-fn check_op_input(id: &str, op: &super::OpEntry, body: &SharedBytes) -> Result<(), Fault> {
+fn check_op_input(id: &str, op: &OpEntry, body: &SharedBytes) -> Result<(), Fault> {
     let input: serde_json::Value =
         read(body).map_err(|e| Fault::new(INVALID, format!("the input of op `{id}` is not JSON: {e}")))?;
     let schema = op.input().map_err(|why| {

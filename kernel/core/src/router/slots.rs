@@ -2,29 +2,13 @@
 //!
 //! It must not know what a verb means.
 
-use super::Router;
-use super::call::CallState;
-use super::endpoint::Endpoint;
+use super::state::{CallState, Endpoint, Router, Slot};
 use dispatch_contracts::bounds::{CALLS_BACK_MAX, LONG_CALLS_MAX, RETRY_AFTER_MS};
 use dispatch_contracts::fault::OVERLOADED;
 use dispatch_contracts::{Fault, Limits};
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-
-/// What an open call holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Slot {
-    /// Nothing: a call above it in the chain holds a slot of the same callee.
-    Inherited,
-    /// One of the callee's `calls_in_flight_max`.
-    InFlight,
-    /// One of the [`LONG_CALLS_MAX`] of its verb, so that nobody's long calls keep out those of another verb.
-    Long,
-    /// One of the [`CALLS_BACK_MAX`] of its parent: what a call back brings may have been paid for already, and whoever
-    /// asked for it takes it however busy it is.
-    Back,
-}
 
 impl Router {
     /// Takes what the call needs, or says `overloaded`; `back`: it goes to whoever made the parent call.

@@ -1,10 +1,7 @@
 //! The end of a party: what it still has open, whether it makes or answers it, ends before it does.
 
-use super::call::CallState;
-use super::cancel::CancelReason;
-use super::endpoint::Endpoint;
-use super::slots::Slot;
-use super::{CANCEL_GRACE, Router};
+use super::cancel::CANCEL_GRACE;
+use super::state::{CallState, CancelReason, Endpoint, Router, Slot};
 use dispatch_contracts::Fault;
 use dispatch_contracts::fault::CANCELLED;
 use std::sync::Arc;

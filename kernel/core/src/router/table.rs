@@ -1,30 +1,8 @@
-//! The routing table: an immutable snapshot, swapped whole when an instance comes, goes or updates.
+//! An op of the routing table, whose input schema is compiled when it is first called.
 
-use super::endpoint::Endpoint;
+use super::state::{Endpoint, OpEntry};
 use dispatch_contracts::op::OpSpec;
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
-
-/// Who answers what.
-#[derive(Clone, Default)]
-pub(crate) struct Table {
-    /// Single-valued contract to its service.
-    pub(crate) services: HashMap<String, Arc<Endpoint>>,
-    /// `tool.v1#read_file` to its contributor.
-    pub(crate) named: HashMap<String, Arc<Endpoint>>,
-    /// Op id to its contributor.
-    pub(crate) ops: BTreeMap<String, Arc<OpEntry>>,
-    /// Topic to its subscribers.
-    pub(crate) topics: HashMap<String, Vec<Arc<Endpoint>>>,
-}
-
-/// An op, whose input schema is compiled when it is first called: most runs of a host call few.
-pub(crate) struct OpEntry {
-    pub(crate) endpoint: Arc<Endpoint>,
-    pub(crate) spec: OpSpec,
-    pub(crate) schema_hash: String,
-    input: OnceLock<Result<jsonschema::Validator, String>>,
-}
 
 impl OpEntry {
     pub(crate) fn new(endpoint: Arc<Endpoint>, spec: OpSpec, schema_hash: String) -> Self {

@@ -88,12 +88,13 @@ impl Shared {
         };
         let depth = parent.as_ref().map_or(1, |parent| parent.depth + 1);
         if depth > CALL_DEPTH_MAX {
-            let message = format!("`{verb}` would be call {depth} of its chain, at most {CALL_DEPTH_MAX} go");
+            let message = format!("`{verb}` would be call {depth} of a chain; at most {CALL_DEPTH_MAX}");
             return Err(Fault::new(TOO_DEEP, message));
         }
         let deadline = deadline(&[wishes.budget_ms, found.limits.budget_ms], parent.as_deref());
         if deadline.is_some_and(|at| at <= Instant::now()) {
-            return Err(Fault::new(DEADLINE, format!("no time is left to call `{verb}`")));
+            let message = format!("`{verb}` was not started: the calling verb's budget has run out");
+            return Err(Fault::new(DEADLINE, message));
         }
         let meta = match &parent {
             Some(parent) => parent.meta.clone(),

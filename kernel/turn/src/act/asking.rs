@@ -2,7 +2,7 @@
 //!
 //! It must not know when what it tells is durable: the pool starts nothing before that.
 
-use crate::act::calls::{Call, Outcome};
+use crate::act::calls::{Outcome, ToolCall};
 use crate::act::schemas::Schemas;
 use crate::act::tool_run::NEVER_STARTED;
 use crate::bound::head_and_tail;
@@ -27,7 +27,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// The event, for one of the calls that the answer is about.
-    pub(crate) fn event_of(&self, call: &Call<'_>) -> EventBody {
+    pub(crate) fn event_of(&self, call: &ToolCall<'_>) -> EventBody {
         event(APPROVAL_RESOLVED, &ApprovalResolved { tool_call_id: call.id.clone(), ..self.resolved.clone() })
     }
 
@@ -40,7 +40,7 @@ impl Answer {
 }
 
 /// The event that goes into the log before anybody is asked.
-pub(crate) fn requested(step_id: &str, call: &Call<'_>, tool: &ToolSpec) -> EventBody {
+pub(crate) fn requested(step_id: &str, call: &ToolCall<'_>, tool: &ToolSpec) -> EventBody {
     let requested = ApprovalRequested {
         step_id: step_id.to_owned(),
         tool_call_id: call.id.clone(),
@@ -52,11 +52,11 @@ pub(crate) fn requested(step_id: &str, call: &Call<'_>, tool: &ToolSpec) -> Even
 }
 
 /// The event of a question that was never put, because the turn was stopped.
-pub(crate) fn withdrawn(step_id: &str, call: &Call<'_>, tool: &ToolSpec) -> EventBody {
+pub(crate) fn withdrawn(step_id: &str, call: &ToolCall<'_>, tool: &ToolSpec) -> EventBody {
     event(APPROVAL_RESOLVED, &unanswered(step_id, call, tool))
 }
 
-fn unanswered(step_id: &str, call: &Call<'_>, tool: &ToolSpec) -> ApprovalResolved {
+fn unanswered(step_id: &str, call: &ToolCall<'_>, tool: &ToolSpec) -> ApprovalResolved {
     ApprovalResolved {
         step_id: step_id.to_owned(),
         tool_call_id: call.id.clone(),
@@ -70,7 +70,7 @@ fn unanswered(step_id: &str, call: &Call<'_>, tool: &ToolSpec) -> ApprovalResolv
 }
 
 /// Asks whether the call may run.
-pub(crate) async fn ask(ctx: &Ctx<'_>, step_id: &str, call: &Call<'_>, tool: &ToolSpec) -> Answer {
+pub(crate) async fn ask(ctx: &Ctx<'_>, step_id: &str, call: &ToolCall<'_>, tool: &ToolSpec) -> Answer {
     let params = AskParams {
         conversation_id: ctx.about.conversation_id.clone(),
         turn_id: ctx.about.turn_id.clone(),

@@ -61,7 +61,7 @@ impl Outcome {
 
 /// What shall happen to a call.
 #[derive(Debug)]
-pub(crate) enum Plan<'a> {
+pub(crate) enum Fate<'a> {
     /// It runs, perhaps after a person was asked.
     Run { tool: &'a ToolSpec, args: Map<String, Value>, ask: bool },
     /// It has its result already.
@@ -70,7 +70,7 @@ pub(crate) enum Plan<'a> {
 
 /// One call of a step.
 #[derive(Debug)]
-pub(crate) struct Call<'a> {
+pub(crate) struct ToolCall<'a> {
     /// Unique in the turn.
     pub(crate) id: String,
     /// Name and arguments as the model wrote them, for the history.
@@ -83,7 +83,7 @@ pub(crate) struct Call<'a> {
     pub(crate) opaque: Value,
     /// The filter that demands that a person is asked; empty = none does.
     pub(crate) asked_by: String,
-    pub(crate) plan: Plan<'a>,
+    pub(crate) fate: Fate<'a>,
 }
 
 /// What the calls of one turn share.
@@ -109,14 +109,14 @@ impl<'a> Desk<'a> {
         raw: &RawCall,
         offers: &[ToolOffer],
         changed: &mut Vec<EventBody>,
-    ) -> Call<'a> {
+    ) -> ToolCall<'a> {
         let id = self.unique_id(&raw.tool_call_id);
         let parsed = parse_args(raw);
         let asked_args = match &parsed {
             Ok(args) => Value::Object(args.clone()),
             Err(_) => json!({ "_malformed": first_chars(&raw.args_text, MALFORMED_CHARS_MAX) }),
         };
-        let mut call = Call {
+        let mut call = ToolCall {
             id,
             asked_name: raw.name.clone(),
             asked_args: asked_args.clone(),
@@ -124,23 +124,23 @@ impl<'a> Desk<'a> {
             args: asked_args,
             opaque: raw.opaque.clone(),
             asked_by: String::new(),
-            plan: Plan::Answered(Outcome::unrun(ToolStatus::Error, "")),
+            fate: Fate::Answered(Outcome::unrun(ToolStatus::Error, "")),
         };
         let planned = match parsed {
             Ok(args) => self.decide(&mut call, args, offers, changed).await,
             Err(what) => Err(Outcome::unrun(ToolStatus::Error, what)),
         };
-        call.plan = planned.unwrap_or_else(Plan::Answered);
+        call.fate = planned.unwrap_or_else(Fate::Answered);
         call
     }
 
     async fn decide(
         &mut self,
-        call: &mut Call<'a>,
+        call: &mut ToolCall<'a>,
         args: Map<String, Value>,
         offers: &[ToolOffer],
         changed: &mut Vec<EventBody>,
-    ) -> Result<Plan<'a>, Outcome> {
+    ) -> Result<Fate<'a>, Outcome> {
         let meant =
             self.ctx.tools.spec(&call.name).and_then(|tool| lenient::meant(&args, &tool.input_schema));
         let mut args = meant.unwrap_or(args);
@@ -170,8 +170,8 @@ impl<'a> Desk<'a> {
             call.asked_by = verdict.asked_by.unwrap_or_default();
         }
         match self.ctx.tools.policy.decide(tool.effect) {
-            Decision::Allow => Ok(Plan::Run { tool, args, ask: !call.asked_by.is_empty() }),
-            Decision::Ask => Ok(Plan::Run { tool, args, ask: true }),
+            Decision::Allow => Ok(Fate::Run { tool, args, ask: !call.asked_by.is_empty() }),
+            Decision::Ask => Ok(Fate::Run { tool, args, ask: true }),
             Decision::Deny => Err(Outcome::denied(DeniedBy::Policy, denied_by_policy(tool))),
         }
     }

@@ -3,7 +3,7 @@
 //! A line that is longer than a frame goes on at its last space. Pieces are cut anywhere, so a filter that saw them one by one would not know half a key for one. It must not know
 //! how the tool runs.
 
-use crate::act::calls::Call;
+use crate::act::calls::ToolCall;
 use crate::ctx::{Ctx, with_grace};
 use crate::filter::filter_ops::OutputFields;
 use crate::filter::filters::{self, Subject};
@@ -15,7 +15,7 @@ use dispatch_contracts::tool::{OutputStream, ToolFrame};
 /// What a call has shown so far, up to its bound.
 pub(crate) struct LiveOutput<'a> {
     ctx: &'a Ctx<'a>,
-    call: &'a Call<'a>,
+    call: &'a ToolCall<'a>,
     n_bytes_left: usize,
     /// Lines without their ends yet, of each stream; empty where nobody filters.
     stdout: String,
@@ -23,7 +23,7 @@ pub(crate) struct LiveOutput<'a> {
 }
 
 impl<'a> LiveOutput<'a> {
-    pub(crate) fn new(ctx: &'a Ctx<'a>, call: &'a Call<'a>) -> Self {
+    pub(crate) fn new(ctx: &'a Ctx<'a>, call: &'a ToolCall<'a>) -> Self {
         let n_bytes_left = ctx.tools.limits.tool_output_bytes_max;
         Self { ctx, call, n_bytes_left, stdout: String::new(), stderr: String::new() }
     }

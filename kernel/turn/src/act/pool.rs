@@ -4,7 +4,7 @@
 //! durable, and keeps its place meanwhile. It must not know how one tool runs.
 
 use crate::act::asking::{self, Answer};
-use crate::act::calls::{Call, Outcome, Plan};
+use crate::act::calls::{Fate, Outcome, ToolCall};
 use crate::act::results::Results;
 use crate::act::tool_run::{self, NEVER_STARTED};
 use crate::commit::committing;
@@ -158,10 +158,10 @@ fn may_start(ctx: &Ctx<'_>, queue: &VecDeque<Job<'_>>, n_running: usize, exclusi
 
 /// The runs for the calls `open`. Identical calls of a tool that only looks share one, unless a call that may change
 /// something stands between them.
-fn jobs<'c>(calls: &'c [Call<'_>], open: impl Iterator<Item = usize>) -> VecDeque<Job<'c>> {
+fn jobs<'c>(calls: &'c [ToolCall<'_>], open: impl Iterator<Item = usize>) -> VecDeque<Job<'c>> {
     let mut jobs: VecDeque<Job<'c>> = VecDeque::new();
     for idx in open {
-        let Plan::Run { tool, args, ask } = &calls[idx].plan else { continue };
+        let Fate::Run { tool, args, ask } = &calls[idx].fate else { continue };
         let mut looks = jobs.iter_mut().rev().take_while(|job| job.tool.effect == Effect::Read);
         let shared = looks.find(|job| {
             tool.effect == Effect::Read && job.tool.name == tool.name && job.args == args && job.ask == *ask
@@ -174,7 +174,7 @@ fn jobs<'c>(calls: &'c [Call<'_>], open: impl Iterator<Item = usize>) -> VecDequ
     jobs
 }
 
-async fn ask_job<'c>(ctx: &Ctx<'_>, step_id: &str, calls: &[Call<'_>], job: Job<'c>) -> Came<'c> {
+async fn ask_job<'c>(ctx: &Ctx<'_>, step_id: &str, calls: &[ToolCall<'_>], job: Job<'c>) -> Came<'c> {
     let answer = asking::ask(ctx, step_id, &calls[job.calls[0]], job.tool).await;
     Came::Answered(job, Box::new(answer))
 }
@@ -182,7 +182,7 @@ async fn ask_job<'c>(ctx: &Ctx<'_>, step_id: &str, calls: &[Call<'_>], job: Job<
 /// Runs the job, with the arguments that whoever allowed it put in their place.
 async fn run_job<'c>(
     ctx: &Ctx<'_>,
-    calls: &[Call<'_>],
+    calls: &[ToolCall<'_>],
     job: Job<'c>,
     changed: Option<Map<String, Value>>,
 ) -> Came<'c> {
@@ -197,7 +197,7 @@ async fn run_job<'c>(
     end_job(ctx, calls, job, outcome).await
 }
 
-async fn end_job<'c>(ctx: &Ctx<'_>, calls: &[Call<'_>], job: Job<'c>, outcome: Outcome) -> Came<'c> {
+async fn end_job<'c>(ctx: &Ctx<'_>, calls: &[ToolCall<'_>], job: Job<'c>, outcome: Outcome) -> Came<'c> {
     let mut settled = Vec::with_capacity(job.calls.len());
     for idx in job.calls {
         let mut changed = Vec::new();

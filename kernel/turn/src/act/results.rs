@@ -1,6 +1,6 @@
 //! The results of one step: events as they come, messages in the order of the calls.
 
-use crate::act::calls::{Call, Outcome};
+use crate::act::calls::{Outcome, ToolCall};
 use crate::commit::events::event;
 use crate::commit::messages;
 use crate::commit::outbox::Outbox;
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 /// What came of the calls so far.
 pub(crate) struct Results<'s, 'a> {
     pub(crate) step_id: &'s str,
-    pub(crate) calls: &'s [Call<'a>],
+    pub(crate) calls: &'s [ToolCall<'a>],
     /// Results that wait for those of earlier calls.
     waiting: Vec<Option<Box<RawValue>>>,
     n_in_order: usize,
@@ -18,7 +18,7 @@ pub(crate) struct Results<'s, 'a> {
 }
 
 impl<'s, 'a> Results<'s, 'a> {
-    pub(crate) fn new(step_id: &'s str, calls: &'s [Call<'a>]) -> Self {
+    pub(crate) fn new(step_id: &'s str, calls: &'s [ToolCall<'a>]) -> Self {
         let waiting = calls.iter().map(|_| None).collect();
         Self { step_id, calls, waiting, n_in_order: 0, settled: vec![false; calls.len()] }
     }

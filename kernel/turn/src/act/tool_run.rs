@@ -2,7 +2,7 @@
 //!
 //! It must not know the other calls of the step.
 
-use crate::act::calls::{Call, Outcome};
+use crate::act::calls::{Outcome, ToolCall};
 use crate::act::live_output::LiveOutput;
 use crate::bound::head_and_tail;
 use crate::commit::events::raw;
@@ -32,7 +32,7 @@ const STOPPED_UNFILTERED: &str = "the turn was stopped while the result was bein
 /// Runs the tool, unless the turn was stopped, and answers in every case.
 pub(crate) async fn run(
     ctx: &Ctx<'_>,
-    call: &Call<'_>,
+    call: &ToolCall<'_>,
     tool: &ToolSpec,
     args: &Map<String, Value>,
 ) -> Outcome {
@@ -54,7 +54,7 @@ pub(crate) async fn run(
 /// have [`EMIT_GRACE_MS`]; unfiltered it is not shown.
 pub(crate) async fn finish(
     ctx: &Ctx<'_>,
-    call: &Call<'_>,
+    call: &ToolCall<'_>,
     mut outcome: Outcome,
     changed: &mut Vec<EventBody>,
 ) -> Outcome {
@@ -111,7 +111,7 @@ async fn bounded(ctx: &Ctx<'_>, outcome: Outcome) -> Outcome {
     Outcome { content, parts: parts::kept(ctx, outcome.parts).await, ..outcome }
 }
 
-async fn answer(ctx: &Ctx<'_>, call: &Call<'_>, tool: &ToolSpec, args: &Map<String, Value>) -> Outcome {
+async fn answer(ctx: &Ctx<'_>, call: &ToolCall<'_>, tool: &ToolSpec, args: &Map<String, Value>) -> Outcome {
     let params = RunParams { tool_call_id: call.id.clone(), args: args.clone(), cwd: ctx.about.cwd.clone() };
     let mut stream = ctx.ports.run_tool(&tool.name, params, tool.timeout_ms);
     let mut live = LiveOutput::new(ctx, call);

@@ -2,6 +2,7 @@
 
 use crate::commit::events::raw;
 use crate::ctx::Ctx;
+use crate::filter::filter_ops::RequestFields;
 use crate::filter::filters::{self, Subject};
 use crate::parts;
 use dispatch_contracts::Fault;
@@ -13,19 +14,6 @@ use dispatch_contracts::tool::ToolSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-
-/// The fields that `provider.request` filters.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct RequestFields {
-    #[serde(default)]
-    model: String,
-    #[serde(default)]
-    system: String,
-    #[serde(default)]
-    output_tokens_max: Option<u64>,
-    #[serde(default)]
-    temperature: Option<f64>,
-}
 
 /// A request that can be sent more than once.
 pub(crate) struct Request<'h> {

@@ -1,6 +1,6 @@
 //! The messages that a turn adds to the history, as bytes.
 
-use crate::act::calls::{Call, Outcome};
+use crate::act::calls::{Outcome, ToolCall};
 use crate::commit::draft::DraftPart;
 use crate::commit::events::raw;
 use dispatch_contracts::message::{Message, Part, Role, ToolStatus};
@@ -19,7 +19,7 @@ pub(crate) fn said(parts: &[DraftPart], producer: &str) -> Option<Box<RawValue>>
 }
 
 /// The assistant's message with its calls; `calls` are those of `parts`, in order.
-pub(crate) fn asked(parts: &[DraftPart], calls: &[Call<'_>], producer: &str) -> Box<RawValue> {
+pub(crate) fn asked(parts: &[DraftPart], calls: &[ToolCall<'_>], producer: &str) -> Box<RawValue> {
     let mut calls = calls.iter().map(|call| Part::ToolCall {
         tool_call_id: call.id.clone(),
         name: call.asked_name.clone(),
@@ -32,7 +32,7 @@ pub(crate) fn asked(parts: &[DraftPart], calls: &[Call<'_>], producer: &str) -> 
 }
 
 /// The result of one call.
-pub(crate) fn tool_result(call: &Call<'_>, outcome: &Outcome) -> Box<RawValue> {
+pub(crate) fn tool_result(call: &ToolCall<'_>, outcome: &Outcome) -> Box<RawValue> {
     let part = Part::ToolResult {
         tool_call_id: call.id.clone(),
         name: call.asked_name.clone(),

@@ -2,7 +2,6 @@
 //!
 //! It must not know who filters, or what happens when one fails.
 
-use crate::ask::request::RequestFields;
 use crate::commit::events::raw;
 use dispatch_contracts::filter::{FilterOp, Point};
 use dispatch_contracts::message::{Message, Part};
@@ -16,6 +15,19 @@ use std::collections::HashSet;
 
 /// Said of an operation of a later version.
 const NOT_KNOWN: &str = "asks for an operation that this kernel does not know";
+
+/// The value of `provider.request`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RequestFields {
+    #[serde(default)]
+    pub(crate) model: String,
+    #[serde(default)]
+    pub(crate) system: String,
+    #[serde(default)]
+    pub(crate) output_tokens_max: Option<u64>,
+    #[serde(default)]
+    pub(crate) temperature: Option<f64>,
+}
 
 /// The value of `tool.call`.
 #[derive(Debug, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Mutex, watch};
 
 /// One turn that an engine runs.
-pub(in crate::kernel) struct Desk {
+pub(crate) struct Desk {
     pub(super) turn_id: String,
     pub(super) engine: String,
     pub(super) ports: RouterPorts,

@@ -40,6 +40,8 @@ verb!(Silent, "work.v1/silent", Limits::long(SILENCE_MS));
 verb!(Nesting, "work.v1/nesting", Limits::long(SILENCE_MS));
 verb!(AskBack, "work.v1/ask_back", Limits::long(0));
 verb!(Long, "work.v1/long", Limits::long(0));
+verb!(Deaf, "work.v1/deaf", Limits::long(SILENCE_MS));
+verb!(Chain, "work.v1/chain", Limits::short(10_000));
 verb!(Whom, "work.v1/whom", Limits::short(10_000));
 
 /// Plays one script; has one slot.
@@ -73,6 +75,8 @@ impl Extension for Worker {
         verbs.on(Echo, Self::echo);
         verbs.on(Nesting, Self::nesting);
         verbs.on(AskBack, Self::ask_back);
+        verbs.on(Deaf, |_, _, _| std::future::pending());
+        verbs.on(Chain, Self::chain);
         verbs.on(Whom, Self::whom);
     }
 
@@ -108,6 +112,14 @@ impl Worker {
     async fn nesting(self: Arc<Self>, call: Call, _params: Value) -> Result<Value, Fault> {
         let host = call.host().with_budget_ms(SILENCE_MS * 3);
         host.call(Hold, &json!({})).await
+    }
+
+    /// So many calls of itself, one out of the other.
+    async fn chain(self: Arc<Self>, call: Call, params: Value) -> Result<Value, Fault> {
+        match params.as_u64().unwrap() {
+            0 => Ok(json!("end")),
+            n => call.host().call(Chain, &json!(n - 1)).await,
+        }
     }
 
     /// Makes one call more than there may be; each of the callers is answered.
@@ -158,6 +170,9 @@ impl Player {
                 let told = raw(Silent::NAME, "{}").await;
                 json!({ "silent": told, "nesting": raw(Nesting::NAME, "{}").await })
             }
+            "deaf" => raw(Deaf::NAME, "{}").await,
+            // More calls than the worker has slots, then more than a chain may have.
+            "chain" => json!([raw(Chain::NAME, "5").await, raw(Chain::NAME, "20").await]),
             "whom" | "whom, with identity" => {
                 let some = |word: &str| Some(word.to_owned());
                 let wishes = Meta {
@@ -186,7 +201,8 @@ impl Player {
     }
 }
 
-const SCRIPTS: [&str; 7] = ["unlisted", "slots", "silent", "back", "sizes", "whom", "whom, with identity"];
+const SCRIPTS: [&str; 9] =
+    ["unlisted", "slots", "silent", "deaf", "chain", "back", "sizes", "whom", "whom, with identity"];
 /// What the scripts end with whose player holds the capability.
 const WITH_IDENTITY: &str = "with identity";
 const PLAYER_REQUIRES: [&str; 1] = ["work.v1"];
@@ -259,6 +275,8 @@ async fn an_extension_meets_the_same_rules_on_the_fake_host_as_on_the_router() {
             "then": 2,
         },
         "silent": { "silent": "told", "nesting": "told" },
+        "deaf": ["deadline", "`worker` showed no sign of life in `work.v1/deaf` for 150 ms"],
+        "chain": ["end", ["too_deep", "`work.v1/chain` would be call 17 of a chain; at most 16"]],
         "back": { "answered": 20 },
         "whom": { "told": [about, about], "refused": "invalid" },
         "whom, with identity": { "told": [whom, whom], "refused": "invalid" },
