@@ -4,9 +4,9 @@ use crate::conv::{Conv, Turn};
 use crate::convs::Convs;
 use crate::faults;
 use crate::head::{Begun, Head, HeadTurn, bytes_of, title_of};
-use crate::history;
 use crate::hosts::Hosts;
 use crate::keys;
+use crate::messages;
 use crate::row::Row;
 use crate::store::{self, Batch, Known};
 use crate::turn_log::{SEQ_RESERVE, TurnLog};
@@ -139,7 +139,7 @@ async fn check_history(host: &Host, params: &BeginParams, head: &mut Head) -> Re
     let id = &params.conversation_id;
     let history_bytes = match head.message_bytes() {
         Some(bytes) => bytes,
-        None => history::n_bytes(host, id).await?,
+        None => messages::n_bytes(host, id).await?,
     };
     head.message_bytes = Some(history_bytes);
     let input_bytes = bytes_of(&params.messages);

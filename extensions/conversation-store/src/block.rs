@@ -26,14 +26,14 @@ const PIECE_BYTES: usize = 64;
 
 /// What deltas must share to become one block.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Key {
+pub(crate) enum JoinKey {
     /// `text_delta` or `reasoning_delta` of one step.
     Delta { kind: &'static str, step_id: String },
     /// Output of one call on one stream.
     Output { tool_call_id: String, stream: OutputStream },
 }
 
-impl Key {
+impl JoinKey {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Delta { kind, .. } => kind,
@@ -62,7 +62,7 @@ pub(crate) struct Piece {
     pub(crate) kind: String,
     /// As it is shown.
     pub(crate) data: Box<RawValue>,
-    joins: Option<(Key, String)>,
+    joins: Option<(JoinKey, String)>,
 }
 
 impl Piece {
@@ -97,7 +97,7 @@ impl Piece {
 }
 
 /// What of a delta is joined; `None` for other events, and for deltas that do not have their shape.
-fn read_delta(event: &EventBody) -> Option<(Key, String)> {
+fn read_delta(event: &EventBody) -> Option<(JoinKey, String)> {
     let kind = match event.kind.as_str() {
         TEXT_DELTA => TEXT_DELTA,
         REASONING_DELTA => REASONING_DELTA,
@@ -106,12 +106,12 @@ fn read_delta(event: &EventBody) -> Option<(Key, String)> {
             if tool_call_id.len() > JOIN_ID_BYTES_MAX {
                 return None;
             }
-            return Some((Key::Output { tool_call_id, stream }, text));
+            return Some((JoinKey::Output { tool_call_id, stream }, text));
         }
         _ => return None,
     };
     let Delta { step_id, text } = serde_json::from_str(event.data.get()).ok()?;
-    (step_id.len() <= JOIN_ID_BYTES_MAX).then_some((Key::Delta { kind, step_id }, text))
+    (step_id.len() <= JOIN_ID_BYTES_MAX).then_some((JoinKey::Delta { kind, step_id }, text))
 }
 
 /// A row that is not, or not wholly, on disk yet.
@@ -131,7 +131,7 @@ pub(crate) struct Block {
 
 #[derive(Debug, Clone)]
 enum Content {
-    Joined { key: Key, text: String },
+    Joined { key: JoinKey, text: String },
     Whole { kind: String, data: Box<RawValue> },
 }
 

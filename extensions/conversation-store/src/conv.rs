@@ -6,10 +6,10 @@
 use crate::block::Piece;
 use crate::counts::Counted;
 use crate::faults;
+use crate::request::Request;
 use crate::row::Row;
 use crate::turn_log::{Cut, Failed, TurnLog, Urgency};
 use crate::watcher::{Frame, LiveEvent, Watcher};
-use crate::writer::Request;
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::event::EventBody;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,10 +1,13 @@
 //! The refusals of this store, each worded once.
 
 use crate::head::Head;
-use dispatch_sdk::contracts::conversations::{HistoryTooLarge, TURN_IN_FLIGHT};
+use dispatch_sdk::contracts::conversations::{APPEND_ITEMS_MAX, HistoryTooLarge, TURN_IN_FLIGHT};
 use dispatch_sdk::contracts::event::TurnStatus;
 use dispatch_sdk::contracts::storage::{CORRUPT, NO_SPACE, VALUE_BYTES_MAX};
 use dispatch_sdk::{Fault, fault};
+
+/// Most bytes of the id of a turn or host.
+const TURN_ID_BYTES_MAX: usize = 256;
 
 pub(crate) fn missing(id: &str) -> Fault {
     Fault::new(fault::NOT_FOUND, format!("there is no conversation `{id}`"))
@@ -98,8 +101,24 @@ pub(crate) fn too_large(what: &str, bytes: usize) -> Fault {
     Fault::new(fault::TOO_LARGE, message)
 }
 
-pub(crate) fn too_many(what: &str, n: usize, n_max: usize) -> Fault {
-    Fault::new(fault::INVALID, format!("{n} {what} in one call are more than {n_max}; send them in several"))
+/// Refuses what is no id of a turn.
+pub(crate) fn check_turn_id(id: &str) -> Result<(), Fault> {
+    if (1..=TURN_ID_BYTES_MAX).contains(&id.len()) {
+        return Ok(());
+    }
+    let message = format!("the id of a turn or host has {} bytes; use 1 to {TURN_ID_BYTES_MAX}", id.len());
+    Err(Fault::new(fault::INVALID, message))
+}
+
+/// Refuses more items than one call may bring.
+pub(crate) fn check_items(n: usize) -> Result<(), Fault> {
+    if n > APPEND_ITEMS_MAX {
+        let message = format!(
+            "{n} events and messages in one call are more than {APPEND_ITEMS_MAX}; send them in several"
+        );
+        return Err(Fault::new(fault::INVALID, message));
+    }
+    Ok(())
 }
 
 /// The history would be longer than one request may send.

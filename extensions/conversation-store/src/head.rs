@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// Most characters of a title that is made of an input.
-const TITLE_CHARS_MAX: usize = 80;
+const FIRST_LINE_CHARS_MAX: usize = 80;
 
 /// What is known of a conversation without reading its log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +141,6 @@ impl Head {
 pub(crate) fn title_of(input: &str) -> String {
     let line = input.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let mut chars = line.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let title: String = chars.by_ref().take(TITLE_CHARS_MAX).collect();
+    let title: String = chars.by_ref().take(FIRST_LINE_CHARS_MAX).collect();
     if chars.next().is_some() { format!("{title}…") } else { title }
 }

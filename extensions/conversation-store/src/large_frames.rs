@@ -13,11 +13,11 @@ const KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Frames and the first numbers of their rows, the oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct LargeFrames(Mutex<VecDeque<(Key, u64, Arc<Frame>)>>);
+pub(crate) struct LargeFrames(Mutex<VecDeque<(RowVersion, u64, Arc<Frame>)>>);
 
 /// The conversation, number and version of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Key {
+pub(crate) struct RowVersion {
     pub(crate) id: String,
     pub(crate) seq: u64,
     pub(crate) version: u64,
@@ -25,14 +25,14 @@ pub(crate) struct Key {
 
 impl LargeFrames {
     /// The frame for a watcher that has seen everything up to `cursor`, if it is there.
-    pub(crate) fn get(&self, key: &Key, cursor: u64) -> Option<Arc<Frame>> {
+    pub(crate) fn get(&self, key: &RowVersion, cursor: u64) -> Option<Arc<Frame>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, _, frame) = kept.iter().find(|(other, first, _)| other == key && *first > cursor)?;
         Some(Arc::clone(frame))
     }
 
     /// Keeps a frame that straddled nobody's cursor, of a row from `seq_first` on.
-    pub(crate) fn keep(&self, key: Key, seq_first: u64, frame: &Arc<Frame>) {
+    pub(crate) fn keep(&self, key: RowVersion, seq_first: u64, frame: &Arc<Frame>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push_back((key, seq_first, Arc::clone(frame)));
         let mut bytes: usize = kept.iter().map(|(_, _, frame)| frame.json.len()).sum();

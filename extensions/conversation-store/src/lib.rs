@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod adopt;
+mod append;
 mod begin;
 mod blobs;
 mod block;
@@ -15,20 +16,23 @@ mod convs;
 mod counts;
 mod edit;
 mod engine_state;
+mod entries;
 mod faults;
 mod grants;
 mod head;
 mod here;
-mod history;
 mod hosts;
 mod keys;
 mod large_frames;
+mod layout;
 mod list;
+mod mending;
+mod messages;
 mod old_turns;
 mod open_turns;
 mod opening;
 mod ops;
-mod read;
+mod request;
 mod row;
 mod seal;
 mod spill;
@@ -40,16 +44,15 @@ mod turn_log;
 mod turn_rows;
 mod watch;
 mod watcher;
+mod windows;
 mod writer;
 
 use crate::convs::Convs;
 use crate::here::Proc;
 use crate::hosts::Hosts;
 use crate::open_turns::OpenTurnsIndex;
-use crate::opening::{check_items, check_turn_id, on_its_own, opening_ms};
-use crate::writer::Request;
+use crate::request::Request;
 use dispatch_sdk::contracts::conversations as contract;
-use dispatch_sdk::contracts::event::TURN_ENDED;
 use dispatch_sdk::contracts::instance;
 use dispatch_sdk::contracts::storage;
 use dispatch_sdk::contracts::verb::Empty;
@@ -219,7 +222,7 @@ impl ConversationStore {
         params: contract::RequestStopParams,
     ) -> Result<contract::RequestStopReply, Fault> {
         contract::check_id(&params.conversation_id)?;
-        check_turn_id(&params.turn_id)?;
+        faults::check_turn_id(&params.turn_id)?;
         stops::request(&call.host(), &self.convs.counts, &params).await
     }
 
@@ -238,7 +241,7 @@ impl ConversationStore {
         params: contract::TurnParams,
     ) -> Result<contract::TurnRow, Fault> {
         contract::check_id(&params.conversation_id)?;
-        check_turn_id(&params.turn_id)?;
+        faults::check_turn_id(&params.turn_id)?;
         turn_rows::read(&call.host(), &params).await
     }
 
@@ -296,12 +299,13 @@ impl ConversationStore {
         params: contract::BeginParams,
     ) -> Result<contract::BeginReply, Fault> {
         contract::check_id(&params.conversation_id)?;
-        check_turn_id(&params.turn_id)?;
+        faults::check_turn_id(&params.turn_id)?;
         contract::check_id(&params.host_id)?;
-        check_items(params.events.len() + params.messages.len())?;
-        let budget_ms = opening_ms(&call);
+        faults::check_items(params.events.len() + params.messages.len())?;
+        let budget_ms = opening::budget_ms(&call);
         let (convs, hosts) = (Arc::clone(&self.convs), Arc::clone(&self.hosts));
-        on_its_own(&self.host, begin::begin(self.host.clone(), convs, hosts, params, budget_ms)).await
+        opening::on_its_own(&self.host, begin::begin(self.host.clone(), convs, hosts, params, budget_ms))
+            .await
     }
 
     async fn adopt(
@@ -310,15 +314,16 @@ impl ConversationStore {
         params: contract::AdoptParams,
     ) -> Result<contract::AdoptReply, Fault> {
         contract::check_id(&params.conversation_id)?;
-        check_turn_id(&params.turn_id)?;
+        faults::check_turn_id(&params.turn_id)?;
         contract::check_id(&params.host_id)?;
         if params.host_id == params.dead_host_id {
             let message = format!("host `{}` cannot adopt a turn of its own", params.host_id);
             return Err(Fault::new(fault::INVALID, message));
         }
-        let budget_ms = opening_ms(&call);
+        let budget_ms = opening::budget_ms(&call);
         let (convs, hosts) = (Arc::clone(&self.convs), Arc::clone(&self.hosts));
-        on_its_own(&self.host, adopt::adopt(self.host.clone(), convs, hosts, params, budget_ms)).await
+        opening::on_its_own(&self.host, adopt::adopt(self.host.clone(), convs, hosts, params, budget_ms))
+            .await
     }
 
     async fn append(
@@ -326,40 +331,7 @@ impl ConversationStore {
         call: Call,
         params: contract::AppendParams,
     ) -> Result<contract::AppendReply, Fault> {
-        let (id, turn_id) = (params.conversation_id.clone(), params.turn_id.clone());
-        contract::check_id(&id)?;
-        check_items(params.events.len() + params.messages.len())?;
-        params.engine_state.as_ref().map_or(Ok(()), engine_state::check)?;
-        if params.end_turn && params.events.last().is_none_or(|event| event.kind != TURN_ENDED) {
-            let message =
-                format!("an append that ends turn `{turn_id}` must have `{TURN_ENDED}` as its last event");
-            return Err(Fault::new(fault::INVALID, message));
-        }
-        let append_idx = params.append_idx;
-        match self.hand_over(params).await {
-            Err(fault) if fault.is(fault::CONFLICT) => {
-                let head = store::head_of(&call.host(), &id).await?.head;
-                match head.appended(&turn_id, append_idx) {
-                    // It ended the turn, and nobody heard it.
-                    Some(seq_last) => {
-                        let durable = store::is_durable(&call.host()).await?;
-                        Ok(contract::AppendReply { seq_last, durable })
-                    }
-                    None => Err(fault),
-                }
-            }
-            answered => answered,
-        }
-    }
-
-    /// Lets the writer of the turn append, and waits for its answer.
-    async fn hand_over(&self, params: contract::AppendParams) -> Result<contract::AppendReply, Fault> {
-        let (id, turn_id) = (params.conversation_id.clone(), params.turn_id.clone());
-        let over = || faults::not_open(&id, &turn_id);
-        let writer = self.convs.get(&id).and_then(|conv| conv.writer(&turn_id)).ok_or_else(over)?;
-        let (reply, answer) = oneshot::channel();
-        writer.send(Request::Append { params: Box::new(params), reply }).await.map_err(|_| over())?;
-        answer.await.map_err(|_| over())?
+        append::append(&call.host(), &self.convs, params).await
     }
 
     async fn live(self: Arc<Self>, _call: Call, params: contract::LiveParams) -> Result<Empty, Fault> {
@@ -392,7 +364,7 @@ impl ConversationStore {
     ) -> Result<contract::MessagesReply, Fault> {
         contract::check_id(&params.conversation_id)?;
         store::head_of(&call.host(), &params.conversation_id).await?;
-        history::page(&call.host(), &params).await
+        messages::page(&call.host(), &params).await
     }
 
     async fn history(
@@ -401,7 +373,7 @@ impl ConversationStore {
         params: contract::HistoryParams,
     ) -> Result<contract::HistoryReply, Fault> {
         contract::check_id(&params.conversation_id)?;
-        read::history(&call.host(), &params).await
+        windows::history(&call.host(), &params).await
     }
 
     async fn engine_state(
@@ -419,7 +391,7 @@ impl ConversationStore {
         params: contract::EventsParams,
     ) -> Result<contract::EventsReply, Fault> {
         contract::check_id(&params.conversation_id)?;
-        read::events(&call.host(), &params).await
+        windows::events(&call.host(), &params).await
     }
 
     async fn watch(self: Arc<Self>, call: Call, params: contract::WatchParams) -> Result<Empty, Fault> {

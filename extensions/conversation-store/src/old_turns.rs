@@ -4,37 +4,23 @@
 //! on where this one was. Until it has come by, the row of such a turn is read from its log.
 
 use crate::keys;
-use crate::open_turns::{LAYOUT_INDEXED, Layout};
+use crate::layout::{InLog, LAYOUT_INDEXED, LAYOUT_ROWS, Layout};
 use crate::row::Row;
 use crate::store::{self, Pages};
 use crate::turn_rows;
 use dispatch_sdk::contracts::conversations::TurnRow;
 use dispatch_sdk::contracts::storage::{self, CORRUPT, Commit, CommitParams, Put, Require};
 use dispatch_sdk::{Fault, Host, fault};
-use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::{info, warn};
 
-/// The layout in which every ended turn has its row.
-const LAYOUT_ROWS: u32 = 3;
 /// Rows of a log that are looked through in one step.
 pub(crate) const STEP_ROWS: usize = 512;
 /// Conversations that are looked at in one step for one with old turns.
 const STEP_HEADS: usize = 100;
 /// Most steps in one call.
 const STEPS_MAX: usize = 4;
-
-/// How far the log of one conversation was looked through.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct InLog {
-    id: String,
-    /// Number of the last row that was looked at.
-    seq: u64,
-    /// The turn that it belongs to, as far as its rows tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    turn: Option<TurnRow>,
-}
 
 /// What this process knows of the pass.
 #[derive(Debug, Default)]

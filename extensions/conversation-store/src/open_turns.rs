@@ -6,7 +6,8 @@
 use crate::faults;
 use crate::hosts::{HostRow, Hosts};
 use crate::keys;
-use crate::old_turns::{InLog, OldTurns};
+use crate::layout::{LAYOUT_INDEXED, Layout};
+use crate::old_turns::OldTurns;
 use crate::store::{self, Pages};
 use dispatch_sdk::contracts::conversations::{
     Conversation, HOSTS_MAX, HostsReply, Life, OPEN_TURNS_LIMIT_MAX, OpenHost, OpenTurnsParams,
@@ -14,14 +15,11 @@ use dispatch_sdk::contracts::conversations::{
 };
 use dispatch_sdk::contracts::storage::{self, Commit, CommitParams, Put, Require};
 use dispatch_sdk::{Fault, Host, fault};
-use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::to_raw_value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tracing::{info, warn};
 
-/// The layout that has the index.
-pub(crate) const LAYOUT_INDEXED: u32 = 2;
 /// Old heads that are looked through in one commit.
 const PASS_HEADS: usize = 500;
 /// Most such commits in one call.
@@ -32,18 +30,6 @@ const HOSTS_LOOKED_AT_MAX: usize = 10_000;
 pub(crate) const ROWS_LOOKED_AT_MAX: usize = 1000;
 /// Between two such times.
 pub(crate) const TIDY_EVERY_MS: u64 = 30_000;
-
-/// How far a store is on its way to the layout of this version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Layout {
-    pub(crate) version: u32,
-    /// While it is on its way: the last head that was looked at.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) after: String,
-    /// The log of that head, while its old turns get their rows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) rows: Option<InLog>,
-}
 
 /// What this process knows of the index.
 #[derive(Debug, Default)]
@@ -60,11 +46,6 @@ struct Tidying {
     due_at: u64,
     /// It goes on here; empty = from the first.
     start: String,
-}
-
-/// What an entry of the index holds beside its key: nothing that is not in the head.
-pub(crate) fn entry_value() -> Box<RawValue> {
-    to_raw_value(&serde_json::Map::new()).expect("an empty object always encodes")
 }
 
 impl OpenTurnsIndex {
@@ -203,7 +184,7 @@ async fn step(host: &Host) -> Result<bool, Fault> {
             && !open.host_id.contains('/')
         {
             // It may have ended by now: then the entry is stale, and is taken away where it is met.
-            commit.put.push(Put { key: keys::open(&open.host_id, id), value: entry_value() });
+            commit.put.push(Put { key: keys::open(&open.host_id, id), value: store::indexed() });
         }
     }
     let next = match entries.last() {

@@ -1,11 +1,11 @@
 //! Ending the open turn of a dead host: a fold over its rows, then one commit.
 
 use crate::counts::Counts;
+use crate::entries::read_row;
 use crate::faults;
 use crate::head::HeadTurn;
-use crate::history::{UNKNOWN_OUTCOME, unknown_result};
 use crate::keys;
-use crate::read::read_row;
+use crate::mending::{UNKNOWN_OUTCOME, unknown_result};
 use crate::row::Row;
 use crate::store::{self, Batch, Known, Pages};
 use crate::turn_rows;

@@ -5,7 +5,6 @@ use crate::counts::Counts;
 use crate::faults;
 use crate::head::Head;
 use crate::keys::{self, Index};
-use crate::open_turns::entry_value;
 use crate::row::Row;
 use crate::spill;
 use dispatch_sdk::contracts::conversations::TurnRow;
@@ -113,6 +112,11 @@ fn raw<T: Serialize>(value: &T) -> Box<RawValue> {
     to_raw_value(value).expect("a struct of strings, numbers and JSON always encodes")
 }
 
+/// What an entry of an index holds beside its key: nothing that is not in the head.
+pub(crate) fn indexed() -> Box<RawValue> {
+    raw(&serde_json::Map::new())
+}
+
 /// One commit for one conversation, being put together. The head comes first.
 pub(crate) struct Batch<'a> {
     id: &'a str,
@@ -143,7 +147,7 @@ impl<'a> Batch<'a> {
             let (old, new) = (before.and_then(|known| index(&known.head)), index(head));
             if old != new {
                 commit.delete.extend(old);
-                commit.put.extend(new.map(|key| Put { key, value: entry_value() }));
+                commit.put.extend(new.map(|key| Put { key, value: indexed() }));
             }
         }
         Self { id, commit }

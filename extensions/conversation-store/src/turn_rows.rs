@@ -1,9 +1,9 @@
 //! The row of each turn: made when it begins, closed when it ends, and read from the log where it is older than rows.
 
+use crate::entries::read_row;
 use crate::faults;
 use crate::head::{Head, HeadTurn};
 use crate::keys;
-use crate::read::read_row;
 use crate::row::Row;
 use crate::store::{self, Batch, Pages};
 use dispatch_sdk::contracts::conversations::{

@@ -5,10 +5,10 @@
 
 use crate::conv::Attached;
 use crate::convs::{Convs, Watching};
+use crate::entries::read_row;
 use crate::faults;
 use crate::keys;
-use crate::large_frames::{FRAME_BYTES_MIN, Key};
-use crate::read::read_row;
+use crate::large_frames::{FRAME_BYTES_MIN, RowVersion};
 use crate::spill;
 use crate::store::{self, Pages};
 use crate::watcher::{Frame, Next};
@@ -20,7 +20,7 @@ use std::time::Duration;
 use tracing::warn;
 
 /// How often the store is asked although nobody said that something changed: the clock of whoever wrote may be wrong.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+const LOOK_ANYWAY_EVERY: Duration = Duration::from_secs(30);
 /// Most rows read at a time.
 const PAGE_ROWS: usize = 64;
 /// Most bytes of rows read at a time, one row at least: what a stream takes before it waits for its reader.
@@ -111,7 +111,7 @@ impl Reader<'_> {
                     let host = self.call.host();
                     tokio::select! {
                         () = self.watching.watcher.changed() => {}
-                        () = host.sleep(LOOK_EVERY) => {
+                        () = host.sleep(LOOK_ANYWAY_EVERY) => {
                             if self.look().await? {
                                 self.watching.watcher.fall_behind();
                             }
@@ -180,7 +180,7 @@ impl Reader<'_> {
     async fn frame(&self, entry: &Entry) -> Result<Option<Arc<Frame>>, Fault> {
         let large_frames = &self.watching.convs.large_frames;
         let large = spill::bytes_of(entry) >= FRAME_BYTES_MIN;
-        let key = keys::number_of(&entry.key).filter(|_| large).map(|seq| Key {
+        let key = keys::number_of(&entry.key).filter(|_| large).map(|seq| RowVersion {
             id: self.id.clone(),
             seq,
             version: entry.version,

@@ -7,6 +7,7 @@ use crate::convs::Convs;
 use crate::engine_state;
 use crate::faults;
 use crate::head::Appended;
+use crate::request::Request;
 use crate::row::Row;
 use crate::store::{self, Batch, Known};
 use crate::turn_log::{Cut, Failed, Urgency};
@@ -17,7 +18,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tracing::warn;
 
 /// How long live text may be ahead of the disk.
@@ -28,13 +29,6 @@ const FLUSH_RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) const CONFLICT_RETRIES_MAX: usize = 64;
 /// Most appends of one turn that wait.
 pub(crate) const APPENDS_WAITING_MAX: usize = 64;
-
-/// What the writer is asked for. A reply that never comes means that the turn is over.
-#[derive(Debug)]
-pub(crate) enum Request {
-    Append { params: Box<AppendParams>, reply: oneshot::Sender<Result<AppendReply, Fault>> },
-    Flush { reply: oneshot::Sender<Result<(), Fault>> },
-}
 
 pub(crate) struct Writer {
     pub(crate) host: Host,

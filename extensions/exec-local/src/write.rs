@@ -9,9 +9,9 @@ use crate::reach::{LINKS_MAX, LOOK, Reach};
 use crate::unnamed::Unnamed;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::exec::{IfExists, WRITE_BYTES_MAX, WriteParams, WriteReply};
 use dispatch_sdk::fault::{CONFLICT, INVALID, IO, TOO_LARGE};
+use dispatch_sdk::{Fault, hex};
 use rustix::fs::FlockOperation;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -261,8 +261,4 @@ fn keep_owner_and_mode(file: &File, before: &Metadata) -> io::Result<()> {
         let _ = std::os::unix::fs::fchown(file, Some(before.uid()), Some(before.gid()));
     }
     file.set_permissions(Permissions::from_mode(before.mode() & 0o777))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

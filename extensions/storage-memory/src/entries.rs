@@ -4,8 +4,7 @@ use crate::room::{ITEM_BYTES, Room};
 use dispatch_sdk::contracts::storage::{
     CommitParams, DELETE_RANGE_BYTES_MAX, DeleteRangeParams, Entry, Require, ScanParams, ScanReply,
 };
-use dispatch_sdk::{Fault, fault};
-use serde_json::json;
+use dispatch_sdk::{Fault, ScanPage};
 use serde_json::value::RawValue;
 use std::collections::btree_map::Range;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -87,19 +86,8 @@ impl Entries {
         Ok(versions.collect())
     }
 
-    fn check(&self, Require { key, version }: &Require) -> Result<(), Fault> {
-        let found = self.kept.get(key).map(|kept| kept.version);
-        if found == *version {
-            return Ok(());
-        }
-        let shown =
-            |version: Option<u64>| version.map_or("absent".to_owned(), |version| format!("at {version}"));
-        let message = format!(
-            "cannot commit: `{key}` must be {} and is {}; read it again and retry",
-            shown(*version),
-            shown(found)
-        );
-        Err(Fault::new(fault::CONFLICT, message).with_detail(json!({ "key": key })))
+    fn check(&self, require: &Require) -> Result<(), Fault> {
+        require.check(self.kept.get(&require.key).map(|kept| kept.version))
     }
 
     fn range(&self, start: &str, end: &str) -> Range<'_, String, Kept> {
@@ -128,16 +116,11 @@ fn n_bytes(key: &str, value: &RawValue) -> u64 {
 }
 
 fn page<'a>(range: impl Iterator<Item = (&'a String, &'a Kept)>, params: &ScanParams) -> ScanReply {
-    let mut reply = ScanReply { entries: Vec::new(), more: false };
-    let mut n_bytes = 0;
+    let mut page = ScanPage::new(params);
     for (key, kept) in range {
-        n_bytes += if params.keys_only { key.len() } else { kept.value.get().len() };
-        let is_full = reply.entries.len() == params.limit || n_bytes > params.bytes_max;
-        if is_full && !reply.entries.is_empty() {
-            reply.more = true;
+        if !page.take(if params.keys_only { kept.key_only(key) } else { kept.entry(key) }) {
             break;
         }
-        reply.entries.push(if params.keys_only { kept.key_only(key) } else { kept.entry(key) });
     }
-    reply
+    page.reply()
 }

@@ -12,12 +12,12 @@ mod room;
 #[cfg(test)]
 mod tests;
 
-use blobs::{Blobs, Part};
+use blobs::Blobs;
 use dispatch_sdk::contracts::storage::{
     self, BlobDeleteReply, CommitReply, DeleteRangeReply, GetReply, InfoReply, ScanReply,
 };
 use dispatch_sdk::contracts::{Empty, instance};
-use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs, Watches, fault};
+use dispatch_sdk::{Call, Config, Extension, Fault, Host, UploadPart, Verbs, Watches, blob_frame, fault};
 use entries::Entries;
 use room::{MEMORY_BYTES_MAX, Room};
 use schemars::JsonSchema;
@@ -123,10 +123,12 @@ impl StorageMemory {
         params: storage::BlobPutParams,
     ) -> Result<storage::BlobPutReply, Fault> {
         // Decoded before the lock is taken, so that a part holds up nobody else for longer than its hash.
-        let part = Part::read(params, self.host.now_ms())?;
+        let part = UploadPart::read(params)?;
         let mut state = self.lock();
         let (namespace, room) = state.of(call.caller());
-        Ok(storage::BlobPutReply { hash: namespace.blobs.put(part, room)? })
+        Ok(storage::BlobPutReply {
+            hash: namespace.blobs.put(call.caller(), part, self.host.now_ms(), room)?,
+        })
     }
 
     async fn blob_get(
@@ -136,7 +138,7 @@ impl StorageMemory {
     ) -> Result<storage::BlobGetReply, Fault> {
         let blob = self.lock().of(call.caller()).0.blobs.get(&params.hash)?;
         for part in blob.parts() {
-            call.emit(&blobs::frame(part)).await?;
+            call.emit(&blob_frame(part)).await?;
         }
         Ok(storage::BlobGetReply { bytes: blob.n_bytes() })
     }

@@ -1,7 +1,7 @@
 //! The extension as its callers meet it: the suite of `storage.v1`, its bound, and what it gives back.
 
 use super::StorageMemory;
-use crate::blobs::{Blobs, Part, UPLOAD_IDLE_MS_MAX, UPLOADS_MAX};
+use crate::blobs::Blobs;
 use crate::entries::Entries;
 use crate::room::Room;
 use dispatch_sdk::contracts::instance::{Backup, BackupParams, Restore, RestoreParams};
@@ -10,6 +10,7 @@ use dispatch_sdk::contracts::storage::{
 };
 use dispatch_sdk::contracts::{Empty, Mode};
 use dispatch_sdk::fault::{INVALID, NOT_FOUND, OVERLOADED, UNAVAILABLE};
+use dispatch_sdk::{UPLOAD_IDLE_MS_MAX, UPLOADS_MAX, UploadPart, blob_frame};
 use dispatch_testkit::{FakeHost, Opened, storage_suite};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -27,8 +28,8 @@ fn puts(put: Vec<Put>) -> CommitParams {
     CommitParams { put, ..CommitParams::default() }
 }
 
-fn part(upload_id: &str, offset: u64, bytes: &[u8], last: bool, now_ms: u64) -> Part {
-    Part { upload_id: upload_id.to_owned(), offset, bytes: bytes.into(), last, now_ms }
+fn part(upload_id: &str, offset: u64, bytes: &[u8], last: bool) -> UploadPart {
+    UploadPart { upload_id: upload_id.to_owned(), offset, bytes: bytes.into(), last }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,27 +107,28 @@ fn what_goes_gives_back_what_it_took() {
 #[test]
 fn uploads_are_bounded_in_number_and_time_and_a_double_takes_no_room() {
     let (mut blobs, mut room) = (Blobs::default(), Room::new(1_000_000));
-    let whole = blobs.put(part("whole", 0, b"same", true, 0), &mut room).unwrap().unwrap();
+    let mut put = |part, now_ms, room: &mut Room| blobs.put("caller", part, now_ms, room);
+    let whole = put(part("whole", 0, b"same", true), 0, &mut room).unwrap().unwrap();
     let taken = room.taken();
-    blobs.put(part("double", 0, b"sa", false, 0), &mut room).unwrap();
-    assert_eq!(blobs.put(part("double", 2, b"me", true, 0), &mut room).unwrap(), Some(whole));
+    put(part("double", 0, b"sa", false), 0, &mut room).unwrap();
+    assert_eq!(put(part("double", 2, b"me", true), 0, &mut room).unwrap(), Some(whole));
     assert_eq!(room.taken(), taken);
     for i in 0..UPLOADS_MAX {
-        blobs.put(part(&i.to_string(), 0, b"x", false, 1), &mut room).unwrap();
+        put(part(&i.to_string(), 0, b"x", false), 1, &mut room).unwrap();
     }
-    assert_eq!(blobs.put(part("over", 0, b"x", false, 1), &mut room).unwrap_err().code, OVERLOADED);
-    blobs.put(part("0", 1, b"y", false, 2), &mut room).unwrap();
+    assert_eq!(put(part("over", 0, b"x", false), 1, &mut room).unwrap_err().code, OVERLOADED);
+    put(part("0", 1, b"y", false), 2, &mut room).unwrap();
     // All but the one that was touched later are dropped.
-    blobs.put(part("over", 0, b"x", true, 1 + UPLOAD_IDLE_MS_MAX), &mut room).unwrap().unwrap();
-    assert_eq!(blobs.put(part("1", 1, b"y", true, 3), &mut room).unwrap_err().code, INVALID);
-    assert!(blobs.put(part("0", 2, b"z", true, 3), &mut room).unwrap().is_some());
+    put(part("over", 0, b"x", true), 1 + UPLOAD_IDLE_MS_MAX, &mut room).unwrap().unwrap();
+    assert_eq!(put(part("1", 1, b"y", true), 3, &mut room).unwrap_err().code, INVALID);
+    assert!(put(part("0", 2, b"z", true), 3, &mut room).unwrap().is_some());
 }
 
 #[tokio::test]
 async fn a_blob_that_does_not_fit_is_refused_and_its_upload_goes_on_once_there_is_room() {
     let store = open(3000).await;
     store.call(Commit, &puts(vec![put("ballast", 2000)])).await.unwrap();
-    let data = crate::blobs::frame(&[7; 1500]).data;
+    let data = blob_frame(&[7; 1500]).data;
     let params = BlobPutParams { upload_id: "blob".to_owned(), offset: 0, data, last: true };
     assert_eq!(store.call(BlobPut, &params).await.unwrap_err().code, NO_SPACE);
     let delete = CommitParams { delete: vec!["ballast".to_owned()], ..CommitParams::default() };

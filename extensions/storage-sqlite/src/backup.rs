@@ -5,8 +5,8 @@
 //! killed left there goes with the next copy.
 
 use crate::blobs;
+use crate::connection::connect;
 use crate::entries;
-use crate::file;
 use crate::names::is_part_of;
 use crate::schema;
 use crate::staging::Staging;
@@ -146,7 +146,7 @@ pub(crate) fn of_backup(from: &Path, store: &Path) -> Result<Copy, Fault> {
             format!("`{}` is no backup: it is the store itself, or no regular file", from.display());
         return Err(Fault::new(fault::INVALID, message));
     }
-    let copied = file::connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
+    let copied = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
         match schema::look(from, &connection)? {
             schema::Found::Empty => Err(corrupt(from, "it holds nothing")),
             schema::Found::Ours | schema::Found::Older(_) => Copy::make(&connection, store),

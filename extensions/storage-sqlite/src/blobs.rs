@@ -4,44 +4,19 @@
 //! upload is a blob without a hash. Everything about an upload is in the file: it outlives a restart.
 
 use crate::trouble::Trouble;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use dispatch_sdk::contracts::storage::{BlobPart, BlobPutParams};
-use dispatch_sdk::{Fault, fault};
+use dispatch_sdk::{Fault, UPLOAD_IDLE_MS_MAX, UPLOADS_MAX, UploadPart, fault, hex, too_many_uploads};
 use rusqlite::{Connection, OptionalExtension as _};
-use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-/// An upload that nobody has touched for this long is dropped.
-pub(crate) const UPLOAD_IDLE_MS_MAX: u64 = 10 * 60 * 1000;
-/// Most unfinished uploads of one caller.
-pub(crate) const UPLOADS_MAX: i64 = 64;
-const UPLOADS_RETRY_AFTER_MS: u64 = 1000;
 /// Most idle uploads that one new upload clears away.
 const IDLE_DROPPED_MAX: i64 = 8;
 
-/// One part of an upload, as it came through the door.
+/// A part of an upload, and whose it is.
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) namespace: String,
-    pub(crate) upload_id: String,
-    pub(crate) offset: u64,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) last: bool,
+    pub(crate) sent: UploadPart,
     pub(crate) now_ms: u64,
-}
-
-impl Part {
-    /// Reads the part that `caller` sends. Errors: `invalid`, `too_large`.
-    pub(crate) fn read(caller: &str, params: BlobPutParams, now_ms: u64) -> Result<Self, Fault> {
-        let bytes = dispatch_sdk::blob_part(&params)?;
-        let BlobPutParams { upload_id, offset, last, .. } = params;
-        Ok(Self { namespace: caller.to_owned(), upload_id, offset, bytes, last, now_ms })
-    }
-}
-
-pub(crate) fn frame(bytes: &[u8]) -> BlobPart {
-    BlobPart { data: STANDARD.encode(bytes) }
 }
 
 /// What the last part of an upload completes.
@@ -118,25 +93,25 @@ pub(crate) fn next_part(connection: &Connection, cursor: &mut Cursor) -> rusqlit
 
 /// Hashes what is there of the upload, and the part that ends it.
 pub(crate) fn hash(connection: &Connection, last: &Part) -> Result<Whole, Trouble> {
-    if last.offset == 0 {
-        return Ok(Whole { blob_id: None, hash: hex(&Sha256::digest(&last.bytes)) });
+    if last.sent.offset == 0 {
+        return Ok(Whole { blob_id: None, hash: hex(&Sha256::digest(&last.sent.bytes)) });
     }
     let upload = continued(connection, last)?;
     let mut cursor = Cursor::new(upload.blob_id, String::new(), upload.bytes);
     while next_part(connection, &mut cursor)?.is_some() {}
-    cursor.pass(&last.bytes);
+    cursor.pass(&last.sent.bytes);
     Ok(Whole { blob_id: Some(upload.blob_id), hash: hex(&cursor.hasher.finalize()) })
 }
 
 /// Writes one part inside the open transaction; `whole` is there if it is the last one.
 pub(crate) fn put(connection: &Connection, part: &Part, whole: Option<&Whole>) -> Result<(), Trouble> {
     let upload = begun(connection, part)?;
-    if !part.bytes.is_empty() {
+    if !part.sent.bytes.is_empty() {
         connection
             .prepare_cached("INSERT INTO blob_part (blob_id, offset, bytes) VALUES (?1, ?2, ?3)")?
-            .execute((upload.blob_id, part.offset.cast_signed(), &part.bytes))?;
+            .execute((upload.blob_id, part.sent.offset.cast_signed(), &part.sent.bytes))?;
     }
-    let bytes = part.offset + part.bytes.len() as u64;
+    let bytes = part.sent.offset + part.sent.bytes.len() as u64;
     connection
         .prepare_cached("UPDATE blob SET bytes = ?2 WHERE id = ?1")?
         .execute((upload.blob_id, bytes.cast_signed()))?;
@@ -145,7 +120,7 @@ pub(crate) fn put(connection: &Connection, part: &Part, whole: Option<&Whole>) -
         None => {
             connection
                 .prepare_cached("UPDATE upload SET touched_at = ?3 WHERE namespace = ?1 AND upload_id = ?2")?
-                .execute((&part.namespace, &part.upload_id, part.now_ms.cast_signed()))?;
+                .execute((&part.namespace, &part.sent.upload_id, part.now_ms.cast_signed()))?;
             Ok(())
         }
     }
@@ -153,7 +128,7 @@ pub(crate) fn put(connection: &Connection, part: &Part, whole: Option<&Whole>) -
 
 /// The upload that `part` goes on with, or a new one.
 fn begun(connection: &Connection, part: &Part) -> Result<Upload, Trouble> {
-    if part.offset > 0 {
+    if part.sent.offset > 0 {
         return continued(connection, part);
     }
     drop_idle(connection, part)?;
@@ -163,10 +138,8 @@ fn begun(connection: &Connection, part: &Part) -> Result<Upload, Trouble> {
     let n_open: i64 = connection
         .prepare_cached("SELECT count(*) FROM upload WHERE namespace = ?1")?
         .query_row([&part.namespace], |row| row.get(0))?;
-    if n_open >= UPLOADS_MAX {
-        let message = format!("`{}` has {n_open} unfinished uploads; finish one first", part.namespace);
-        let fault = Fault::new(fault::OVERLOADED, message);
-        return Err(Trouble::Refused(fault.with_detail(json!({ "retry_after_ms": UPLOADS_RETRY_AFTER_MS }))));
+    if n_open >= UPLOADS_MAX as i64 {
+        return Err(Trouble::Refused(too_many_uploads(&part.namespace)));
     }
     connection.prepare_cached("INSERT INTO blob (bytes) VALUES (0)")?.execute(())?;
     let blob_id = connection.last_insert_rowid();
@@ -174,7 +147,7 @@ fn begun(connection: &Connection, part: &Part) -> Result<Upload, Trouble> {
         .prepare_cached(
             "INSERT INTO upload (namespace, upload_id, blob_id, touched_at) VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute((&part.namespace, &part.upload_id, blob_id, part.now_ms.cast_signed()))?;
+        .execute((&part.namespace, &part.sent.upload_id, blob_id, part.now_ms.cast_signed()))?;
     Ok(Upload { blob_id, bytes: 0, touched_at: part.now_ms })
 }
 
@@ -182,22 +155,9 @@ fn begun(connection: &Connection, part: &Part) -> Result<Upload, Trouble> {
 fn continued(connection: &Connection, part: &Part) -> Result<Upload, Trouble> {
     let found = find_upload(connection, part)?
         .filter(|upload| part.now_ms.saturating_sub(upload.touched_at) < UPLOAD_IDLE_MS_MAX);
-    let Some(upload) = found else {
-        let message = format!(
-            "no upload `{}` is open at offset {}; an upload untouched for {} minutes is dropped: send it from offset 0",
-            part.upload_id,
-            part.offset,
-            UPLOAD_IDLE_MS_MAX / 60_000
-        );
-        return Err(Trouble::Refused(Fault::new(fault::INVALID, message)));
-    };
-    if upload.bytes != part.offset {
-        let message = format!(
-            "the upload `{}` goes on at offset {}, not at {}",
-            part.upload_id, upload.bytes, part.offset
-        );
-        let detail = json!({ "offset": upload.bytes });
-        return Err(Trouble::Refused(Fault::new(fault::INVALID, message).with_detail(detail)));
+    let Some(upload) = found else { return Err(Trouble::Refused(part.sent.not_open())) };
+    if upload.bytes != part.sent.offset {
+        return Err(Trouble::Refused(part.sent.not_next(upload.bytes)));
     }
     Ok(upload)
 }
@@ -208,7 +168,7 @@ fn find_upload(connection: &Connection, part: &Part) -> rusqlite::Result<Option<
             "SELECT blob_id, bytes, touched_at FROM upload JOIN blob ON blob.id = blob_id
              WHERE namespace = ?1 AND upload_id = ?2",
         )?
-        .query_row((&part.namespace, &part.upload_id), |row| {
+        .query_row((&part.namespace, &part.sent.upload_id), |row| {
             Ok(Upload {
                 blob_id: row.get(0)?,
                 bytes: row.get::<_, i64>(1)?.cast_unsigned(),
@@ -221,19 +181,19 @@ fn find_upload(connection: &Connection, part: &Part) -> rusqlite::Result<Option<
 fn finish(connection: &Connection, part: &Part, upload: &Upload, whole: &Whole) -> Result<(), Trouble> {
     if whole.blob_id.is_some_and(|hashed| hashed != upload.blob_id) {
         let message =
-            format!("the upload `{}` was begun anew while its last part was hashed", part.upload_id);
+            format!("the upload `{}` was begun anew while its last part was hashed", part.sent.upload_id);
         return Err(Trouble::Refused(Fault::new(fault::CONFLICT, message)));
     }
     let known: i64 = connection
         .prepare_cached("SELECT count(*) FROM blob WHERE hash = ?1")?
         .query_row([&whole.hash], |row| row.get(0))?;
     if known > 0 {
-        drop_upload(connection, &part.namespace, &part.upload_id, upload.blob_id)?;
+        drop_upload(connection, &part.namespace, &part.sent.upload_id, upload.blob_id)?;
     } else {
         connection
             .prepare_cached("UPDATE blob SET hash = ?2 WHERE id = ?1")?
             .execute((upload.blob_id, &whole.hash))?;
-        forget_upload(connection, &part.namespace, &part.upload_id)?;
+        forget_upload(connection, &part.namespace, &part.sent.upload_id)?;
     }
     connection
         .prepare_cached("INSERT OR IGNORE INTO blob_owner (namespace, hash) VALUES (?1, ?2)")?
@@ -272,7 +232,7 @@ fn drop_idle(connection: &Connection, part: &Part) -> rusqlite::Result<()> {
          ORDER BY (namespace, upload_id) = (?2, ?3) DESC LIMIT ?4",
     )?;
     let before = part.now_ms.saturating_sub(UPLOAD_IDLE_MS_MAX).cast_signed();
-    let params = (before, &part.namespace, &part.upload_id, IDLE_DROPPED_MAX);
+    let params = (before, &part.namespace, &part.sent.upload_id, IDLE_DROPPED_MAX);
     let idle: Vec<(String, String, i64)> = statement
         .query_map(params, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
@@ -303,8 +263,4 @@ fn forget_upload(connection: &Connection, namespace: &str, upload_id: &str) -> r
         .prepare_cached("DELETE FROM upload WHERE namespace = ?1 AND upload_id = ?2")?
         .execute((namespace, upload_id))?;
     Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,7 +5,7 @@
 //! [`IDLE_PAGES`] on, under load from [`LOAD_PAGES`] on. That is two flushes in some hundred commits. Readers hold the
 //! log for one query at most; if it could not be begun anew for [`WAL_PAGES_MAX`] pages, the writer waits for them.
 
-use crate::file;
+use crate::connection::{reset_busy_wait, set_busy_wait};
 use rusqlite::Connection;
 use std::time::Duration;
 
@@ -57,9 +57,9 @@ pub(crate) fn last(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Waits a little for readers too.
 fn waiting(connection: &mut Connection, mode: &str) -> rusqlite::Result<()> {
-    file::set_busy_wait(connection, READERS_WAIT_MAX)?;
+    set_busy_wait(connection, READERS_WAIT_MAX)?;
     let done = wal(connection, mode);
-    file::reset_busy_wait(connection)?;
+    reset_busy_wait(connection)?;
     done.map(|_| ())
 }
 

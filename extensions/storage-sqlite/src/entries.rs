@@ -1,13 +1,12 @@
 //! Keys and values in SQL. Keys compare as their bytes do: SQLite compares UTF-8 text with `memcmp`.
 
 use crate::trouble::Trouble;
+use dispatch_sdk::ScanPage;
 use dispatch_sdk::contracts::storage::{
     CommitParams, DELETE_RANGE_BYTES_MAX, DeleteRangeParams, Entry, Require, ScanParams, ScanReply,
 };
-use dispatch_sdk::{Fault, fault};
 use rusqlite::types::{FromSqlError, Type, Value};
 use rusqlite::{Connection, OptionalExtension as _, Row};
-use serde_json::json;
 use serde_json::value::RawValue;
 
 pub(crate) fn get(connection: &Connection, namespace: &str, key: &str) -> rusqlite::Result<Option<Entry>> {
@@ -32,19 +31,13 @@ pub(crate) fn scan(
     ))?;
     // One row more than asked for tells whether there are more.
     let mut rows = statement.query((namespace, &params.start, end(&params.end), one_more(params.limit)))?;
-    let mut reply = ScanReply { entries: Vec::new(), more: false };
-    let mut n_bytes = 0;
+    let mut page = ScanPage::new(params);
     while let Some(row) = rows.next()? {
-        let entry = entry(row)?;
-        n_bytes += if params.keys_only { entry.key.len() } else { entry.value.get().len() };
-        let is_full = reply.entries.len() == params.limit || n_bytes > params.bytes_max;
-        if is_full && !reply.entries.is_empty() {
-            reply.more = true;
+        if !page.take(entry(row)?) {
             break;
         }
-        reply.entries.push(entry);
     }
-    Ok(reply)
+    Ok(page.reply())
 }
 
 /// Deletes the first entries of a range inside the open transaction; how many, and whether there are more.
@@ -149,17 +142,7 @@ fn check(connection: &Connection, namespace: &str, require: &Require) -> Result<
         .prepare_cached("SELECT version FROM entry WHERE namespace = ?1 AND key = ?2")?
         .query_row((namespace, &require.key), |row| row.get::<_, i64>(0).map(from_sql))
         .optional()?;
-    if found == require.version {
-        return Ok(());
-    }
-    let shown = |version: Option<u64>| version.map_or("absent".to_owned(), |version| format!("at {version}"));
-    let message = format!(
-        "cannot commit: `{}` must be {} and is {}; read it again and retry",
-        require.key,
-        shown(require.version),
-        shown(found)
-    );
-    Err(Trouble::Refused(Fault::new(fault::CONFLICT, message).with_detail(json!({ "key": require.key }))))
+    require.check(found).map_err(Trouble::Refused)
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {

@@ -4,47 +4,28 @@
 //! the process's locks on it (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 
 use crate::backup::{Copy, Existing, sync_dir_of};
-use crate::entries;
-use crate::names::{Names, identity};
+use crate::checkpoint::WAL_BYTES_KEPT;
+use crate::connection::{BUSY_STEP, BUSY_WAIT_MAX, Company, connect, connect_in, open_reader};
+use crate::names::identity;
 use crate::restore;
 use crate::schema::{self, Found};
 use crate::settings::{Settings, Synchronous};
 use crate::trouble::{fault_of, is_busy, vanished};
 use dispatch_sdk::contracts::storage::NO_SPACE;
 use dispatch_sdk::{Fault, fault};
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tracing::info;
 
 /// Earlier versions can damage a file when two connections meet at a reset of the WAL.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
-/// How long a connection waits for another process.
-const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
-// Another process holds the lock for about the time of one flush, so the first looks come soon.
-const BUSY_STEP_FIRST: Duration = Duration::from_micros(200);
-const BUSY_STEP: Duration = Duration::from_millis(2);
-const BUSY_STEPS_FIRST: i32 = 50;
-const STATEMENTS_CACHED: usize = 32;
 const FILE_MODE: u32 = 0o600;
 const DIR_MODE: u32 = 0o700;
-
-/// SQLite's way to the file that keeps every other process out, and the log's index in memory.
-const ALONE_VFS: &str = "unix-excl";
-
-/// Who else may have the file open. Source: <https://www.sqlite.org/vfs.html>, 2.1; <https://www.sqlite.org/wal.html>, 8.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Company {
-    /// Other processes: the index of the log is a file that all of them have mapped.
-    Others,
-    /// No other process. It needs no room on the disk before something is written.
-    Nobody,
-}
 
 /// Opens the file for writing; makes it, its directory and its tables if they are missing.
 ///
@@ -88,46 +69,6 @@ fn open_in(settings: &Settings, company: Company) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-/// Opens one more connection to a file that [`open`] has opened, for reading.
-pub(crate) fn open_reader(path: &Path, company: Company) -> Result<Connection, Fault> {
-    let connection = connect_in(path, OpenFlags::SQLITE_OPEN_READ_WRITE, company)?;
-    // The writer is the last one; should this file be another's, its log is none of our business.
-    let set = connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-        .and_then(|_| connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -1024;"));
-    set.map_err(|error| fault_of(path, &error))?;
-    Ok(connection)
-}
-
-/// The same for the very files that are known as `names`. Errors: `corrupt` others have these names now.
-pub(crate) fn open_reader_of(path: &Path, names: &Names) -> Result<Connection, Fault> {
-    let connection = open_reader(path, names.company())?;
-    // Only a connection that has read has its log open.
-    entries::counter(&connection).map_err(|error| fault_of(path, &error))?;
-    names.check()?;
-    Ok(connection)
-}
-
-/// Sets how long `connection` waits for a lock that another process holds.
-pub(crate) fn set_busy_wait(connection: &mut Connection, wait_max: Duration) -> rusqlite::Result<()> {
-    let mut since = Instant::now();
-    connection.busy_handler(Some(move |n_waits: i32| {
-        if n_waits == 0 {
-            since = Instant::now();
-        }
-        if since.elapsed() >= wait_max {
-            return false;
-        }
-        thread::sleep(if n_waits < BUSY_STEPS_FIRST { BUSY_STEP_FIRST } else { BUSY_STEP });
-        true
-    }))
-}
-
-/// Sets the wait back to what [`open`] set.
-pub(crate) fn reset_busy_wait(connection: &mut Connection) -> rusqlite::Result<()> {
-    set_busy_wait(connection, BUSY_WAIT_MAX)
-}
-
 fn refuse_old_library(version: i32) -> Result<(), Fault> {
     if version >= SQLITE_VERSION_MIN {
         return Ok(());
@@ -168,27 +109,6 @@ fn cannot_make(path: &Path, error: &io::Error) -> Fault {
     Fault::from_io("cannot make the store", path, error)
 }
 
-pub(crate) fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Fault> {
-    connect_in(path, access, Company::Others)
-}
-
-fn connect_in(path: &Path, access: OpenFlags, company: Company) -> Result<Connection, Fault> {
-    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let opened = match company {
-        Company::Others => Connection::open_with_flags(path, flags),
-        Company::Nobody => Connection::open_with_flags_and_vfs(path, flags, ALONE_VFS),
-    };
-    let mut connection = opened.map_err(|error| fault_of(path, &error))?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-    let set = reset_busy_wait(&mut connection)
-        // Else each scan is planned anew when its bounds are bound.
-        .and_then(|()| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop))
-        // A file may come from anywhere: its schema is data, not code.
-        .and_then(|()| connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"));
-    set.map_err(|error| fault_of(path, &error))?;
-    Ok(connection)
-}
-
 fn set_up(settings: &Settings, connection: &mut Connection, found: Found) -> Result<(), Fault> {
     let path = &settings.path;
     let sqlite = |error: rusqlite::Error| fault_of(path, &error);
@@ -213,7 +133,7 @@ fn set_up(settings: &Settings, connection: &mut Connection, found: Found) -> Res
     let pragmas = format!(
         "PRAGMA synchronous = {synchronous}; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096; \
          PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {};",
-        crate::checkpoint::WAL_BYTES_KEPT
+        WAL_BYTES_KEPT
     );
     connection.execute_batch(&pragmas).map_err(sqlite)?;
     match found {

@@ -9,6 +9,7 @@ mod backup;
 mod blobs;
 mod checking;
 mod checkpoint;
+mod connection;
 mod entries;
 mod file;
 mod health;
@@ -30,7 +31,9 @@ use dispatch_sdk::contracts::storage::{
     self, BlobDeleteReply, CommitReply, DeleteRangeReply, GetReply, InfoReply, ScanReply,
 };
 use dispatch_sdk::contracts::{Empty, Mode, instance};
-use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, fault};
+use dispatch_sdk::{
+    Call, Config, Contributions, Extension, Fault, Host, UploadPart, Verbs, blob_frame, fault,
+};
 use readers::blocking;
 use settings::Settings;
 use std::sync::{Arc, OnceLock};
@@ -144,7 +147,8 @@ impl StorageSqlite {
         call: Call,
         params: storage::BlobPutParams,
     ) -> Result<storage::BlobPutReply, Fault> {
-        let part = Part::read(call.caller(), params, self.host.now_ms())?;
+        let (namespace, now_ms) = (call.caller().to_owned(), self.host.now_ms());
+        let part = Part { namespace, sent: UploadPart::read(params)?, now_ms };
         Ok(storage::BlobPutReply { hash: self.store()?.blob_put(part).await? })
     }
 
@@ -156,7 +160,7 @@ impl StorageSqlite {
         let store = self.store()?;
         let mut blob = store.blob(call.caller(), params.hash).await?;
         while let Some(bytes) = store.blob_part(&mut blob).await? {
-            call.emit(&blobs::frame(&bytes)).await?;
+            call.emit(&blob_frame(&bytes)).await?;
         }
         Ok(storage::BlobGetReply { bytes: blob.bytes })
     }

@@ -4,7 +4,7 @@
 //! something in this one has opened and closed the file past SQLite, which drops the locks. What is committed then
 //! goes into files without a name and is gone with the process. Names are looked up, never opened, for that reason.
 
-use crate::file::Company;
+use crate::connection::Company;
 use crate::trouble::vanished;
 use dispatch_sdk::Fault;
 use std::os::unix::fs::MetadataExt as _;

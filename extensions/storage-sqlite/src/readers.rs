@@ -1,11 +1,12 @@
 //! A few connections that only read, opened when they are first needed, used on the blocking threads.
 
-use crate::file;
+use crate::connection::open_reader;
+use crate::entries;
 use crate::names::Names;
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, fault_of};
 use dispatch_sdk::{Fault, fault};
 use rusqlite::Connection;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::Semaphore;
 
@@ -43,7 +44,7 @@ impl Readers {
             let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = match kept {
                 Some(connection) => connection,
-                None => file::open_reader_of(&path, &names)?,
+                None => open_reader_of(&path, &names)?,
             };
             let result = read(&connection).map_err(|trouble| trouble.into_fault(&path));
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
@@ -73,4 +74,13 @@ where
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(Fault::new(fault::CANCELLED, "the instance's runtime has ended")),
     }
+}
+
+/// A connection to the very files that are known as `names`. Errors: `corrupt` others have these names now.
+fn open_reader_of(path: &Path, names: &Names) -> Result<Connection, Fault> {
+    let connection = open_reader(path, names.company())?;
+    // Only a connection that has read has its log open.
+    entries::counter(&connection).map_err(|error| fault_of(path, &error))?;
+    names.check()?;
+    Ok(connection)
 }

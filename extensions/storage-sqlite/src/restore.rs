@@ -4,7 +4,7 @@
 //! none on a file that it cannot read; the kernel's, over all bytes that SQLite locks, then says the same.
 
 use crate::backup::{Copy, Existing, sync_dir_of};
-use crate::file;
+use crate::connection;
 use crate::names::{beside, identity};
 use crate::trouble::{fault_of, is_busy, is_damage, vanished};
 use dispatch_sdk::{Fault, fault};
@@ -103,11 +103,11 @@ pub(crate) fn set_aside(
 
 /// A connection that alone has the store open; its log is carried over and gone.
 fn lock(store: &Path) -> Result<Connection, Fault> {
-    let mut connection = file::connect(store, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut connection = connection::connect(store, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let locked = connection
         // A file that cannot be read is kept with its log, both as they are.
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-        .and_then(|_| file::set_busy_wait(&mut connection, OTHERS_WAIT_MAX))
+        .and_then(|_| connection::set_busy_wait(&mut connection, OTHERS_WAIT_MAX))
         .and_then(|()| connection.pragma_update(None, "locking_mode", "EXCLUSIVE"))
         // Only who is alone can end the log.
         .and_then(|()| connection.pragma_update(None, "journal_mode", "DELETE"))

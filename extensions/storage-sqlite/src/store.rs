@@ -2,8 +2,9 @@
 
 use crate::backup::{self, Existing};
 use crate::blobs::{self, Cursor, Part};
+use crate::connection::Company;
 use crate::entries;
-use crate::file::{self, Company};
+use crate::file;
 use crate::readers::{Readers, blocking};
 use crate::restore;
 use crate::settings::Settings;
@@ -146,7 +147,7 @@ impl Store {
 
     /// Takes one part of an upload; answers the hash of the whole after the last one.
     pub(crate) async fn blob_put(&self, part: Part) -> Result<Option<String>, Fault> {
-        if !part.last {
+        if !part.sent.last {
             self.writer.write(Work::Part { part, whole: None }).await?;
             return Ok(None);
         }

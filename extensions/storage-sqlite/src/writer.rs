@@ -9,8 +9,8 @@ mod transaction;
 pub(crate) use transaction::{Outcome, Work, Written};
 
 use crate::checkpoint::{self, Checkpoints};
+use crate::connection::Company;
 use crate::entries;
-use crate::file::Company;
 use crate::names::Names;
 use crate::trouble::{fault_of, is_full};
 use dispatch_sdk::contracts::kernel::ReportParams;
@@ -27,7 +27,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tracing::{error, warn};
-use transaction::transact;
+use transaction::{GROUP_BYTES_MAX, transact};
 
 /// Most works that wait.
 pub(crate) const WRITE_QUEUE_MAX: usize = 512;
@@ -35,8 +35,6 @@ pub(crate) const WRITE_QUEUE_MAX: usize = 512;
 const WRITE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most works of one transaction.
 const GROUP_WORKS_MAX: usize = 256;
-/// A transaction takes no further work from this size on.
-const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How often the file is looked at for what other processes wrote, while somebody watches.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const OVERLOADED_RETRY_AFTER_MS: u64 = 50;
@@ -182,6 +180,10 @@ fn overloaded() -> Fault {
     Fault::new(fault::OVERLOADED, message).with_detail(json!({ "retry_after_ms": OVERLOADED_RETRY_AFTER_MS }))
 }
 
+fn works(group: &[Job]) -> impl Iterator<Item = &Work> {
+    group.iter().map(|job| &job.work)
+}
+
 /// What the thread owns.
 struct Loop {
     path: PathBuf,
@@ -302,14 +304,14 @@ impl Loop {
             self.refuse(group, &fault);
             return false;
         }
-        let mut written = transact(&self.connection, &group);
+        let mut written = transact(&self.connection, works(&group));
         if let Err(fault) = self.check_names() {
             self.refuse(group, &fault);
             return false;
         }
         if written.as_ref().is_err_and(|lost| is_full(&lost.error)) {
             match checkpoint::make_room(&mut self.connection) {
-                Ok(()) => written = transact(&self.connection, &group),
+                Ok(()) => written = transact(&self.connection, works(&group)),
                 Err(error) => {
                     warn!(path = %self.path.display(), %error, "the log was not cut on a full disk");
                     tight = true;
@@ -334,7 +336,7 @@ impl Loop {
     /// Commits one work of a group that failed as a whole.
     fn write_one(&mut self, job: Job) {
         let group = vec![job];
-        let outcomes = match transact(&self.connection, &group) {
+        let outcomes = match transact(&self.connection, works(&group)) {
             Ok(outcomes) => outcomes,
             Err(lost) => vec![Err(fault_of(&self.path, &lost.error))],
         };

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use dispatch_sdk::contracts::exec::{FileKind, Read, ReadParams, Stat, StatParams};
 use dispatch_sdk::contracts::kernel::{Trusted, TrustedParams};
 use dispatch_sdk::fault::{NO_SERVICE, NOT_FOUND};
-use dispatch_sdk::{Fault, Host};
+use dispatch_sdk::{Fault, Host, hex};
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
@@ -84,9 +84,7 @@ pub(crate) async fn read(host: &Host, cwd: &str) -> Result<Agents, Fault> {
 async fn trusted(host: &Host, dir: &str, data: Option<&[u8]>) -> Result<bool, Fault> {
     let (file, sha256) = match data {
         None => Default::default(),
-        Some(data) => {
-            (NAME.to_owned(), Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect())
-        }
+        Some(data) => (NAME.to_owned(), hex(&Sha256::digest(data))),
     };
     host.call(Trusted, &TrustedParams { dir: dir.to_owned(), file, sha256 }).await.map(|reply| reply.trusted)
 }

@@ -16,7 +16,7 @@ use dispatch_sdk::contracts::exec::{
 };
 use dispatch_sdk::contracts::tool::{Run, RunParams, RunReply};
 use dispatch_sdk::fault::{BROKEN, CONFLICT, INVALID, TOO_LARGE};
-use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, NoSettings, Verbs};
+use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, NoSettings, Verbs, hex};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ async fn replace(host: &Host, args: &Args, cwd: &str) -> Result<RunReply, Fault>
     let path = &args.path;
     let refused = |found: String| Fault::new(INVALID, format!("cannot edit `{path}`: {found}"));
     let before = read(host, path, cwd).await?;
-    let sha256: String = Sha256::digest(&before).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&Sha256::digest(&before));
     let before = String::from_utf8(before).map_err(|e| refused(no_utf8(e.as_bytes()).to_owned()))?;
     let edited = edit::edit(&before, &args.old_string, &args.new_string, args.replace_all, WRITE_BYTES_MAX)
         .map_err(refused)?;

@@ -4,8 +4,8 @@
 //! the file system shows; reading 64 bytes of a cached file costs a few microseconds.
 
 use crate::config::{Settings, TOKEN_BYTES_MIN};
-use dispatch_sdk::Fault;
 use dispatch_sdk::fault::{DENIED, IO};
+use dispatch_sdk::{Fault, hex};
 use rustix::fs::{FileType, OFlags};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -190,7 +190,7 @@ fn make(path: &Path) -> Result<(), Fault> {
     }
     let mut random = [0; RANDOM_BYTES];
     getrandom::fill(&mut random).map_err(|e| failed("no random bytes", &e))?;
-    let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let token = hex(&random);
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
     let beside = PathBuf::from(beside);

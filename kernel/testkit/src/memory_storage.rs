@@ -20,7 +20,7 @@ use dispatch_contracts::storage::{
     DeleteRangeReply, Get, GetParams, GetReply, Info, InfoReply, Scan, ScanParams, ScanReply, Watch,
 };
 use dispatch_contracts::{Empty, Fault};
-use dispatch_sdk::{Call, Config, Extension, Host, Verbs, Watches};
+use dispatch_sdk::{Call, Config, Extension, Host, UploadPart, Verbs, Watches};
 use entries::Entries;
 use faults::{Faults, SetFaults, SetFaultsParams, WaitHeld, WaitHeldParams};
 use serde::Deserialize;
@@ -94,7 +94,8 @@ impl MemoryStorage {
     }
 
     async fn blob_put(self: Arc<Self>, call: Call, params: BlobPutParams) -> Result<BlobPutReply, Fault> {
-        let hash = self.lock().entry(call.caller().into()).or_default().blobs.put(&params)?;
+        let part = UploadPart::read(params)?;
+        let hash = self.lock().entry(call.caller().into()).or_default().blobs.put(part)?;
         Ok(BlobPutReply { hash })
     }
 

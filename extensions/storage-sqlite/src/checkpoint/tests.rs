@@ -1,6 +1,8 @@
 //! The log stays bounded, and the writer does not wait when it need not.
 
 use super::*;
+use crate::connection::{Company, open_reader};
+use crate::file;
 use crate::settings::{Settings, Synchronous};
 use std::path::Path;
 
@@ -61,7 +63,7 @@ fn a_reader_that_stays_holds_neither_the_writer_nor_the_log_once_it_has_gone() {
     let mut connection = open(dir.path());
     let mut checkpoints = Checkpoints::default();
     grow(&connection, 10);
-    let reader = file::open_reader(&dir.path().join("dispatch.db"), file::Company::Others).unwrap();
+    let reader = open_reader(&dir.path().join("dispatch.db"), Company::Others).unwrap();
     reader.execute_batch("BEGIN; SELECT version FROM counter").unwrap();
     for _ in 0..=WAL_PAGES_MAX / 800 {
         grow(&connection, 800);

@@ -1,7 +1,6 @@
-//! Opening a connection: the library, the wait, the journal.
+//! Opening a store: the library, the journal.
 
 use super::*;
-use crate::trouble::is_busy;
 
 #[test]
 fn a_library_that_can_damage_files_is_refused() {
@@ -23,31 +22,4 @@ fn each_commit_is_flushed_unless_the_build_says_otherwise() {
         );
         assert_eq!(found, (expected, "wal".to_owned()));
     }
-}
-
-#[test]
-fn a_wait_for_a_lock_ends() {
-    let dir = tempfile::tempdir().unwrap();
-    let settings = Settings { path: dir.path().join("dispatch.db"), synchronous: Synchronous::Full };
-    let holder = open(&settings).unwrap().0;
-    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let mut waiting = open(&settings).unwrap().0;
-    let wait_max = Duration::from_millis(30);
-    set_busy_wait(&mut waiting, wait_max).unwrap();
-    let since = Instant::now();
-    let error = waiting.execute_batch("BEGIN IMMEDIATE").unwrap_err();
-    assert!(is_busy(&error), "{error}");
-    assert!(since.elapsed() >= wait_max, "it gave up after {:?}", since.elapsed());
-    holder.execute_batch("COMMIT").unwrap();
-    waiting.execute_batch("BEGIN IMMEDIATE").unwrap();
-}
-
-#[test]
-fn a_reader_cannot_write() {
-    let dir = tempfile::tempdir().unwrap();
-    let settings = Settings { path: dir.path().join("dispatch.db"), synchronous: Synchronous::Full };
-    let _writer = open(&settings).unwrap().0;
-    let reader = open_reader(&settings.path, Company::Others).unwrap();
-    let error = reader.execute("UPDATE counter SET version = 9", ()).unwrap_err();
-    assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::ReadOnly), "{error}");
 }

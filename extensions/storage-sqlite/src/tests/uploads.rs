@@ -1,10 +1,9 @@
 //! Blobs: what the suite cannot see from outside.
 
 use super::{StorageSqlite, path_in};
-use crate::blobs::{UPLOAD_IDLE_MS_MAX, UPLOADS_MAX};
-use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::storage::{BlobGet, BlobGetParams, BlobPut, BlobPutParams, CORRUPT};
 use dispatch_sdk::fault::{INVALID, NOT_FOUND, OVERLOADED, TOO_LARGE};
+use dispatch_sdk::{Fault, UPLOAD_IDLE_MS_MAX, UPLOADS_MAX, blob_frame};
 use dispatch_testkit::{FakeHost, Opened};
 use rusqlite::Connection;
 use serde_json::json;
@@ -16,8 +15,7 @@ async fn part(
     bytes: &[u8],
     last: bool,
 ) -> Result<Option<String>, Fault> {
-    let params =
-        BlobPutParams { upload_id: id.to_owned(), offset, data: crate::blobs::frame(bytes).data, last };
+    let params = BlobPutParams { upload_id: id.to_owned(), offset, data: blob_frame(bytes).data, last };
     store.call(BlobPut, &params).await.map(|reply| reply.hash)
 }
 

@@ -3,7 +3,7 @@
 //! A commit that found no room says so at once. Whether there is room again is tried with a file of that size beside the
 //! store, as a reserve or a quota is seen in no other way. It must not know who is told.
 
-use super::GROUP_BYTES_MAX;
+use super::transaction::GROUP_BYTES_MAX;
 use crate::trouble::{PROBE_BYTES, no_space, probe};
 use dispatch_sdk::contracts::kernel::{HealthState, ReportParams};
 use dispatch_sdk::contracts::storage::NO_SPACE;

@@ -1,6 +1,7 @@
 //! Groups, full queues, full disks, held locks.
 
 use super::*;
+use crate::connection::set_busy_wait;
 use crate::file;
 use crate::settings::{Settings, Synchronous};
 use dispatch_sdk::contracts::storage::{CommitParams, NO_SPACE, Put, Require};
@@ -138,7 +139,7 @@ async fn the_queue_is_bounded_in_bytes_too() {
 
 #[tokio::test]
 async fn a_lock_that_another_process_keeps_is_told_after_a_bounded_wait() {
-    let bench = bench(|connection| file::set_busy_wait(connection, Duration::from_millis(20)).unwrap());
+    let bench = bench(|connection| set_busy_wait(connection, Duration::from_millis(20)).unwrap());
     bench.lock();
     let fault = bench.writer.write(put("key", 1)).await.unwrap_err();
     assert_eq!((fault.code.as_str(), &fault.detail["reason"]), (fault::UNAVAILABLE, &json!("busy")));

@@ -1,12 +1,14 @@
 //! One transaction: what a group of works is on the disk. It must not know who waits for it.
 
-use super::Job;
 use crate::blobs::{self, Part, Whole};
 use crate::entries;
 use crate::trouble::{Trouble, is_full};
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::storage::{CommitParams, DeleteRangeParams};
 use rusqlite::Connection;
+
+/// A transaction takes no further work from this size on.
+pub(super) const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What is written as a whole or not at all.
 #[derive(Debug)]
@@ -35,7 +37,7 @@ impl Work {
         match self {
             Self::Commit { params, .. } => params.n_bytes(),
             Self::DeleteRange { params, .. } => params.start.len() + params.end.len(),
-            Self::Part { part, .. } => part.bytes.len(),
+            Self::Part { part, .. } => part.sent.bytes.len(),
             Self::BlobDelete { hash, .. } => hash.len(),
         }
     }
@@ -56,9 +58,12 @@ pub(super) struct Lost {
     pub(super) one_to_blame: bool,
 }
 
-/// Commits `group` in one transaction, or leaves no trace of it.
-pub(super) fn transact(connection: &Connection, group: &[Job]) -> Result<Vec<Outcome>, Lost> {
-    let written = attempt(connection, group);
+/// Commits `works` in one transaction, or leaves no trace of them.
+pub(super) fn transact<'a>(
+    connection: &Connection,
+    works: impl Iterator<Item = &'a Work>,
+) -> Result<Vec<Outcome>, Lost> {
+    let written = attempt(connection, works);
     if written.is_err() && !connection.is_autocommit() {
         // An error here means that SQLite has rolled back already; the next BEGIN would tell otherwise.
         let _ = connection.execute_batch("ROLLBACK");
@@ -66,15 +71,15 @@ pub(super) fn transact(connection: &Connection, group: &[Job]) -> Result<Vec<Out
     written
 }
 
-fn attempt(connection: &Connection, group: &[Job]) -> Result<Vec<Outcome>, Lost> {
+fn attempt<'a>(connection: &Connection, works: impl Iterator<Item = &'a Work>) -> Result<Vec<Outcome>, Lost> {
     let all = |error| Lost { error, one_to_blame: false };
     let one = |error| Lost { error, one_to_blame: true };
     run(connection, "BEGIN IMMEDIATE").map_err(all)?;
     let before = entries::counter(connection).map_err(all)?;
     let mut counter = before;
-    let mut outcomes = Vec::with_capacity(group.len());
-    for job in group {
-        outcomes.push(apply(connection, &job.work, &mut counter).map_err(one)?);
+    let mut outcomes = Vec::new();
+    for work in works {
+        outcomes.push(apply(connection, work, &mut counter).map_err(one)?);
     }
     if counter != before {
         entries::set_counter(connection, counter).map_err(one)?;

@@ -1,11 +1,12 @@
-//! What parameters of `storage.v1` must keep to, checked before a store waits or writes. It must not know any store.
+//! What parameters of `storage.v1` must keep to, and what a commit requires. It must not know any store.
 
 use super::{
     BLOB_BYTES_MAX, BLOB_PART_BYTES_MAX, BlobPutParams, COMMIT_BYTES_MAX, COMMIT_ITEMS_MAX, CommitParams,
-    DELETE_RANGE_LIMIT_MAX, DeleteRangeParams, GetParams, KEY_BYTES_MAX, SCAN_BYTES_MAX, SCAN_LIMIT_MAX,
-    ScanParams, UPLOAD_ID_BYTES_MAX, VALUE_BYTES_MAX,
+    DELETE_RANGE_LIMIT_MAX, DeleteRangeParams, GetParams, KEY_BYTES_MAX, Require, SCAN_BYTES_MAX,
+    SCAN_LIMIT_MAX, ScanParams, UPLOAD_ID_BYTES_MAX, VALUE_BYTES_MAX,
 };
-use crate::fault::{Fault, INVALID, TOO_LARGE};
+use crate::fault::{CONFLICT, Fault, INVALID, TOO_LARGE};
+use serde_json::json;
 
 impl GetParams {
     /// Errors: `invalid`.
@@ -57,6 +58,24 @@ impl CommitParams {
         let required = self.require.iter().map(|require| require.key.len());
         let put = self.put.iter().map(|put| put.key.len() + put.value.get().len());
         required.chain(put).chain(self.delete.iter().map(String::len)).sum()
+    }
+}
+
+impl Require {
+    /// Whether it holds for what a store has under the key. Errors: `conflict` (detail `{key}`).
+    pub fn check(&self, found: Option<u64>) -> Result<(), Fault> {
+        let Self { key, version } = self;
+        if found == *version {
+            return Ok(());
+        }
+        let shown =
+            |version: Option<u64>| version.map_or("absent".to_owned(), |version| format!("at {version}"));
+        let message = format!(
+            "cannot commit: `{key}` must be {} and is {}; read it again and retry",
+            shown(*version),
+            shown(found)
+        );
+        Err(Fault::new(CONFLICT, message).with_detail(json!({ "key": key })))
     }
 }
 

@@ -1,11 +1,10 @@
 //! Keys, values and versions of one namespace.
 
 use dispatch_contracts::Fault;
-use dispatch_contracts::fault::CONFLICT;
 use dispatch_contracts::storage::{
     CommitParams, DELETE_RANGE_BYTES_MAX, DeleteRangeParams, Entry, Require, ScanParams, ScanReply,
 };
-use serde_json::json;
+use dispatch_sdk::ScanPage;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Range;
@@ -65,13 +64,8 @@ impl Entries {
         Ok(put.collect())
     }
 
-    fn check(&self, Require { key, version }: &Require) -> Result<(), Fault> {
-        let found = self.kept.get(key).map(|kept| kept.version);
-        if found == *version {
-            return Ok(());
-        }
-        let message = format!("`{key}` has version {found:?}, not {version:?}; read it again");
-        Err(Fault::new(CONFLICT, message).with_detail(json!({ "key": key })))
+    fn check(&self, require: &Require) -> Result<(), Fault> {
+        require.check(self.kept.get(&require.key).map(|kept| kept.version))
     }
 
     fn range(&self, start: &str, end: &str) -> Range<'_, String, Kept> {
@@ -95,16 +89,11 @@ impl Kept {
 }
 
 fn page<'a>(range: impl Iterator<Item = (&'a String, &'a Kept)>, params: &ScanParams) -> ScanReply {
-    let mut reply = ScanReply { entries: Vec::new(), more: false };
-    let mut n_bytes = 0;
+    let mut page = ScanPage::new(params);
     for (key, kept) in range {
-        n_bytes += if params.keys_only { key.len() } else { kept.value.get().len() };
-        let is_full = reply.entries.len() == params.limit || n_bytes > params.bytes_max;
-        if is_full && !reply.entries.is_empty() {
-            reply.more = true;
+        if !page.take(if params.keys_only { kept.key_only(key) } else { kept.entry(key) }) {
             break;
         }
-        reply.entries.push(if params.keys_only { kept.key_only(key) } else { kept.entry(key) });
     }
-    reply
+    page.reply()
 }

@@ -6,7 +6,7 @@ use super::planned;
 use crate::kernel::service::*;
 use dispatch_contracts::engine::EngineSpec;
 use serde_json::{Value, json};
-use stage::{Desk, Stage, back, called, commit, delta, emit, end, ended};
+use stage::{Desk, SHORT_SILENCE_MS, SILENCE_MS, Stage, back, called, commit, delta, emit, end, ended};
 use std::sync::Mutex;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,7 +76,8 @@ async fn whatever_an_engine_does_its_turn_ends_once() {
         ("is silent", "failed", "deadline", &["tool_call", "tool_result", "error", "turn_ended"]),
         ("ends and dies", "completed", "stop", &["tool_call", "tool_result", "turn_ended"]),
     ] {
-        let stage = Stage::set(move |call, _| async move {
+        let silence_ms = if way == "is silent" { SHORT_SILENCE_MS } else { SILENCE_MS };
+        let stage = Stage::set_with(silence_ms, move |call, _| async move {
             commit(&call, 0, 0, json!([called()])).await?;
             match way {
                 "dies" => return Err(Fault::new("unavailable", "its process ended")),

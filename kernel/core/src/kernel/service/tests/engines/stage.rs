@@ -62,19 +62,24 @@ impl NativeService for Desk {
 type Script = Arc<dyn Fn(NativeCall, Value) -> BoxFuture<'static, Result<SharedBytes, Fault>> + Send + Sync>;
 
 /// An engine that does as it is told.
-struct Scripted(Script);
+struct Scripted {
+    script: Script,
+    silence_ms: u64,
+}
 
-/// Its limit of silence, in ms.
-pub(super) const SILENCE_MS: u64 = 80;
+/// Limit of silence, in ms, of an engine that is not silent.
+pub(super) const SILENCE_MS: u64 = 60_000;
+/// And of one that is.
+pub(super) const SHORT_SILENCE_MS: u64 = 80;
 
 impl NativeService for Scripted {
     fn verbs(&self) -> Vec<VerbInfo> {
-        let limits = Limits::long(SILENCE_MS);
+        let limits = Limits::long(self.silence_ms);
         vec![VerbInfo { name: engine::Run::NAME.to_owned(), mode: Mode::Spawned, limits }]
     }
 
     fn call(&self, call: NativeCall, body: SharedBytes) -> BoxFuture<'static, Result<SharedBytes, Fault>> {
-        (self.0)(call, serde_json::from_slice(&body).expect("JSON"))
+        (self.script)(call, serde_json::from_slice(&body).expect("JSON"))
     }
 }
 
@@ -119,6 +124,14 @@ impl Stage {
         F: Fn(NativeCall, Value) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Value, Fault>> + Send + 'static,
     {
+        Self::set_with(SILENCE_MS, script).await
+    }
+
+    pub(super) async fn set_with<F, Fut>(silence_ms: u64, script: F) -> Self
+    where
+        F: Fn(NativeCall, Value) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Value, Fault>> + Send + 'static,
+    {
         let dir = tempfile::tempdir().expect("a directory");
         let kernel = booted(dir.path()).await;
         let script: Script = Arc::new(move |call, params| {
@@ -128,7 +141,7 @@ impl Stage {
         let spec = EngineSpec { name: "toy".to_owned(), ready: true, reason: String::new() };
         let record = Record {
             planned: planned("toys", "contributes = { engines = [\"toy\"] }"),
-            endpoint: Endpoint::native("toys", Arc::new(Scripted(script)), false),
+            endpoint: Endpoint::native("toys", Arc::new(Scripted { script, silence_ms }), false),
             state: RecordState::Active,
             sha256: String::new(),
             contributes: Contributions { engines: vec![spec], ..Contributions::default() },

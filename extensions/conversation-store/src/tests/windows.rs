@@ -1,7 +1,7 @@
 //! Windows of the log and of the messages, and rows that cannot be read.
 
 use super::rig::{CONV, Rig, body, called, message};
-use crate::read::WINDOW_BYTES_MAX;
+use crate::windows::WINDOW_BYTES_MAX;
 use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::fault;
 

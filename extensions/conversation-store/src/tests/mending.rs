@@ -1,6 +1,6 @@
 //! Mending a history.
 
-use crate::history::{Mending, Outline, UNKNOWN_OUTCOME};
+use crate::mending::{Mending, Outline, UNKNOWN_OUTCOME};
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

@@ -1,19 +1,16 @@
 //! Windows of a log and of the messages. Both are ranges of numbered keys, and answer what lies on both sides.
 
+use crate::entries::{read_message, read_row};
 use crate::faults;
-use crate::history::Outline;
 use crate::keys;
-use crate::row::Row;
 use crate::spill;
 use crate::store::{self, Pages};
 use dispatch_sdk::contracts::conversations::{
     EVENTS_LIMIT_MAX, EventsParams, EventsReply, HISTORY_LIMIT_MAX, HistoryParams, HistoryReply,
     PlacedMessage,
 };
-use dispatch_sdk::contracts::storage::{CORRUPT, Entry};
+use dispatch_sdk::contracts::storage::Entry;
 use dispatch_sdk::{Fault, Host};
-use serde_json::value::RawValue;
-use tracing::warn;
 
 /// Most bytes of values in one window; one value more may tip it.
 pub(crate) const WINDOW_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -122,35 +119,6 @@ async fn fill<T>(
         }
     }
     Ok(false)
-}
-
-/// Reads a row, or says in the log that it cannot be read.
-pub(crate) async fn read_row(host: &Host, entry: &Entry) -> Result<Option<Row>, Fault> {
-    let row = match spill::whole(host, entry).await {
-        Ok(value) => Row::read(entry, &value),
-        Err(fault) if fault.is(CORRUPT) => None,
-        Err(fault) => return Err(fault),
-    };
-    if row.is_none() {
-        warn!(key = entry.key, "a row of the log cannot be read; it is left out");
-    }
-    Ok(row)
-}
-
-/// Reads a message and what mending looks at in it, or says in the log that it cannot be read.
-pub(crate) async fn read_message(
-    host: &Host,
-    entry: &Entry,
-) -> Result<Option<(Outline, Box<RawValue>)>, Fault> {
-    let message = match spill::whole(host, entry).await {
-        Ok(value) => Outline::read(&value).map(|outline| (outline, value.into_owned())),
-        Err(fault) if fault.is(CORRUPT) => None,
-        Err(fault) => return Err(fault),
-    };
-    if message.is_none() {
-        warn!(key = entry.key, "a message cannot be read; it is left out");
-    }
-    Ok(message)
 }
 
 async fn read_placed(host: &Host, entry: &Entry) -> Result<Option<PlacedMessage>, Fault> {
