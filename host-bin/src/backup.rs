@@ -7,7 +7,7 @@ use crate::boot;
 use crate::compose::{Composed, compose_to_boot};
 use crate::dirs;
 use crate::exit::{FAILED, NO_INPUT, Refusal, TRY_AGAIN};
-use crate::ext::out;
+use crate::output::out;
 use crate::policy::{self, Unsaid};
 use crate::stdin::Stdin;
 use dispatch_contracts::command::Read;

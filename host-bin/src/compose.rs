@@ -5,7 +5,7 @@ use crate::config::{self, Layers, Stranger};
 use crate::exit::Refusal;
 use crate::project::{self, Project};
 use crate::trust::TrustFile;
-use crate::{builds, dirs, keys, own_process, secrets};
+use crate::{builds, dirs, known_keys, own_process, secrets};
 use dispatch_compose::{BuildList, Catalog, Entry, Plan, resolve};
 use dispatch_contracts::kernel::Dirs;
 use dispatch_contracts::plain::plain;
@@ -141,7 +141,7 @@ pub(crate) fn configure(invocation: &Invocation, resolved: Resolved) -> Result<C
     let mut layers = Layers::of_build(&build);
     layers.add_all(&plan, invocation, &dirs, &project)?;
     config::apply(&mut plan, &layers);
-    keys::check(&plan, &layers)?;
+    known_keys::check(&plan, &layers)?;
     let dirs = with_own_places(dirs, &plan);
     let unread = invocation.environment.strangers(&layers.variables_named());
     Ok(Composed { dirs, catalog, rejected, plan, layers, project, trust, secrets: BTreeSet::new(), unread })

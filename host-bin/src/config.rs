@@ -2,13 +2,14 @@
 //! `--set`. Every value keeps who said it, so that `config explain` can tell.
 
 use crate::argv::{Environment, Invocation};
+use crate::config_file::{FILE, believe, read_file, unreadable};
 use crate::environment::SET as PREFIX;
 use crate::exit::Refusal;
 use crate::key_kind::{holds_login, is_secret};
-use crate::project::{Project, Settings};
+use crate::project::{Project, TrustedSettings};
 use crate::project_files::forbidden;
-use crate::{ownership, secrets};
-use dispatch_compose::{BuildList, ConfigFile, Plan, Problems, nearest, parse_value};
+use crate::secrets;
+use dispatch_compose::{BuildList, ConfigFile, Plan, nearest, parse_value};
 use dispatch_contracts::kernel::Dirs;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -16,8 +17,6 @@ use std::path::Path;
 
 /// Deepest key of a variable or of `--set`.
 const KEY_PARTS_MAX: usize = 8;
-/// Of the user's configuration, and of a project's.
-pub(crate) const FILE: &str = "config.toml";
 
 /// A layer; the later wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,7 +118,7 @@ impl Layers {
         if let Some(file) = read_file(&user)? {
             self.take(&known, Layer::User, file);
         }
-        if let Project::Trusted { settings: Some(Settings { path, bytes }), .. } = project {
+        if let Project::Trusted { settings: Some(TrustedSettings { path, bytes }), .. } = project {
             self.project(&known, path, bytes)?;
         }
         self.variables(&known, &invocation.environment)?;
@@ -240,33 +239,6 @@ pub(crate) fn secret_words(set: &[String]) -> BTreeSet<String> {
     set.iter().filter(secret).cloned().collect()
 }
 
-/// Refuses the user's own file if somebody else may have written it.
-pub(crate) fn believe(path: &Path) -> Result<(), Refusal> {
-    match std::fs::metadata(path).ok().and_then(|meta| ownership::doubt(path, &meta)) {
-        Some(doubt) => Err(Refusal::config(format!("cannot use {}: {doubt}", path.display()))),
-        None => Ok(()),
-    }
-}
-
-/// Reads a configuration file within its bounds; `None` if there is none.
-pub(crate) fn read_file(path: &Path) -> Result<Option<ConfigFile>, Refusal> {
-    match std::fs::symlink_metadata(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        _ => ConfigFile::read(path).map(Some).map_err(|problems| unreadable(path, &problems)),
-    }
-}
-
-/// The messages alone: the lines they are about may hold a key.
-pub(crate) fn unreadable(path: &Path, problems: &Problems) -> Refusal {
-    let line = |problem: &dispatch_compose::Problem| {
-        let place = problem.excerpt.as_ref().map(|excerpt| format!("line {}: ", excerpt.line));
-        let help = problem.help.as_ref().map(|help| format!("; {help}"));
-        format!("{}{}{}", place.unwrap_or_default(), problem.message, help.unwrap_or_default())
-    };
-    let lines: Vec<String> = problems.0.iter().map(line).collect();
-    Refusal::config(format!("cannot read {}: {}", path.display(), lines.join("\n  ")))
-}
-
 /// Merges everything above the build into the plan.
 pub(crate) fn apply(plan: &mut Plan, layers: &Layers) {
     for assignment in layers.assignments.iter().filter(|a| a.layer != Layer::Build) {
@@ -350,15 +322,5 @@ mod tests {
         put(&mut config, &keys(&["d", "e"]), json!(4));
         put(&mut config, &keys(&["a", "f"]), json!({ "env": "KEY" }));
         assert_eq!(config, json!({ "a": { "b": 9, "c": 2, "f": { "env": "KEY" } }, "d": { "e": 4 } }));
-    }
-
-    #[test]
-    fn a_problem_of_a_file_is_told_by_its_line_and_not_by_its_text() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(FILE);
-        std::fs::write(&path, "[a]\napi_key = \"sk-canary\" x\n").unwrap();
-        let message = read_file(&path).unwrap_err().message;
-        assert!(message.contains("line 2: ") && !message.contains("canary"), "{message}");
-        assert!(read_file(&dir.path().join("none.toml")).unwrap().is_none());
     }
 }

@@ -3,8 +3,9 @@
 use crate::argv::Invocation;
 use crate::commands::{HOST_OPTIONS, VARIABLES, leaves, own_commands};
 use crate::compose::{Composed, compose};
-use crate::exit::{EXIT_CODES, OK, Refusal};
-use dispatch_compose::{GraphFormat, KnownExtension, print_graph};
+use crate::exit::{EXIT_CODES, Refusal};
+use crate::output::out;
+use dispatch_compose::{GraphFormat, KnownExtension};
 use dispatch_contracts::ContributionKind;
 use dispatch_contracts::plain::plain;
 use dispatch_kernel::inspect;
@@ -63,9 +64,9 @@ fn instances_of<'a>(composed: &'a Composed, extension: &'a str) -> impl Iterator
 }
 
 /// Prints the resolved graph.
-pub(crate) fn graph(invocation: &Invocation, format: GraphFormat) -> Result<u8, Refusal> {
+pub(crate) fn print_graph(invocation: &Invocation, format: GraphFormat) -> Result<u8, Refusal> {
     let composed = compose(invocation, None)?;
-    out(&print_graph(&composed.plan, format))
+    out(&dispatch_compose::print_graph(&composed.plan, format))
 }
 
 /// What the loader would refuse of the libraries of a build, one line each; not a byte of them is run.
@@ -138,15 +139,4 @@ pub(crate) fn help(invocation: &Invocation) -> Result<u8, Refusal> {
         text.push_str(&format!("  {code:<4} {means}\n"));
     }
     out(&text)
-}
-
-/// Writes to standard output what is safe on a terminal.
-pub(crate) fn out(text: &str) -> Result<u8, Refusal> {
-    let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(plain(text).as_bytes()).and_then(|()| stdout.flush());
-    match written {
-        Ok(()) => Ok(OK),
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(crate::exit::BROKEN_PIPE),
-        Err(e) => Err(Refusal::failed(format!("cannot write to standard output: {e}"))),
-    }
 }

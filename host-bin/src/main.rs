@@ -10,6 +10,7 @@ mod command;
 mod commands;
 mod compose;
 mod config;
+mod config_file;
 mod dirs;
 mod doctor;
 mod environment;
@@ -20,7 +21,9 @@ mod ext;
 mod init;
 mod key_kind;
 mod keys;
+mod known_keys;
 mod logging;
+mod output;
 mod own_process;
 mod ownership;
 mod policy;
@@ -62,9 +65,9 @@ fn run(invocation: &Invocation) -> Result<u8, Refusal> {
     own_process::open_if(invocation.options.debuggable);
     match &invocation.request {
         Request::ExtList { json } => ext::list(invocation, *json),
-        Request::ExtGraph(format) => ext::graph(invocation, *format),
+        Request::ExtGraph(format) => ext::print_graph(invocation, *format),
         Request::BuildCheck(file) => ext::check(invocation, file),
-        Request::BuildShow(name) => builds::text(name).and_then(ext::out),
+        Request::BuildShow(name) => builds::text(name).and_then(output::out),
         Request::Serve(order) => serve::run(invocation, order),
         Request::ConfigExplain { key, json } => explain::run(invocation, key.as_deref(), *json),
         Request::ConfigKeys { instance, json } => keys::run(invocation, instance.as_deref(), *json),

@@ -2,15 +2,13 @@
 //!
 //! It must not use a byte of a project that nobody trusts as it is: it asks by name, and by what it has read.
 
-use crate::config::FILE;
-use crate::project_files;
+use crate::config_file::FILE;
+use crate::project_files::{self, DIR};
 use dispatch_contracts::kernel::Dirs;
 use dispatch_kernel::{Trust, sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The directory that makes a project.
-pub(crate) const DIR: &str = ".dispatch";
 /// Most directories above the working directory that are looked at.
 const DEPTH_MAX: usize = 64;
 
@@ -20,7 +18,7 @@ pub(crate) enum Project {
     /// There is none.
     None,
     /// Its configuration counts, if it has any.
-    Trusted { dir: PathBuf, settings: Option<Settings> },
+    Trusted { dir: PathBuf, settings: Option<TrustedSettings> },
     /// It has a configuration that counts for nothing.
     Untrusted { dir: PathBuf, file: PathBuf },
     /// It is trusted, but its configuration is another one than it was then, or a new one.
@@ -31,7 +29,7 @@ pub(crate) enum Project {
 
 /// A project's configuration, as somebody trusted it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Settings {
+pub(crate) struct TrustedSettings {
     pub(crate) path: PathBuf,
     pub(crate) bytes: Vec<u8>,
 }
@@ -83,7 +81,7 @@ pub(crate) fn find(cwd: &Path, dirs: &Dirs, trust: &impl Trust) -> Project {
     match fs::canonicalize(&file) {
         Ok(path) if path.starts_with(&dir) => match project_files::read(&path) {
             Ok(bytes) if trust.trusts_file(&path, &sha256(&bytes)) => {
-                Project::Trusted { dir, settings: Some(Settings { path, bytes }) }
+                Project::Trusted { dir, settings: Some(TrustedSettings { path, bytes }) }
             }
             _ => Project::Changed { dir, file },
         },
@@ -137,7 +135,7 @@ mod tests {
         let note = found.note().unwrap();
         assert!(note.contains("is not trusted") && note.contains("`dispatch trust "), "{note}");
         let found = find(&root.join("p/src/deep"), &dirs, &Only(root.join("p")));
-        let settings = Settings { path: file.clone(), bytes: Vec::new() };
+        let settings = TrustedSettings { path: file.clone(), bytes: Vec::new() };
         assert_eq!(found, Project::Trusted { dir: dir.clone(), settings: Some(settings) });
         fs::write(&file, "[toy]\n").unwrap();
         let found = find(&root.join("p/src/deep"), &dirs, &Only(root.join("p")));

@@ -2,10 +2,9 @@
 //!
 //! It must not apply anything: it finds, reads within bounds, hashes, and tells.
 
-use crate::config::FILE;
+use crate::config_file::{FILE, unreadable};
 use crate::exit::Refusal;
 use crate::key_kind::{self, Kind};
-use crate::project::DIR;
 use dispatch_compose::{CONFIG_BYTES_MAX, ConfigFile, ConfigValue};
 use dispatch_kernel::sha256;
 use serde_json::Value;
@@ -13,6 +12,8 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+/// The directory that makes a project.
+pub(crate) const DIR: &str = ".dispatch";
 /// Files with instructions for a model.
 const INSTRUCTIONS: &str = "AGENTS.md";
 /// Most directories of a project that are looked into, and how deep they may lie.
@@ -123,8 +124,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
 }
 
 fn settings(path: &Path, bytes: &[u8]) -> Result<Vec<String>, Refusal> {
-    let file =
-        ConfigFile::parse(path, bytes).map_err(|problems| crate::config::unreadable(path, &problems))?;
+    let file = ConfigFile::parse(path, bytes).map_err(|problems| unreadable(path, &problems))?;
     let line = |value: &ConfigValue| {
         forbidden(path, value)?;
         let shown = key_kind::shown(&value.keys, &value.value);

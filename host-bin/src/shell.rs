@@ -7,9 +7,9 @@ use crate::boot;
 use crate::commands::{HOST_OPTIONS, VARIABLES, leaves, own_commands};
 use crate::compose::{Composed, compose_to_boot, resolve_build};
 use crate::exit::{EXIT_CODES, Refusal};
-use crate::ext::out;
+use crate::output::out;
 use crate::policy::{self, Unsaid};
-use crate::{dirs, keys};
+use crate::{dirs, known_keys};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, ValueHint};
 use clap_complete::Shell;
@@ -67,7 +67,7 @@ fn with_values(all: Command, invocation: &Invocation) -> Command {
     let resolved = dirs::make(&invocation.environment).and_then(|dirs| resolve_build(invocation, dirs, None));
     // A build that does not hold was told of already.
     let Ok(plan) = resolved.map(|resolved| resolved.plan) else { return all };
-    let names = keys::names(&plan);
+    let names = known_keys::names(&plan);
     let assigned: Vec<String> = names.iter().map(|name| format!("{name}=")).collect();
     let instances: Vec<String> = plan.instances.iter().map(|instance| instance.id.clone()).collect();
     all.mut_arg("set", |arg| arg.value_parser(PossibleValuesParser::new(assigned))).mut_subcommand(

@@ -3,7 +3,7 @@
 use crate::argv::{Invocation, TrustOrder};
 use crate::dirs;
 use crate::exit::Refusal;
-use crate::ext::out;
+use crate::output::out;
 use crate::project_files::ProjectFiles;
 use crate::trust::TrustFile;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! The command line of `run`.
 
-use clap::error::ErrorKind;
+use crate::unrun::{Unrun, unrun};
 use clap::{Arg, ArgAction, Command};
 use dispatch_sdk::contracts::command::{CommandSpec, OptionSpec};
 
@@ -32,23 +32,6 @@ pub(crate) struct RunArgs {
     pub(crate) cwd: Option<String>,
     pub(crate) json: bool,
     pub(crate) words: Vec<String>,
-}
-
-/// Why there is nothing to run: text for a person, not yet plain.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unrun {
-    /// It was asked for: standard output, exit 0.
-    Help(String),
-    /// The command line is wrong: standard error, exit 2.
-    Usage(String),
-}
-
-/// What a command line that clap did not take comes to.
-pub(crate) fn unrun(error: &clap::Error) -> Unrun {
-    match error.kind() {
-        ErrorKind::DisplayHelp => Unrun::Help(error.render().to_string()),
-        _ => Unrun::Usage(error.render().to_string()),
-    }
 }
 
 /// Reads the words after `dispatch run`.

@@ -2,9 +2,8 @@
 //!
 //! Nothing is answered that was not shown whole, and nothing typed before a question answers it.
 
-use crate::Cli;
+use crate::cli::{Cli, actor_of};
 use crate::question::{Shown, shown};
-use crate::running::actor_of;
 use crate::runs::Run;
 use crate::screen::Screen;
 use dispatch_sdk::contracts::command::{Question, Read, ReadParams, ReadReply};

@@ -1,10 +1,10 @@
 //! `dispatch explain`: what happened in a turn, for a person or as one JSON document.
 
-use crate::args::{Unrun, unrun};
-use crate::explained;
-use crate::running::{json, op_verb, show_unrun};
+use crate::cli::Cli;
+use crate::ops::{json, op_verb};
 use crate::runs::Run;
-use crate::{Cli, exit};
+use crate::unrun::{Unrun, show_unrun, unrun};
+use crate::{exit, explained};
 use clap::{Arg, ArgAction, Command};
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::command::{CommandSpec, MainParams, OptionSpec};

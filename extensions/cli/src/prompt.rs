@@ -1,7 +1,8 @@
 //! What the user says: the words of the command line, or standard input.
 
-use crate::args::{RunArgs, Unrun};
+use crate::args::RunArgs;
 use crate::runs::Run;
+use crate::unrun::Unrun;
 use dispatch_sdk::contracts::command::{Read, ReadParams};
 use dispatch_sdk::contracts::turns::INPUT_BYTES_MAX;
 use dispatch_sdk::{Fault, Host};

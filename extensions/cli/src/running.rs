@@ -2,53 +2,30 @@
 //!
 //! Start, watch and stop are root calls: Ctrl-C cancels the command's own call, and the turn's end must still be seen.
 
-use crate::args::{self, RunArgs, Unrun};
+use crate::args::{self, RunArgs};
+use crate::cli::Cli;
+use crate::exit;
+use crate::ops::{json, op_verb};
 use crate::prompt::{NoPrompt, prompt};
 use crate::render::{Render, cost_line, end_of, ending_line, fault_line};
 use crate::runs::Run;
 use crate::screen::Screen;
 use crate::status::{Status, TICK_MS};
-use crate::{Cli, exit, explaining};
-use dispatch_sdk::contracts::command::{MainParams, MainReply};
+use crate::unrun::{Unrun, show_unrun};
+use dispatch_sdk::contracts::command::MainParams;
 use dispatch_sdk::contracts::event::{Event, TurnEnded, TurnError};
-use dispatch_sdk::contracts::fault::{BROKEN, UNKNOWN_VERB};
-use dispatch_sdk::contracts::op;
-use dispatch_sdk::contracts::tool::OutputStream;
+use dispatch_sdk::contracts::fault::BROKEN;
 use dispatch_sdk::contracts::turns::{StartParams, StartReply, StopParams, WatchParams};
-use dispatch_sdk::{Call, Fault, Host, Item, Meta, RawStream};
-use serde::Serialize;
+use dispatch_sdk::{Fault, Host, Item, RawStream};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Who acts when nobody else is named.
-const ACTOR: &str = "user:terminal";
 /// How long the end of a stopped turn is waited for; the host drops the command after 500 ms.
 const STOP_SHOW_MS: u64 = 400;
 
 impl Cli {
-    pub(crate) async fn main(self: Arc<Self>, call: Call, params: MainParams) -> Result<MainReply, Fault> {
-        let call = Arc::new(call);
-        let run = Arc::new(Run::new(Arc::clone(&call), params.tty));
-        let done = match call.target() {
-            args::RUN => self.run(&run, &params).await,
-            explaining::EXPLAIN => self.explain(&run, &params).await,
-            other => return Err(Fault::new(UNKNOWN_VERB, format!("there is no command `{other}` here"))),
-        };
-        let exit_code = match done {
-            Ok(exit_code) => exit_code,
-            Err(fault) => {
-                let mut screen = run.screen.lock().await;
-                // If nobody takes this either, the exit code has to say it.
-                let _ = screen.end_text().await;
-                let _ = screen.trouble(&fault_line(&fault)).await;
-                exit::of_fault(&fault)
-            }
-        };
-        Ok(MainReply { exit_code })
-    }
-
-    async fn run(self: &Arc<Self>, run: &Arc<Run>, params: &MainParams) -> Result<u8, Fault> {
+    pub(crate) async fn run(self: &Arc<Self>, run: &Arc<Run>, params: &MainParams) -> Result<u8, Fault> {
         let call = &run.call;
         let args = match args::parse(&params.argv) {
             Ok(args) => args,
@@ -88,26 +65,6 @@ impl Cli {
             screen.note(&line).await?;
         }
         watched
-    }
-
-    /// Root calls in the name of whoever called the command.
-    pub(crate) fn root(&self, call: &Call) -> Host {
-        self.host.with_meta(&Meta { actor: actor_of(call), trace: call.meta().trace, ..Meta::default() })
-    }
-}
-
-/// Who acts through a command.
-pub(crate) fn actor_of(call: &Call) -> String {
-    let actor = call.meta().actor;
-    if actor.is_empty() { ACTOR.to_owned() } else { actor }
-}
-
-/// Shows help, or what is wrong with the command line.
-pub(crate) async fn show_unrun(run: &Run, unrun: Unrun) -> Result<u8, Fault> {
-    let mut screen = run.screen.lock().await;
-    match unrun {
-        Unrun::Help(text) => screen.page(OutputStream::Stdout, &text).await.map(|()| exit::OK),
-        Unrun::Usage(text) => screen.page(OutputStream::Stderr, &text).await.map(|()| exit::USAGE),
     }
 }
 
@@ -229,14 +186,4 @@ impl View {
         }
         Ok(exit::of_turn(ended, error))
     }
-}
-
-/// The verb that runs an op.
-pub(crate) fn op_verb(id: &str) -> String {
-    format!("{}#{id}", op::RUN)
-}
-
-/// Parameters as bytes.
-pub(crate) fn json(params: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(params).expect("a struct of strings and numbers always encodes")
 }

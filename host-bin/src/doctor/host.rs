@@ -1,9 +1,9 @@
 //! What the host can say of itself: directories, disk, crashes, files of configuration, trust, the build.
 
-use super::check;
+use super::findings::check;
 use crate::argv::Invocation;
 use crate::compose::{Composed, configure, hide, resolve_build};
-use crate::config::{FILE, believe, read_file};
+use crate::config_file::{FILE, believe, read_file};
 use crate::exit::Refusal;
 use crate::ext::unloadable;
 use crate::project::Project;

@@ -2,7 +2,7 @@
 //!
 //! It must not ask anybody to serve, so that a host which runs meanwhile is not disturbed.
 
-use super::{Group, check};
+use super::findings::{Group, check};
 use crate::boot;
 use crate::compose::Composed;
 use crate::exit::Refusal;

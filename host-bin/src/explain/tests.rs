@@ -3,7 +3,7 @@
 use super::*;
 use crate::argv::{HostOptions, Request};
 use crate::config::apply;
-use crate::project::{Project, Settings};
+use crate::project::{Project, TrustedSettings};
 use dispatch_compose::{BuildList, Catalog, Manifest, resolve};
 use dispatch_contracts::kernel::Dirs;
 use std::path::Path;
@@ -37,7 +37,7 @@ fn place(
     std::fs::write(&file, project.0).unwrap();
     let project = match project.1 {
         Yes => {
-            let settings = Settings { path: file, bytes: project.0.as_bytes().to_owned() };
+            let settings = TrustedSettings { path: file, bytes: project.0.as_bytes().to_owned() };
             Project::Trusted { dir: temp.path().to_owned(), settings: Some(settings) }
         }
         No => Project::Untrusted { dir: temp.path().to_owned(), file },
