@@ -106,7 +106,6 @@ impl Orchestrator {
             attempt: 1,
             // What no request can send is refused here, and not acknowledged and failed then.
             history_bytes_max: HISTORY_BYTES_MAX as u64,
-            ..BeginParams::default()
         };
         Ok(Opening { begin, place: self.turns.enter(turn)? })
     }
