@@ -5,7 +5,7 @@
 //! descriptor on a database of this very process would, closed, drop the locks of the first; a look does not.
 //! A hard link is the file itself under a name outside: only a program can make one.
 
-use crate::reach::{LINKS_MAX, real_path};
+use crate::seen::{lies_at, real_path};
 use crate::sensitive::{AT_HOME, OF_THE_MACHINE};
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::exec::RootsReply;
@@ -231,23 +231,6 @@ impl Barred {
         let outputs = outputs.take(OUTPUT_DIRS_MAX).map(|dir| dir.to_string_lossy().into_owned());
         reply.except_but.extend(outputs);
     }
-}
-
-/// Where an absolute path lies without links, or would once what is missing of it is made.
-pub(crate) fn lies_at(path: &Path) -> PathBuf {
-    let mut at = path.to_owned();
-    for _ in 0..=LINKS_MAX {
-        let there = |above: &Path| Some((above.canonicalize().ok()?, at.strip_prefix(above).ok()?));
-        let Some((real, missing)) = at.ancestors().find_map(there) else { break };
-        let mut parts = missing.components();
-        let Some(first) = parts.next() else { return real };
-        // A link to nothing leads to where it would be made.
-        match fs::read_link(real.join(first)) {
-            Ok(says) => at = real.join(says).join(parts.as_path()),
-            Err(_) => return real.join(missing),
-        }
-    }
-    at
 }
 
 /// Device and inode.

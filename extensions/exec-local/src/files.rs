@@ -3,7 +3,8 @@
 //! It must not know calls, nor how far paths reach (`reach.rs`). Only regular files and directories are ever opened.
 
 use crate::barred::Refusal;
-use crate::reach::{Reach, real_path, reopen};
+use crate::reach::Reach;
+use crate::seen::{real_path, reopen};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch_sdk::Fault;

@@ -13,6 +13,7 @@ mod program;
 mod reach;
 mod run;
 mod search;
+mod seen;
 mod sensitive;
 mod unnamed;
 mod utf8;
@@ -21,9 +22,10 @@ mod write;
 use crate::artifact::{Artifact, Bounds};
 use crate::barred::{Bars, Way};
 use crate::program::Launch;
-use crate::reach::{LOOK, Reach, Roots, Within};
+use crate::reach::{Reach, Roots, Within};
 use crate::run::Terms;
 use crate::search::Stop;
+use crate::seen::LOOK;
 use dispatch_sdk::contracts::exec::{
     self, List, ListParams, ListReply, Read, ReadParams, ReadReply, RootsParams, RootsReply, SEARCH_MS,
     SEARCH_MS_MAX, SearchParams, SearchReply, Spawn, SpawnParams, SpawnReply, Stat, StatParams, StatReply,

@@ -5,7 +5,8 @@
 //! and a hard link inside a root is the file itself, wherever else it has a name. What is opened was looked at before,
 //! and is that very thing, whatever its name has become.
 
-use crate::barred::{Barred, Refusal, lies_at};
+use crate::barred::{Barred, Refusal};
+use crate::seen::{LINKS_MAX, LOOK, lies_at};
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::exec::RootsReply;
 use dispatch_sdk::fault::INVALID;
@@ -13,20 +14,16 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-/// Links to somewhere else among the roots that are followed from a name to its file.
-pub(crate) const LINKS_MAX: usize = 8;
 /// How often a path is looked up again because something was renamed meanwhile.
 const LOOKUPS_MAX: usize = 64;
 /// Stands for the working directory of the call.
 const CWD_WORD: &str = "{cwd}";
 /// Nothing leads out, and nothing by way of the descriptors of a process.
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
-/// A look at what is there, which opens nothing.
-pub(crate) const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// The roots of the configuration; absent = the whole machine.
 #[derive(Clone)]
@@ -292,24 +289,4 @@ fn lookup(dir: impl AsFd, path: &Path, flags: OFlags, how: ResolveFlags) -> Resu
         }
     }
     Err(last)
-}
-
-/// Opens the very thing that was looked at.
-pub(crate) fn reopen(seen: impl AsFd, flags: OFlags) -> io::Result<OwnedFd> {
-    let name = format!("/proc/self/fd/{}", seen.as_fd().as_raw_fd());
-    rustix::fs::open(name, flags | OFlags::CLOEXEC, Mode::empty()).map_err(without_proc)
-}
-
-/// Where something that was looked at lies, without links.
-pub(crate) fn real_path(seen: impl AsFd) -> io::Result<PathBuf> {
-    let name = format!("/proc/self/fd/{}", seen.as_fd().as_raw_fd());
-    let path = rustix::fs::readlink(name, Vec::new()).map_err(without_proc)?;
-    Ok(PathBuf::from(OsString::from_vec(path.into_bytes())))
-}
-
-fn without_proc(error: Errno) -> io::Error {
-    match error {
-        Errno::NOENT => io::Error::other("/proc is not mounted, and without it no file is opened"),
-        error => error.into(),
-    }
 }

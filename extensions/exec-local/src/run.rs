@@ -35,7 +35,7 @@ const FILE_WAIT: Duration = Duration::from_secs(2);
 const FILE_WAIT_CANCELLED: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stop {
+enum EndedBy {
     Cancelled,
     TimedOut,
 }
@@ -77,7 +77,7 @@ pub(crate) async fn run(
     let stopped = tokio::select! {
         biased;
         stop = stop => Some(stop),
-        heard = pump(&mut program, &mut heard, Some(caller)) => heard.err().map(|_| Stop::Cancelled),
+        heard = pump(&mut program, &mut heard, Some(caller)) => heard.err().map(|_| EndedBy::Cancelled),
     };
     let stopped = match stopped {
         Some(stop) if program.fate.known().is_none() => {
@@ -85,7 +85,7 @@ pub(crate) async fn run(
             Some(stop)
         }
         // Only its children held the pipes: it ended in time.
-        Some(Stop::TimedOut) => None,
+        Some(EndedBy::TimedOut) => None,
         other => other,
     };
     let end = program.fate.known();
@@ -93,7 +93,7 @@ pub(crate) async fn run(
         program.fate.close(CLOSE_WAIT).await;
         return Err(not_started(launch, &io::Error::from_raw_os_error(errno)));
     }
-    let cancelled = stopped == Some(Stop::Cancelled);
+    let cancelled = stopped == Some(EndedBy::Cancelled);
     let (words, close, file_wait) = if cancelled {
         (LAST_WORDS, CLOSE_WAIT_CANCELLED, FILE_WAIT_CANCELLED)
     } else {
@@ -113,7 +113,7 @@ pub(crate) async fn run(
     Ok(SpawnReply {
         exit_code: end.and_then(|end| if let End::Code(code) = end { Some(code) } else { None }),
         signal: end.and_then(|end| if let End::Signal(signal) = end { Some(signal) } else { None }),
-        timed_out: stopped == Some(Stop::TimedOut),
+        timed_out: stopped == Some(EndedBy::TimedOut),
         cancelled,
         output_bytes: output.bytes,
         dropped_bytes: output.dropped_bytes,
@@ -123,7 +123,7 @@ pub(crate) async fn run(
     })
 }
 
-async fn first_stop(caller: &Call, timeout_ms: u64) -> Stop {
+async fn first_stop(caller: &Call, timeout_ms: u64) -> EndedBy {
     let timed_out = async {
         match timeout_ms {
             0 => pending().await,
@@ -131,8 +131,8 @@ async fn first_stop(caller: &Call, timeout_ms: u64) -> Stop {
         }
     };
     tokio::select! {
-        () = caller.cancelled() => Stop::Cancelled,
-        () = timed_out => Stop::TimedOut,
+        () = caller.cancelled() => EndedBy::Cancelled,
+        () = timed_out => EndedBy::TimedOut,
     }
 }
 

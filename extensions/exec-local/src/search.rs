@@ -15,9 +15,10 @@ use self::found::Page;
 use self::globs::Globs;
 use self::lines::{Lines, Looked};
 pub(crate) use self::stop::Stop;
-use self::walk::{Terms, Walked, walk};
+use self::walk::{Scope, Walked, walk};
 use crate::files::{absolute, failed};
-use crate::reach::{Reach, real_path};
+use crate::reach::Reach;
+use crate::seen::real_path;
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::exec::{FileKind, SearchParams, SearchReply};
 use dispatch_sdk::fault::{DENIED, INVALID};
@@ -49,10 +50,10 @@ pub(crate) fn search(params: &SearchParams, reach: &Reach, stop: &Stop) -> Resul
     if found.is_dir() {
         let top = top(&real, &cwd, reach.confines(&real));
         let (hidden, ignored) = (params.hidden, params.ignored);
-        let terms = Terms { hidden, ignored, top: &top, ..Terms::all(&globs, stop) };
+        let scope = Scope { hidden, ignored, top: &top, ..Scope::all(&globs, stop) };
         let root = Folder::new(seen.into(), real, reach.barred()).map_err(failed)?;
         let walked =
-            walk(root, &terms, |folder, name, path, walked| search.visit(folder, name, path, walked));
+            walk(root, &scope, |folder, name, path, walked| search.visit(folder, name, path, walked));
         return Ok(search.answer(FileKind::Directory, walked));
     }
     if search.lines.is_none() {

@@ -5,7 +5,8 @@
 //! one opened directory, so that nothing that is renamed meanwhile leads it elsewhere.
 
 use crate::files::{absolute, failed, open_regular};
-use crate::reach::{LINKS_MAX, LOOK, Reach};
+use crate::reach::Reach;
+use crate::seen::{LINKS_MAX, LOOK};
 use crate::unnamed::Unnamed;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

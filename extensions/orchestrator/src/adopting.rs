@@ -2,8 +2,8 @@
 //!
 //! It must not know who noticed: the sweep of a host that serves, or the next start in its conversation.
 
-use crate::Orchestrator;
-use crate::running::RunPlan;
+use crate::orchestrator::Orchestrator;
+use crate::plan::RunPlan;
 use crate::turn_table::Turn;
 use dispatch_sdk::contracts::conversations::{Adopt, AdoptParams, Conversation, OpenTurn, Seal, SealParams};
 use dispatch_sdk::contracts::fault::CONFLICT;

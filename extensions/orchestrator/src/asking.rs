@@ -4,8 +4,8 @@
 //!
 //! It must not remember: what was allowed is kept with the conversation, where it is seen and taken back.
 
-use crate::Orchestrator;
 use crate::committing::from_kernel;
+use crate::orchestrator::Orchestrator;
 use dispatch_sdk::contracts::approvals;
 use dispatch_sdk::contracts::conversations::{Grant, GrantParams, GrantedTool, Grants, GrantsParams};
 use dispatch_sdk::contracts::fault::{NO_SERVICE, UNAVAILABLE};

@@ -2,7 +2,7 @@
 //!
 //! It must not decide: such a host may run its turns, so that only a person can say that it is dead.
 
-use crate::Orchestrator;
+use crate::orchestrator::Orchestrator;
 use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::conversations::{Hosts, Life, OpenTurns, OpenTurnsParams};
 use dispatch_sdk::contracts::instance::{CheckReply, CheckResult, CheckStatus};

@@ -1,7 +1,7 @@
 //! `turn_host.v1/commit`: after the frames before it, durable before its reply, and never cut in the middle.
 
-use crate::Orchestrator;
-use crate::ending::class_of;
+use crate::orchestrator::Orchestrator;
+use crate::outcome::class_of;
 use crate::turn_table::Written;
 use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::conversations::{

@@ -1,8 +1,8 @@
 //! That an accepted turn gets exactly one terminal state, also when what ran it did not write one.
 
-use crate::running::Outcome;
-use crate::starting::event;
-use crate::turn_table::{StopWish, Turn};
+use crate::events::event;
+use crate::outcome::{End, Outcome, class_of};
+use crate::turn_table::{EndWish, Turn};
 use dispatch_sdk::contracts::conversations::{Append, AppendParams, TurnSummary};
 use dispatch_sdk::contracts::event::{ERROR, EventBody, TURN_ENDED, TurnEnded, TurnError, TurnStatus};
 use dispatch_sdk::contracts::fault::{BROKEN, CONFLICT, DEADLINE, NOT_FOUND, OVERLOADED, UNAVAILABLE};
@@ -22,16 +22,6 @@ const END_WAIT_MAX: Duration = Duration::from_secs(30);
 /// `reason` of a turn whose caller had gone before it was acknowledged.
 const UNACKNOWLEDGED: &str = "unacknowledged";
 
-/// How a turn ended.
-pub(crate) struct End {
-    pub(crate) ended: TurnEnded,
-    /// Class or code of what failed it.
-    pub(crate) failure: Option<String>,
-    pub(crate) n_steps: u64,
-    /// The end as it is to be written, and why the store did not take it.
-    pub(crate) unwritten: Option<(AppendParams, Fault)>,
-}
-
 /// Writes the turn's end unless it is in the log already. Appends under way finish first; later ones are refused.
 pub(crate) async fn make_sure(host: &Host, turn: &Turn, outcome: Outcome) -> End {
     let mut written = turn.written.lock().await;
@@ -45,7 +35,7 @@ pub(crate) async fn make_sure(host: &Host, turn: &Turn, outcome: Outcome) -> End
         Some(fault) if was_offered_long(fault) => END_AGAIN_ATTEMPTS_MAX,
         Some(_) | None => END_ATTEMPTS_MAX,
     };
-    let (ended, error) = end_of(outcome, *turn.stop_wish.borrow(), written.fault.take(), duration_ms);
+    let (ended, error) = end_of(outcome, *turn.end_wish.borrow(), written.fault.take(), duration_ms);
     let append = append_of(turn, &ended, error.as_ref());
     let unwritten = write(host, &append, attempts_max).await.err().map(|fault| (append, fault));
     End { ended, failure: error.map(|error| class_of(&error).to_owned()), n_steps, unwritten }
@@ -54,11 +44,6 @@ pub(crate) async fn make_sure(host: &Host, turn: &Turn, outcome: Outcome) -> End
 /// Whether the kernel offers a commit again and again after this fault, so that whoever waits has waited long.
 fn was_offered_long(fault: &Fault) -> bool {
     [OVERLOADED, DEADLINE, UNAVAILABLE, NO_SPACE].contains(&fault.code.as_str())
-}
-
-/// What a failed turn is counted as: the provider's class if it has one, else the fault's code.
-pub(crate) fn class_of(error: &TurnError) -> &str {
-    error.class.map_or(&error.code, |class| class.code())
 }
 
 /// The end of a turn of which nothing runs, stopped by a person.
@@ -93,7 +78,7 @@ fn empty(reason: &str, duration_ms: u64) -> TurnEnded {
 /// The end of a turn of which the kernel committed none.
 fn end_of(
     outcome: Outcome,
-    wish: Option<StopWish>,
+    wish: Option<EndWish>,
     append_fault: Option<Fault>,
     duration_ms: u64,
 ) -> (TurnEnded, Option<TurnError>) {
@@ -105,8 +90,8 @@ fn end_of(
         (Outcome::StoppedBefore, None) => (TurnStatus::Cancelled, None, none),
         (outcome, Some(wish)) => {
             let status = match wish {
-                StopWish::Cancel => TurnStatus::Cancelled,
-                StopWish::Interrupt => TurnStatus::Interrupted,
+                EndWish::Cancel => TurnStatus::Cancelled,
+                EndWish::Interrupt => TurnStatus::Interrupted,
             };
             (status, None, outcome.spent().unwrap_or(none))
         }

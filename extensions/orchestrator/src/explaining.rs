@@ -2,9 +2,9 @@
 //!
 //! It must not know what is running: a turn is explained by what was written of it, in its log and its row, whoever ran it.
 
-use crate::Orchestrator;
 use crate::explaining::facts::{Fact, Row};
-use dispatch_sdk::contracts::conversations::{Events, EventsParams, StopWish, Turn, TurnParams, check_id};
+use crate::orchestrator::Orchestrator;
+use dispatch_sdk::contracts::conversations::{self, Events, EventsParams, StopWish, TurnParams, check_id};
 use dispatch_sdk::contracts::fault::{NOT_FOUND, UNKNOWN_VERB};
 use dispatch_sdk::contracts::turns::{EXPLAIN_ITEMS_MAX, EXPLAIN_ROWS_MAX, ExplainParams, ExplainReply};
 use dispatch_sdk::{Call, Fault};
@@ -35,7 +35,7 @@ impl Orchestrator {
 async fn stop_wish(call: &Call, found: &Found) -> Result<Option<StopWish>, Fault> {
     let params =
         TurnParams { conversation_id: found.conversation_id.clone(), turn_id: found.turn_id.clone() };
-    match call.host().call(Turn, &params).await {
+    match call.host().call(conversations::Turn, &params).await {
         Ok(row) => Ok(row.stop),
         Err(fault) if fault.is(NOT_FOUND) || fault.is(UNKNOWN_VERB) => Ok(None),
         Err(fault) => Err(fault),

@@ -9,13 +9,21 @@ mod asking;
 mod checking;
 mod committing;
 mod counting;
+mod counts;
 mod ending;
 mod engine_choice;
+mod events;
 mod explaining;
+mod forwarding;
 mod gates;
+mod living;
 mod models;
 mod opening;
 mod ops;
+mod orchestrator;
+mod outcome;
+mod plan;
+mod preparing;
 mod provider_choice;
 mod request;
 mod running;
@@ -23,56 +31,29 @@ mod serving;
 mod settings;
 mod showing;
 mod starting;
+mod stepping;
 mod stopping;
 mod sweeping;
 mod turn_table;
 mod unwritten;
+mod watches;
 mod watching;
 mod wishes;
 
 #[cfg(test)]
 mod tests;
 
-use counting::Counts;
-use dispatch_sdk::contracts::{Empty, instance, turn, turns};
-use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, Verbs, export};
-use gates::Gates;
+use dispatch_sdk::contracts::{instance, turn, turns};
+use dispatch_sdk::{Config, Contributions, Extension, Fault, Host, Verbs, export};
+use orchestrator::Orchestrator;
 use settings::Settings;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use turn_table::TurnTable;
-use unwritten::Unwritten;
-use watching::Watches;
 
 export!(Orchestrator, settings);
 
-/// The instance.
-struct Orchestrator {
-    /// Makes root calls: what a turn does outlives the call that asked for it.
-    host: Host,
-    turns: Arc<TurnTable>,
-    gates: Arc<Gates>,
-    settings: Settings,
-    counts: Arc<Counts>,
-    watches: Arc<Watches>,
-    unwritten: Arc<Unwritten>,
-    /// Somebody looks for wishes to stop.
-    looking: AtomicBool,
-}
-
 impl Extension for Orchestrator {
     fn open(host: Host, config: Config) -> Result<Self, Fault> {
-        let settings = config.parse::<Settings>()?.checked()?;
-        Ok(Self {
-            host,
-            turns: Arc::new(TurnTable::new(settings.turns_max())),
-            gates: Arc::new(Gates::new(&settings)),
-            counts: Arc::default(),
-            watches: Watches::new(),
-            settings,
-            unwritten: Unwritten::new(),
-            looking: AtomicBool::new(false),
-        })
+        Ok(Self::new(host, config.parse::<Settings>()?.checked()?))
     }
 
     fn verbs(verbs: &mut Verbs<Self>) {
@@ -101,33 +82,5 @@ impl Extension for Orchestrator {
     async fn stop(self: Arc<Self>) -> Result<(), Fault> {
         self.interrupt_all().await;
         Ok(())
-    }
-}
-
-impl Orchestrator {
-    /// Nothing is ever queued for a running turn in this build.
-    async fn steering(self: Arc<Self>, _call: Call, _params: Empty) -> Result<turn::SteeringReply, Fault> {
-        Ok(turn::SteeringReply::default())
-    }
-
-    /// For an engine, which is given a turn's input alone.
-    async fn history(
-        self: Arc<Self>,
-        call: Call,
-        params: turn::HistoryParams,
-    ) -> Result<turn::HistoryReply, Fault> {
-        committing::from_kernel(&call)?;
-        let turn = self.turns.get(&params.turn_id).ok_or_else(|| committing::over(&params.turn_id))?;
-        let messages = running::history(&call.host(), &turn.conversation_id).await?.messages;
-        Ok(turn::HistoryReply { messages })
-    }
-
-    /// The history stays as it is: nothing in this build can shorten one, and it asks no kernel to ask.
-    async fn boundary(
-        self: Arc<Self>,
-        _call: Call,
-        _params: turn::BoundaryParams,
-    ) -> Result<turn::BoundaryReply, Fault> {
-        Ok(turn::BoundaryReply::default())
     }
 }

@@ -1,6 +1,6 @@
 //! `turns.v1/models`: what each provider offers. One that does not answer says so and keeps nobody waiting for ever.
 
-use crate::Orchestrator;
+use crate::orchestrator::Orchestrator;
 use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::fault::NOT_FOUND;
 use dispatch_sdk::contracts::kernel::Providers;

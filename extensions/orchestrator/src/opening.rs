@@ -3,11 +3,11 @@
 //! It must not know how a turn runs. A turn whose caller has gone before it was acknowledged is ended untouched: whoever
 //! was told that a start failed must not see it act later.
 
-use crate::Orchestrator;
 use crate::adopting::TakenOver;
-use crate::running::{Outcome, RunPlan};
-use crate::starting::Opening;
-use crate::turn_table::Turn;
+use crate::orchestrator::Orchestrator;
+use crate::outcome::Outcome;
+use crate::plan::RunPlan;
+use crate::turn_table::{Place, Turn};
 use dispatch_sdk::contracts::conversations::{
     Begin, BeginParams, BeginReply, Get, GetParams, HostLife, HostLifeParams, Life, OpenTurn, Seal,
     SealParams, TURN_IN_FLIGHT,
@@ -32,6 +32,12 @@ const SETTLE_ATTEMPTS_MAX: u32 = 12;
 const SETTLE_WAIT: Duration = Duration::from_millis(100);
 /// Longest wait between two looks.
 const SETTLE_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// A turn that is about to be opened.
+pub(crate) struct Opening {
+    pub(crate) begin: BeginParams,
+    pub(crate) place: Place,
+}
 
 /// An opened turn on its way to the caller; nothing runs until it says that the caller has it.
 pub(crate) struct Ack {

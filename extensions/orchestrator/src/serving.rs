@@ -1,7 +1,7 @@
 //! What a host that serves adds: turns that a dead host left open go on or get their end, and before the host ends the
 //! running ones may finish.
 
-use crate::Orchestrator;
+use crate::orchestrator::Orchestrator;
 use dispatch_sdk::contracts::instance::{DrainParams, DrainReply, ServeParams, ServeReply};
 use dispatch_sdk::{Call, Fault};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Images on their way into a history: what a client shows beside its words, and what a tool showed. They are kept with
 //! the conversations, and messages name them by their hash.
 
-use crate::Orchestrator;
 use crate::committing::from_kernel;
+use crate::orchestrator::Orchestrator;
 use dispatch_sdk::contracts::conversations::{KeepBlob, KeepBlobParams};
 use dispatch_sdk::contracts::fault::INVALID;
 use dispatch_sdk::contracts::message::{ImageSource, Part};

@@ -1,30 +1,24 @@
 //! `turns.v1/start`: the input is made durable, then the turn runs without its client.
 
+use crate::events::{event, raw};
+use crate::opening::{self, Opening};
+use crate::orchestrator::Orchestrator;
 use crate::provider_choice::Providers;
-use crate::running::{Outcome, RunPlan};
-use crate::turn_table::{Place, Turn};
-use crate::{Orchestrator, engine_choice, opening, request, showing};
+use crate::turn_table::Turn;
+use crate::{engine_choice, request, showing};
 use dispatch_sdk::contracts::conversations::{
-    BeginParams, Conversation, Get, GetParams, OpenTurn, Owner, TITLE_CHARS_MAX,
+    BeginParams, Conversation, Get, GetParams, Owner, TITLE_CHARS_MAX,
 };
 use dispatch_sdk::contracts::engine::is_native;
-use dispatch_sdk::contracts::event::{EventBody, INPUT, TURN_STARTED, TurnStarted};
+use dispatch_sdk::contracts::event::{INPUT, TURN_STARTED, TurnStarted};
 use dispatch_sdk::contracts::fault::IO;
 use dispatch_sdk::contracts::message::{Message, Part};
 use dispatch_sdk::contracts::turn::HISTORY_BYTES_MAX;
 use dispatch_sdk::contracts::turns::{StartParams, StartReply};
 use dispatch_sdk::contracts::{Empty, kernel};
-use dispatch_sdk::{Call, Fault, Host};
-use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use dispatch_sdk::{Call, Fault};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-
-/// A turn that is about to be opened.
-pub(crate) struct Opening {
-    pub(crate) begin: BeginParams,
-    pub(crate) place: Place,
-}
 
 impl Orchestrator {
     pub(crate) async fn start_turn(
@@ -112,35 +106,8 @@ impl Orchestrator {
             attempt: 1,
             // What no request can send is refused here, and not acknowledged and failed then.
             history_bytes_max: HISTORY_BYTES_MAX as u64,
-            ..BeginParams::default()
         };
         Ok(Opening { begin, place: self.turns.enter(turn)? })
-    }
-
-    /// Runs an opened turn as a task of this instance's runtime, in which the caller must be.
-    pub(crate) fn run_in_background(self: &Arc<Self>, host: Host, place: Place, plan: RunPlan) {
-        self.look_for_wishes();
-        tokio::spawn(crate::running::run_to_its_end(Arc::clone(self), host, place, plan));
-    }
-
-    /// Writes the end of an opened turn that nothing ran of; the same holds.
-    pub(crate) fn end_in_background(
-        self: &Arc<Self>,
-        host: Host,
-        place: Place,
-        plan: RunPlan,
-        outcome: Outcome,
-    ) {
-        tokio::spawn(crate::running::end(Arc::clone(self), host, place, plan, outcome));
-    }
-
-    /// Whether an open turn still has its task. In doubt it has.
-    pub(crate) async fn runs_somewhere(&self, host: &Host, own_host_id: &str, open: &OpenTurn) -> bool {
-        if open.host_id == own_host_id {
-            // Ours without a task: its end could not be written when it came, for instance on a full disk.
-            return self.turns.get(&open.turn_id).is_some() || self.turns.is_closed();
-        }
-        self.host_lives(host, &open.host_id).await
     }
 }
 
@@ -157,13 +124,4 @@ fn host_cwd() -> Result<String, Fault> {
     cwd.into_os_string().into_string().map_err(|cwd| {
         Fault::new(IO, format!("the host's working directory {cwd:?} is not UTF-8; name a `cwd`"))
     })
-}
-
-/// An event of the type `kind`.
-pub(crate) fn event(kind: &str, data: &impl Serialize) -> EventBody {
-    EventBody { kind: kind.to_owned(), data: raw(data) }
-}
-
-fn raw(data: &impl Serialize) -> Box<RawValue> {
-    to_raw_value(data).expect("contract types have string keys and no failing serialiser")
 }

@@ -1,7 +1,8 @@
 //! `turns.v1/stop`, and what happens to running turns when the host goes down.
 
-use crate::turn_table::{StopWish, Turn};
-use crate::{Orchestrator, ending};
+use crate::ending;
+use crate::orchestrator::Orchestrator;
+use crate::turn_table::{EndWish, Turn};
 use dispatch_sdk::contracts::conversations::{
     Append, Get, GetParams, OpenTurn, RequestStop, RequestStopParams, Seal, SealParams, Watch, WatchParams,
     check_id,
@@ -46,7 +47,7 @@ impl Orchestrator {
 
     /// Stops a turn that this instance runs.
     async fn stop_here(&self, turn: Arc<Turn>) -> Result<StopReply, Fault> {
-        turn.wish_stop(StopWish::Cancel);
+        turn.wish_end(EndWish::Cancel);
         // Root calls: whoever asked may leave, the turn ends all the same.
         let host = self.host.with_meta(&turn.meta());
         let told = self.host.runtime()?.spawn({
@@ -132,7 +133,7 @@ impl Orchestrator {
     pub(crate) async fn interrupt_all(&self) {
         let running = self.turns.close();
         for turn in &running {
-            turn.wish_stop(StopWish::Interrupt);
+            turn.wish_end(EndWish::Interrupt);
         }
         let deadline = self.host.now_ms().saturating_add(SHUTDOWN_WAIT_MS);
         // One after another is enough: the wish was given to all, and telling the kernel takes microseconds.
@@ -188,7 +189,7 @@ async fn end(host: &Host, turn: &Turn, wait_ms: u64) -> bool {
 
 /// Whether the kernel runs the turn and ends it now.
 pub(crate) async fn tell(host: &Host, turn: &Turn) -> bool {
-    let interrupted = *turn.stop_wish.borrow() == Some(StopWish::Interrupt);
+    let interrupted = *turn.end_wish.borrow() == Some(EndWish::Interrupt);
     let params = turn::StopParams { turn_id: turn.turn_id.clone(), interrupted };
     match host.call(turn::Stop, &params).await {
         Ok(reply) => reply.stopping,

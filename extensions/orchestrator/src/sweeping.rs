@@ -3,15 +3,14 @@
 //! Hosts that hold turns open are asked for, and only the turns of those that do not live are looked at; so a sweep
 //! costs little while everybody lives. Whatever a sweep could not do, the next one does.
 
-use crate::Orchestrator;
+use crate::orchestrator::Orchestrator;
+use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::conversations::{
-    Conversation, HostLife, HostLifeParams, Hosts, Life, OpenTurn, OpenTurns, OpenTurnsParams, Seal,
-    SealParams,
+    Conversation, Hosts, Life, OpenTurn, OpenTurns, OpenTurnsParams, Seal, SealParams,
 };
-use dispatch_sdk::contracts::fault::{NO_SERVICE, OVERLOADED, UNAVAILABLE, UNKNOWN_VERB};
-use dispatch_sdk::contracts::kernel::{HostAlive, HostAliveParams, HostInfo};
-use dispatch_sdk::{Fault, Host};
+use dispatch_sdk::contracts::fault::{OVERLOADED, UNAVAILABLE};
+use dispatch_sdk::contracts::kernel::HostInfo;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -139,26 +138,5 @@ impl Orchestrator {
             return self.host.call(Seal, &seal).await.map(drop);
         }
         self.take_over(own_host_id, conversation, open).await.map(drop)
-    }
-
-    /// Whether a host lives; in doubt it does.
-    ///
-    /// A host of before hosts wrote rows has a lock file alone, which proves something only where it lies.
-    pub(crate) async fn host_lives(&self, host: &Host, host_id: &str) -> bool {
-        let host_id = host_id.to_owned();
-        match host.call(HostLife, &HostLifeParams { host_id: host_id.clone() }).await.map(|reply| reply.life)
-        {
-            Ok(Life::Alive) => true,
-            Ok(Life::Dead) => false,
-            Ok(Life::Unknown) => self.lock_is_held(host, host_id).await,
-            Err(fault) if fault.is(UNKNOWN_VERB) || fault.is(NO_SERVICE) => {
-                self.lock_is_held(host, host_id).await
-            }
-            Err(_) => true,
-        }
-    }
-
-    async fn lock_is_held(&self, host: &Host, host_id: String) -> bool {
-        host.call(HostAlive, &HostAliveParams { host_id }).await.map_or(true, |reply| reply.alive)
     }
 }

@@ -15,7 +15,7 @@ const RETRY_AFTER_MS: u64 = 1_000;
 
 /// How somebody wants a turn to end before it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StopWish {
+pub(crate) enum EndWish {
     /// A person stopped it.
     Cancel,
     /// The host goes down.
@@ -55,7 +55,7 @@ pub(crate) struct Turn {
     engine: OnceLock<String>,
     /// Frames of `turn.v1/run` that conversation-store has taken.
     pub(crate) n_forwarded: watch::Sender<u64>,
-    pub(crate) stop_wish: watch::Sender<Option<StopWish>>,
+    pub(crate) end_wish: watch::Sender<Option<EndWish>>,
     pub(crate) over: watch::Sender<bool>,
     pub(crate) written: Arc<tokio::sync::Mutex<Written>>,
     /// The last number that is known to be durable; 0 = none is known.
@@ -74,7 +74,7 @@ impl Turn {
             asked_by: OnceLock::new(),
             engine: OnceLock::new(),
             n_forwarded: watch::Sender::new(0),
-            stop_wish: watch::Sender::new(None),
+            end_wish: watch::Sender::new(None),
             over: watch::Sender::new(false),
             written: Arc::default(),
             kept_seq: AtomicU64::new(0),
@@ -134,8 +134,8 @@ impl Turn {
     }
 
     /// Asks it to end; the first wish counts.
-    pub(crate) fn wish_stop(&self, wish: StopWish) {
-        self.stop_wish.send_if_modified(|current| {
+    pub(crate) fn wish_end(&self, wish: EndWish) {
+        self.end_wish.send_if_modified(|current| {
             let first = current.is_none();
             current.get_or_insert(wish);
             first
@@ -143,11 +143,11 @@ impl Turn {
     }
 
     /// Waits until somebody wants it to end, and answers how.
-    pub(crate) async fn stop_wished(&self) -> StopWish {
-        let mut wish = self.stop_wish.subscribe();
+    pub(crate) async fn end_wished(&self) -> EndWish {
+        let mut wish = self.end_wish.subscribe();
         let given = wish.wait_for(Option::is_some).await;
         // The sender is a field of `self`, so the channel cannot close while this is awaited.
-        given.ok().and_then(|wish| *wish).unwrap_or(StopWish::Interrupt)
+        given.ok().and_then(|wish| *wish).unwrap_or(EndWish::Interrupt)
     }
 
     /// Waits until it has ended and left the table.

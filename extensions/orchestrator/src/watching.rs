@@ -1,6 +1,6 @@
 //! `turns.v1/watch`: the conversation's events as conversation-store sends them, byte for byte.
 
-use crate::Orchestrator;
+use crate::orchestrator::Orchestrator;
 use dispatch_sdk::contracts::Verb as _;
 use dispatch_sdk::contracts::conversations::{
     self, Conversation, Events, EventsParams, Get, GetParams, check_id,
@@ -98,45 +98,6 @@ impl Orchestrator {
 async fn until_drained(drained: &mut watch::Receiver<bool>) {
     // The sender lives as long as the instance, and so as long as this call.
     let _ = drained.wait_for(|drained| *drained).await;
-}
-
-/// The watches that are open, and whether they are to end when they have shown everything.
-pub(crate) struct Watches {
-    n_open: watch::Sender<usize>,
-    drained: watch::Sender<bool>,
-}
-
-impl Watches {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { n_open: watch::Sender::new(0), drained: watch::Sender::new(false) })
-    }
-
-    fn enter(self: &Arc<Self>) -> Watching {
-        self.n_open.send_modify(|n| *n += 1);
-        Watching { watches: Arc::clone(self) }
-    }
-
-    fn drained(&self) -> watch::Receiver<bool> {
-        self.drained.subscribe()
-    }
-
-    /// Nothing is written any more: lets every watch show what is there and end, and waits until they have.
-    pub(crate) async fn end(&self) {
-        self.drained.send_replace(true);
-        // The sender is a field of `self`, so the channel cannot close while this is awaited.
-        let _ = self.n_open.subscribe().wait_for(|n| *n == 0).await;
-    }
-}
-
-/// An open watch; dropping it ends it.
-struct Watching {
-    watches: Arc<Watches>,
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        self.watches.n_open.send_modify(|n| *n -= 1);
-    }
 }
 
 /// The number of the last event shown. Most watchers end with their client, and nobody ever asks.

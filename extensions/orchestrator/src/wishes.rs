@@ -2,9 +2,9 @@
 //!
 //! A stop asked of this process needs none of it (`stopping`). It must not know who wished, nor where it is written.
 
-use crate::Orchestrator;
+use crate::orchestrator::Orchestrator;
 use crate::stopping::tell;
-use crate::turn_table::StopWish;
+use crate::turn_table::EndWish;
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::conversations::{STOP_SEEN_WITHIN_MS, StopWishes, StopWishesParams};
@@ -59,7 +59,7 @@ impl Orchestrator {
             let page = self.host.call(StopWishes, &params).await?;
             for wish in page.wishes {
                 let Some(turn) = self.turns.get(&wish.turn_id) else { continue };
-                turn.wish_stop(StopWish::Cancel);
+                turn.wish_end(EndWish::Cancel);
                 // Told with each look until it is over: the kernel may not have known it yet.
                 tell(&self.host.with_meta(&turn.meta()), &turn).await;
             }

@@ -1,9 +1,9 @@
 //! What the demo says and does in a step. It must not know how a wish is recognised or a tool is called.
 
 use crate::history::{History, ToolResult};
+use crate::step::{Step, ToolCall};
 use crate::tools::{Purpose, call};
 use crate::wish::{Wish, read_all};
-use crate::{Step, ToolCall};
 use dispatch_sdk::contracts::message::ToolStatus;
 use dispatch_sdk::contracts::provider::ToolOffer;
 use std::fmt::Write as _;

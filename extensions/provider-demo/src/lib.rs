@@ -5,6 +5,7 @@
 
 mod answer;
 mod history;
+mod step;
 mod tools;
 mod wish;
 
@@ -16,6 +17,7 @@ use dispatch_sdk::contracts::provider::{
 use dispatch_sdk::{Call, Config, Contributions, Extension, Fault, Host, NoSettings, Verbs};
 use history::History;
 use std::sync::Arc;
+use step::ToolCall;
 
 dispatch_sdk::export!(Demo, settings);
 
@@ -24,20 +26,6 @@ const NAME: &str = "demo";
 const DELTA_WORDS: usize = 3;
 
 struct Demo;
-
-/// What the demo does in one step.
-#[derive(Debug, PartialEq)]
-struct Step {
-    text: String,
-    call: Option<ToolCall>,
-}
-
-/// A call of an offered tool.
-#[derive(Debug, PartialEq)]
-struct ToolCall {
-    name: String,
-    args_text: String,
-}
 
 impl Extension for Demo {
     fn open(_host: Host, config: Config) -> Result<Self, Fault> {

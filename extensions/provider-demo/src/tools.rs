@@ -1,6 +1,6 @@
 //! Which offered tool does what is wished, and what its argument is called. It must not know how a tool works.
 
-use crate::ToolCall;
+use crate::step::ToolCall;
 use dispatch_sdk::contracts::provider::ToolOffer;
 use serde_json::{Value, json};
 

@@ -3,6 +3,7 @@
 //! Source: <https://platform.openai.com/docs/api-reference/chat-streaming>, and what other servers were seen to send.
 
 mod details;
+mod kind;
 mod plain;
 mod thinking;
 mod tool_calls;
@@ -11,6 +12,7 @@ mod usage;
 use crate::trouble::{Trouble, error_object};
 use details::Details;
 use dispatch_sdk::contracts::provider::{FaultClass, Finish, StreamFrame, StreamReply, Usage};
+use kind::Kind;
 use plain::Plain;
 use serde_json::Value;
 use std::collections::HashSet;
@@ -238,22 +240,6 @@ fn join(kind: Kind, delta: &str, frames: &mut Vec<StreamFrame>) {
     match last.filter(|text| text.len() + delta.len() <= JOINED_BYTES_MAX) {
         Some(text) => text.push_str(delta),
         None => frames.push(kind.frame(delta.to_owned())),
-    }
-}
-
-/// What a delta is a piece of.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Text,
-    Reasoning,
-}
-
-impl Kind {
-    fn frame(self, text: String) -> StreamFrame {
-        match self {
-            Self::Text => StreamFrame::TextDelta { text },
-            Self::Reasoning => StreamFrame::ReasoningDelta { text },
-        }
     }
 }
 

@@ -27,7 +27,7 @@ const CONNECT_TIMEOUT_MS_MAX: u64 = 60_000;
 /// What a build may write; a wrong key is refused. All of it holds from a reload on.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Written {
+pub(crate) struct Keys {
     /// Where the endpoint is, without `/chat/completions`: `https://api.openai.com/v1`, which is also the default when a key
     /// is set. Without user, password and `#`. Empty and no key = the provider is not ready.
     #[schemars(extend("x-reload" = true))]
@@ -85,7 +85,7 @@ pub(crate) struct Written {
     images: bool,
 }
 
-impl Default for Written {
+impl Default for Keys {
     fn default() -> Self {
         Self {
             base_url: String::new(),
@@ -166,7 +166,7 @@ impl Settings {
     /// Reads and checks the configuration; `invalid` names the key that is wrong.
     pub(crate) fn read(config: &Config) -> Result<Self, Fault> {
         let instance = config.instance().to_owned();
-        let written: Written = config.parse()?;
+        let written: Keys = config.parse()?;
         let wrong = |key: &str, why: String| {
             Fault::new(INVALID, format!("cannot use the configuration of `{instance}`: `{key}` {why}"))
         };

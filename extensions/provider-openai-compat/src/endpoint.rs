@@ -1,13 +1,12 @@
 //! The HTTP side: one client per instance, requests out, classified troubles back. It must not know chunks.
 
 use crate::config::Settings;
-use crate::reaching;
+use crate::reaching::{self, causes};
 use crate::trouble::{Trouble, retry_after_ms};
 use crate::ways::{REASONING_FIELD, Ways};
 use dispatch_sdk::contracts::provider::FaultClass;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
-use std::error::Error;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -147,22 +146,6 @@ pub(crate) fn silent(settings: &Settings, what: &str) -> Trouble {
     let ms = settings.idle_timeout.as_millis();
     let hint = format!("a slow model needs a longer `idle_timeout_ms` of `{}`", settings.instance);
     Trouble { hint, ..Trouble::new(FaultClass::Stalled, format!("{what} for {ms} ms (`idle_timeout_ms`)")) }
-}
-
-/// An error and what it comes from, without the address, which the caller knows.
-pub(crate) fn causes(error: &reqwest::Error) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        // The client's own layer says only that there was an error.
-        let is_new = texts.last().is_none_or(|before| !before.contains(&text));
-        if is_new && !text.starts_with("client error") {
-            texts.push(text);
-        }
-        cause = error.source();
-    }
-    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
 }
 
 /// As much of the body as comes soon; what the status says is enough if none does.

@@ -1,7 +1,6 @@
 //! Why no answer came from an endpoint, and whether another try may bring one. It must not know what was asked.
 
 use crate::config::Settings;
-use crate::endpoint::causes;
 use crate::trouble::Trouble;
 use dispatch_sdk::contracts::provider::FaultClass;
 use std::error::Error;
@@ -42,6 +41,22 @@ pub(crate) fn trouble(error: &reqwest::Error, settings: &Settings, heard: bool) 
         None => (FaultClass::Unreachable, format!("nothing was ever heard from it: {check}")),
     };
     Trouble { hint, ..Trouble::new(class, why) }
+}
+
+/// An error and what it comes from, without the address, which the caller knows.
+pub(crate) fn causes(error: &reqwest::Error) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // The client's own layer says only that there was an error.
+        let is_new = texts.last().is_none_or(|before| !before.contains(&text));
+        if is_new && !text.starts_with("client error") {
+            texts.push(text);
+        }
+        cause = error.source();
+    }
+    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
 }
 
 /// What stands in the way for good.

@@ -6,6 +6,7 @@
 
 mod content;
 mod messages;
+mod style;
 
 use crate::config::{OutputTokensField, SendReasoning, Settings};
 use crate::images::Images;
@@ -13,10 +14,11 @@ use crate::trouble::Trouble;
 use crate::ways::{Reasoning, Way, Written};
 use dispatch_sdk::contracts::message::Message;
 use dispatch_sdk::contracts::provider::{FaultClass, StreamParams, ToolOffer};
-use messages::{Sent, Style, WireMessage, convert};
+use messages::{WireMessage, convert};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
+use style::{Sent, Style};
 
 /// A request, ready to be sent.
 #[derive(Debug)]

@@ -2,8 +2,9 @@
 
 use crate::chunks::Interpreter;
 use crate::config::Settings;
-use crate::endpoint::{Endpoint, causes, media_type, silent, whole_body};
+use crate::endpoint::{Endpoint, media_type, silent, whole_body};
 use crate::images::Images;
+use crate::reaching::causes;
 use crate::request;
 use crate::sse::SseParser;
 use crate::trouble::Trouble;

@@ -171,4 +171,4 @@ async fn a_key_over_plain_http_to_another_machine_is_warned_of() {
     }
 }
 
-dispatch_testkit::settings_test!(crate::config::Written);
+dispatch_testkit::settings_test!(crate::config::Keys);

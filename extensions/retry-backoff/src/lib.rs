@@ -7,18 +7,17 @@
 
 mod breaker;
 mod settings;
+mod state;
 mod telling;
 mod wait;
 
-use crate::breaker::{Breakers, Gate};
 use crate::settings::Settings;
-use crate::wait::{GiveUp, wait_ms};
+use crate::state::State;
+use crate::wait::wait_ms;
 use dispatch_sdk::contracts::Empty;
 use dispatch_sdk::contracts::instance::{Check, CheckReply, Metrics, MetricsReply};
-use dispatch_sdk::contracts::provider::FaultClass;
 use dispatch_sdk::contracts::retry::{Decide, DecideParams, DecideReply};
 use dispatch_sdk::{Call, Config, Extension, Fault, Host, Verbs};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 dispatch_sdk::export!(Backoff, settings);
@@ -29,20 +28,10 @@ struct Backoff {
     state: Mutex<State>,
 }
 
-/// What is remembered between two failures.
-struct State {
-    breakers: Breakers,
-    /// Requests that are tried again, by class of the fault.
-    n_retries: BTreeMap<&'static str, u64>,
-    /// Requests that are not, by [`GiveUp::word`].
-    n_give_ups: BTreeMap<&'static str, u64>,
-}
-
 impl Extension for Backoff {
     fn open(_host: Host, config: Config) -> Result<Self, Fault> {
         let settings = Settings::read(&config)?;
-        let breakers = Breakers::new(settings.breaker);
-        let state = State { breakers, n_retries: BTreeMap::new(), n_give_ups: BTreeMap::new() };
+        let state = State::new(settings.breaker);
         Ok(Self { settings, state: Mutex::new(state) })
     }
 
@@ -72,42 +61,6 @@ impl Backoff {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Counts the failure, and lets the breaker of its provider overrule the wait.
-    fn decide(
-        &mut self,
-        failed: &DecideParams,
-        wait: Result<u64, GiveUp>,
-        now_ms: u64,
-    ) -> Result<u64, GiveUp> {
-        let DecideParams { class, provider, attempt, .. } = failed;
-        // An endpoint that says "too many requests" works: its turns wait their time.
-        let gate = match class {
-            FaultClass::RateLimited => Gate::Passes,
-            _ => self.breakers.failed(provider, now_ms),
-        };
-        if gate == Gate::Opens {
-            tracing::warn!(
-                provider,
-                class = class.code(),
-                "the provider fails for everybody; its turns give up"
-            );
-        }
-        let decided = match gate {
-            Gate::Passes => wait,
-            Gate::Opens | Gate::Shut => wait.and(Err(GiveUp::Breaker)),
-        };
-        match decided {
-            Ok(_) => *self.n_retries.entry(class.code()).or_default() += 1,
-            Err(reason) => {
-                *self.n_give_ups.entry(reason.word()).or_default() += 1;
-                tracing::info!(provider, class = class.code(), attempt, reason = reason.word(), "gave up");
-            }
-        }
-        decided
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the policy shows of itself: metrics, and the checks of `doctor`. It must not decide anything.
 
-use crate::State;
 use crate::settings::Settings;
+use crate::state::State;
 use dispatch_sdk::contracts::instance::{
     CheckReply, CheckResult, CheckStatus, Metric, MetricKind, MetricsReply, Sample,
 };

@@ -4,6 +4,7 @@ use super::disk::{Disk, Fail};
 use super::rig::{CONV, Rig, body, called, message, seen, text, until};
 use crate::adopt::TURN_ADOPTED;
 use crate::turn_log::SEQ_RESERVE;
+use dispatch_sdk::contracts::conversations as contract;
 use dispatch_sdk::contracts::storage::NO_SPACE;
 use dispatch_sdk::fault;
 use dispatch_testkit::FakeHost;
@@ -222,4 +223,51 @@ async fn a_turn_can_be_adopted_again_and_sealed() {
     );
     assert_eq!(log.last().unwrap().0, 2 + 3 * SEQ_RESERVE + 1);
     assert_eq!(rig.history().await.len(), 1);
+}
+
+/// Whoever adopts must act for the same people as the host that died, and so must whoever adopts it after that one.
+#[tokio::test]
+async fn an_adopted_turn_keeps_whom_it_is_for_and_what_it_is_to_run_with() {
+    let disk = Disk::new();
+    let word = |said: &str| said.to_owned();
+    let owner = contract::Owner { tenant: Some(word("acme")), user: Some(word("ann")) };
+    let begin = contract::BeginParams {
+        conversation_id: word(CONV),
+        create: true,
+        turn_id: word("t"),
+        host_id: word("host-1"),
+        cwd: word("/w"),
+        provider: word("demo"),
+        model: word("m"),
+        engine: word("toy"),
+        actor: word("user:ann"),
+        tenant: word("acme"),
+        user: word("ann"),
+        device: word("phone"),
+        computer: word("exec-ssh"),
+        owner: Some(owner.clone()),
+        attempt: 1,
+        ..contract::BeginParams::default()
+    };
+    host(&disk).await.store.call(contract::Begin, &begin).await.unwrap();
+    for (attempt, dead, living) in [(2, "host-1", "h2"), (3, "h2", "h3")] {
+        let rig = host(&disk).await;
+        let params = contract::AdoptParams {
+            conversation_id: word(CONV),
+            turn_id: word("t"),
+            dead_host_id: word(dead),
+            host_id: word(living),
+        };
+        let adopted = rig.store.call(contract::Adopt, &params).await.unwrap();
+        let told = adopted.turn.expect("the turn as it was begun");
+        let asked = contract::TurnParams { conversation_id: word(CONV), turn_id: word("t") };
+        let kept = rig.store.call(contract::Turn, &asked).await.unwrap();
+        assert_eq!((adopted.owner.as_ref(), told.attempt), (Some(&owner), attempt));
+        for row in [told, kept] {
+            let begun_with = [&row.actor, &row.tenant, &row.user, &row.device, &row.computer];
+            assert_eq!(begun_with, ["user:ann", "acme", "ann", "phone", "exec-ssh"], "by {living}");
+            let runs_with = [&row.engine, &row.provider, &row.model, &row.cwd];
+            assert_eq!(runs_with, ["toy", "demo", "m", "/w"], "by {living}");
+        }
+    }
 }

@@ -5,7 +5,7 @@
 //! locks of the first.
 
 use crate::barred::Barred;
-use crate::reach::{LOOK, real_path, reopen};
+use crate::seen::{LOOK, real_path, reopen};
 use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC};
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};

@@ -36,7 +36,7 @@ pub(crate) struct Walked {
 }
 
 /// What is passed over.
-pub(crate) struct Terms<'a> {
+pub(crate) struct Scope<'a> {
     pub(crate) hidden: bool,
     pub(crate) ignored: bool,
     pub(crate) globs: &'a Globs,
@@ -47,7 +47,7 @@ pub(crate) struct Terms<'a> {
     pub(crate) names_held_max: usize,
 }
 
-impl<'a> Terms<'a> {
+impl<'a> Scope<'a> {
     /// Nothing is passed over but by the globs.
     pub(crate) fn all(globs: &'a Globs, stop: &'a Stop) -> Self {
         let top = Path::new("/");
@@ -72,18 +72,18 @@ struct Level<'a> {
 /// Visits everything that `globs` mean but directories; links are visited, never followed.
 pub(crate) fn walk<'a>(
     root: Folder<'a>,
-    terms: &Terms<'_>,
+    scope: &Scope<'_>,
     mut visit: impl FnMut(&Folder<'a>, &OsStr, &Path, &mut Walked) -> ControlFlow<()>,
 ) -> Walked {
     let mut walked = Walked::default();
-    let mut ignored = Ignored::above(&root, terms.top);
+    let mut ignored = Ignored::above(&root, scope.top);
     let top = root.path.clone();
     let mut n_held = 0;
     let mut levels: Vec<Level<'a>> = Vec::new();
     let mut next = Some(root);
     loop {
         if let Some(folder) = next.take() {
-            match names_of(&folder, terms, terms.names_held_max - n_held) {
+            match names_of(&folder, scope, scope.names_held_max - n_held) {
                 Ok((names, is_whole)) => {
                     walked.n_too_large += u64::from(!is_whole);
                     n_held += names.len();
@@ -93,7 +93,7 @@ pub(crate) fn walk<'a>(
                 Err(_) => walked.n_unread += 1,
             }
         }
-        walked.stopped = terms.stop.reached();
+        walked.stopped = scope.stop.reached();
         if walked.stopped.is_some() {
             break;
         }
@@ -112,16 +112,16 @@ pub(crate) fn walk<'a>(
         };
         let path = folder.path.join(&name);
         let below = path.strip_prefix(&top).unwrap_or(&path);
-        if !terms.ignored && ignored.leaves_out(&path, is_dir) {
+        if !scope.ignored && ignored.leaves_out(&path, is_dir) {
             continue;
         }
         if !is_dir {
-            if terms.globs.is_match(&path, below) && visit(folder, &name, &path, &mut walked).is_break() {
+            if scope.globs.is_match(&path, below) && visit(folder, &name, &path, &mut walked).is_break() {
                 break;
             }
             continue;
         }
-        if terms.globs.excludes(&path, below) {
+        if scope.globs.excludes(&path, below) {
             continue;
         }
         if depth == DEPTH_MAX {
@@ -141,16 +141,16 @@ pub(crate) fn walk<'a>(
 
 /// The first names of a directory in descending order, and whether these are all; a heap keeps a huge directory from
 /// costing memory.
-fn names_of(folder: &Folder<'_>, terms: &Terms<'_>, names_max: usize) -> io::Result<(Vec<Name>, bool)> {
+fn names_of(folder: &Folder<'_>, scope: &Scope<'_>, names_max: usize) -> io::Result<(Vec<Name>, bool)> {
     let mut first = BinaryHeap::new();
     let mut is_whole = true;
     for (n, entry) in Dir::new(folder.readable()?)?.enumerate() {
-        if n % NAMES_STEP == 0 && terms.stop.reached().is_some() {
+        if n % NAMES_STEP == 0 && scope.stop.reached().is_some() {
             break;
         }
         let entry = entry?;
         let name = entry.file_name().to_bytes();
-        if matches!(name, b"." | b".." | b".git") || (!terms.hidden && name.starts_with(b".")) {
+        if matches!(name, b"." | b".." | b".git") || (!scope.hidden && name.starts_with(b".")) {
             continue;
         }
         let is_dir = match entry.file_type() {

@@ -1,8 +1,9 @@
 //! The host's own directories and places of secrets, by every verb and every way there.
 
 use super::{open, shim};
-use crate::barred::{Bars, Lookups, Way, lies_at};
+use crate::barred::{Bars, Lookups, Way};
 use crate::reach::Roots;
+use crate::seen::lies_at;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch_sdk::Fault;

@@ -4,12 +4,12 @@ use super::ending::given_up;
 use super::queueing::left_open;
 use super::sweeping::in_time;
 use super::world::{HOST_ID, World};
-use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::instance::{Serve, ServeParams};
-use dispatch_sdk::contracts::turns::{Stop, StopParams, Watch, WatchParams};
+use dispatch_sdk::contracts::turns::{Start, StartParams, Stop, StopParams, Watch, WatchParams};
+use dispatch_sdk::{Fault, Meta};
 use dispatch_testkit::FakeHost;
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 /// A sweep that works from an old page once threw a turn out of the table that a start had adopted, and its end was lost.
@@ -118,4 +118,47 @@ async fn a_start_behind_a_turn_of_a_host_that_nobody_can_judge_says_how_to_bury_
     world.host.on("conversations.v1/host", |_| Ok(json!({ "life": "alive" })));
     let refused = world.start(start).await.expect_err("a turn is open");
     assert!(!refused.message.contains("bury"), "{}", refused.message);
+}
+
+#[tokio::test]
+async fn an_adopted_turn_is_for_whom_it_was_begun_and_acts_on_the_computer_that_it_was_to() {
+    let world = World::new().await;
+    world.change(|state| {
+        state.open = Some(json!({ "turn_id": "t", "host_id": "dead" }));
+        state.conversations.insert("c".to_owned(), left_open("c", "t", "dead"));
+    });
+    world.host.on("conversations.v1/host", |_| Ok(json!({ "life": "dead" })));
+    world.on("conversations.v1/adopt", |state, params| {
+        state.open = Some(json!({ "turn_id": params["turn_id"], "host_id": params["host_id"] }));
+        let turn = json!({
+            "turn_id": "t", "seq_first": 1, "seq_last": 2, "started_at": 5, "actor": "user:ann",
+            "tenant": "acme", "user": "ann", "device": "phone", "computer": "exec-ssh",
+        });
+        Ok(json!({ "adopted": true, "created_at": 5, "turn": turn }))
+    });
+    let seen = Arc::<Mutex<Meta>>::default();
+    let noted = Arc::clone(&seen);
+    world.turns(move |turn, out| {
+        *noted.lock().expect("no panic") = out.meta();
+        async move { turn.end("completed", "stop").await }
+    });
+    // Of another person, who must not lend a name to it.
+    let bob = Meta { user: Some("bob".to_owned()), ..Meta::default() };
+    let start: StartParams =
+        serde_json::from_value(json!({ "conversation_id": "c", "input": "hi" })).expect("a start");
+    world.ext().with_meta(bob).call(Start, &start).await.expect_err("the old one runs first");
+    world.until(|state| state.ends().len() == 1).await;
+    let some = |word: &str| Some(word.to_owned());
+    let for_ann = Meta {
+        conversation_id: some("c"),
+        turn_id: some("t"),
+        actor: "user:ann".to_owned(),
+        tenant: some("acme"),
+        user: some("ann"),
+        device: some("phone"),
+        computer: some("exec-ssh"),
+        ..Meta::default()
+    };
+    assert_eq!(*seen.lock().expect("no panic"), for_ann);
+    assert_eq!(world.change(|state| state.run_params[0]["computer"].clone()), "exec-ssh");
 }

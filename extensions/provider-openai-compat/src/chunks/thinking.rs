@@ -1,6 +1,6 @@
 //! Reasoning between `<think>` tags in the text of an answer, however the tags are cut. It must not know frames.
 
-use super::Kind;
+use super::kind::Kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -13,7 +13,7 @@ pub(super) const ARGS_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct ToolCalls {
-    calls: Vec<Call>,
+    calls: Vec<PartialCall>,
     args_bytes: usize,
     id_seed: String,
     ids_taken: HashSet<String>,
@@ -21,7 +21,7 @@ pub(super) struct ToolCalls {
 
 /// A call as far as it has come.
 #[derive(Debug)]
-struct Call {
+struct PartialCall {
     index: Option<u64>,
     id: String,
     name: String,
@@ -110,7 +110,7 @@ impl ToolCalls {
 
     /// `n_before` calls were there before this delta: two entries of one delta without index or id are two calls.
     fn place(&self, fragment: &Fragment<'_>, n_before: usize) -> Place {
-        let same_id = |call: &Call| !fragment.id.is_empty() && call.id == fragment.id;
+        let same_id = |call: &PartialCall| !fragment.id.is_empty() && call.id == fragment.id;
         let last_of = |index| self.calls.iter().rposition(|call| call.index == Some(index));
         let found = match fragment.index {
             Some(index) => last_of(index),
@@ -149,7 +149,7 @@ impl ToolCalls {
             let why = format!("the answer asks for more than {CALLS_MAX} tool calls");
             return Err(Trouble::beyond_our_limit(why));
         }
-        self.calls.push(Call {
+        self.calls.push(PartialCall {
             index: fragment.index,
             id: fragment.id.to_owned(),
             name: fragment.name.to_owned(),
@@ -200,7 +200,7 @@ impl ToolCalls {
     }
 }
 
-impl Call {
+impl PartialCall {
     fn extend(&mut self, fragment: Fragment<'_>) {
         self.args_text.push_str(&fragment.args_text);
         if self.id.is_empty() {

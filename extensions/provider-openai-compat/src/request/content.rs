@@ -1,6 +1,6 @@
 //! The content of one message: a text, or texts and images where it has images that are shown. It must not know roles.
 
-use super::messages::Style;
+use super::style::Style;
 use dispatch_sdk::contracts::message::Part;
 use serde::Serialize;
 

@@ -13,8 +13,8 @@
 //! Source: <https://platform.openai.com/docs/api-reference/chat/create>.
 
 use super::content::{Content, Piece, divided};
-use crate::ids::{is_nine, nine};
-use crate::images::Images;
+use super::style::{Sent, Style};
+use crate::ids::is_nine;
 use crate::ways::Written;
 use dispatch_sdk::contracts::message::{Message, Part, Role};
 use serde::Serialize;
@@ -64,28 +64,6 @@ pub(super) struct WireCall {
 struct WireFunction {
     name: String,
     arguments: String,
-}
-
-/// How a history is written.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Style<'s> {
-    /// `<provider>/<model>`: whose reasoning is sent back.
-    pub(super) producer: &'s str,
-    pub(super) reasoning: Sent,
-    /// What the model wants back beside reasoning as text goes back.
-    pub(super) details: bool,
-    pub(super) nine_ids: bool,
-    pub(super) images: &'s Images,
-    pub(super) shows_images: bool,
-}
-
-/// What of the reasoning goes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sent {
-    Nothing,
-    /// What was said since the last user message.
-    OfTurn,
-    All,
 }
 
 /// A history on the wire.
@@ -212,13 +190,6 @@ impl Converted {
             let content = Content::Pieces(std::mem::take(&mut self.shown));
             self.messages.push(WireMessage::User { content });
         }
-    }
-}
-
-impl Style<'_> {
-    /// An id on the wire; one that has the strictest form already is not changed.
-    fn id(self, id: &str) -> String {
-        if self.nine_ids && !is_nine(id) { nine(id) } else { id.to_owned() }
     }
 }
 

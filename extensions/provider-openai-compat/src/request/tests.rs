@@ -1,6 +1,7 @@
 //! Messages of the contract to messages of the wire.
 
-use super::messages::{Sent, Style, convert};
+use super::messages::convert;
+use super::style::{Sent, Style};
 use super::tool;
 use crate::ids::nine;
 use crate::images::Images;

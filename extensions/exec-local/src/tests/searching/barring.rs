@@ -1,11 +1,11 @@
 //! What is out of reach is neither met nor named, and what lies outside the roots neither.
 
 use super::{World, bars, below, lines, names, roots, write};
-use crate::reach::LOOK;
 use crate::search::Stop;
 use crate::search::folder::{Folder, Seen};
 use crate::search::globs::Globs;
-use crate::search::walk::{Terms, walk};
+use crate::search::walk::{Scope, walk};
+use crate::seen::LOOK;
 use dispatch_sdk::contracts::exec::SearchParams;
 use dispatch_sdk::contracts::kernel::Dirs;
 use rustix::fs::{CWD, Mode};
@@ -81,9 +81,9 @@ fn read_while(world: &World, at: &str, swap: impl FnOnce(&Path)) -> Vec<String> 
     let dir = rustix::fs::openat(CWD, &root, LOOK, Mode::empty()).expect("it is there");
     let folder = Folder::new(dir, root.clone(), reach.barred()).expect("it is in reach");
     let stop = Stop::new(Duration::from_secs(600), || false);
-    let terms = Terms { top: &root, ..Terms::all(&globs, &stop) };
+    let scope = Scope { top: &root, ..Scope::all(&globs, &stop) };
     let (mut read, mut swap) = (Vec::new(), Some(swap));
-    walk(folder, &terms, |folder, name, path, _| {
+    walk(folder, &scope, |folder, name, path, _| {
         if path == root.join(at) {
             swap.take().expect("once")(&root);
         }

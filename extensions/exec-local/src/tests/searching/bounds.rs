@@ -1,13 +1,13 @@
 //! Every bound of a search, reached.
 
 use super::{World, below, here, lines, names, regex, write};
-use crate::reach::LOOK;
 use crate::search::Stop;
 use crate::search::folder::Folder;
 use crate::search::found::cut;
 use crate::search::globs::Globs;
 use crate::search::lines::HELD_BYTES_MAX;
-use crate::search::walk::{DEPTH_MAX, Terms, walk};
+use crate::search::walk::{DEPTH_MAX, Scope, walk};
+use crate::seen::LOOK;
 use dispatch_sdk::contracts::exec::{
     LinePattern, SEARCH_BYTES_MAX, SEARCH_GLOBS_MAX, SEARCH_HIT_BYTES, SEARCH_LINE_CHARS,
     SEARCH_PATTERN_BYTES_MAX, SearchParams, SearchReply, SearchStop,
@@ -104,9 +104,9 @@ fn of_a_directory_larger_than_is_held_the_first_names_are_looked_at() {
     for (names_held_max, n_seen, n_too_large) in [(5, 5, 0), (4, 4, 1), (3, 3, 1), (1, 1, 2)] {
         let dir = rustix::fs::openat(CWD, &root, LOOK, Mode::empty()).expect("it is there");
         let folder = Folder::new(dir, root.clone(), reach.barred()).expect("it is in reach");
-        let terms = Terms { top: &root, names_held_max, ..Terms::all(&globs, &stop) };
+        let scope = Scope { top: &root, names_held_max, ..Scope::all(&globs, &stop) };
         let mut seen = Vec::new();
-        let walked = walk(folder, &terms, |_, name, _, _| {
+        let walked = walk(folder, &scope, |_, name, _, _| {
             seen.push(name.to_owned());
             ControlFlow::Continue(())
         });
