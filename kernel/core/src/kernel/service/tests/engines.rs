@@ -6,7 +6,7 @@ use super::planned;
 use crate::kernel::service::*;
 use dispatch_contracts::engine::EngineSpec;
 use serde_json::{Value, json};
-use stage::{Desk, Stage, back, called, commit, delta, emit, end, ended};
+use stage::{Desk, Stage, back, called, commit, consent, delta, emit, end, ended};
 use std::sync::Mutex;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,6 +73,7 @@ async fn whatever_an_engine_does_its_turn_ends_once() {
         ("answers nonsense", "failed", "broken", &["tool_call", "tool_result", "error", "turn_ended"]),
         ("emits nonsense", "failed", "broken", &["tool_call", "tool_result", "error", "turn_ended"]),
         ("shows an end", "failed", "broken", &["tool_call", "tool_result", "error", "turn_ended"]),
+        ("shows a consent", "failed", "broken", &["tool_call", "tool_result", "error", "turn_ended"]),
         ("is silent", "failed", "deadline", &["tool_call", "tool_result", "error", "turn_ended"]),
         ("ends and dies", "completed", "stop", &["tool_call", "tool_result", "turn_ended"]),
     ] {
@@ -85,6 +86,7 @@ async fn whatever_an_engine_does_its_turn_ends_once() {
                 "answers nonsense" => return Ok(json!([1])),
                 "emits nonsense" => emit(&call, json!({ "n": 1 })).await,
                 "shows an end" => emit(&call, end()).await,
+                "shows a consent" => emit(&call, consent()).await,
                 "is silent" => std::future::pending().await,
                 "ends and dies" => {
                     let result = json!({ "type": "tool_result", "data": { "tool_call_id": "a" } });
@@ -94,7 +96,7 @@ async fn whatever_an_engine_does_its_turn_ends_once() {
                 other => panic!("nobody does `{other}`"),
             }
             // What broke the contract is not mended by going on.
-            if way == "emits nonsense" || way == "shows an end" {
+            if way == "emits nonsense" || way.starts_with("shows") {
                 call.cancelled().await;
                 commit(&call, 1, 0, json!([end()])).await.expect_err("nothing is taken of it any more");
             }

@@ -202,6 +202,10 @@ pub(super) fn called() -> Value {
     json!({ "type": "tool_call", "data": { "step_id": "t#0", "tool_call_id": "a", "name": "shell", "args": {} } })
 }
 
+pub(super) fn consent() -> Value {
+    json!({ "type": "approval_resolved", "data": { "step_id": "t#0", "tool_call_id": "a", "tool": "shell", "decision": "allow" } })
+}
+
 pub(super) fn ended() -> Value {
     json!({ "status": "completed", "reason": "stop" })
 }
