@@ -13,7 +13,7 @@
 //!   `outcome_unknown`.
 //! - A stop cancels its call: it has the grace time to commit what there is.
 //!
-//! Refusals of `engine_host.v1`: `invalid` (another turn, a gap in the numbers, frames that were not emitted, an event that
+//! Refusals of `engine_host.v1`: `invalid` (another turn or conversation, a gap in the numbers, frames that were not emitted, an event that
 //! is not an engine's), `too_large`, `conflict` (the turn is over), `bad_call` (not within `engine.v1/run`).
 
 use crate::event::{EventBody, TurnEnded};

@@ -51,6 +51,8 @@ pub const DURABLE_TYPES: &[&str] = &[
     TURN_STARTED,
     INPUT,
     TOOL_CALL,
+    APPROVAL_REQUESTED,
+    APPROVAL_RESOLVED,
     TOOL_RESULT,
     USAGE,
     STEP_COMPLETED,
@@ -365,4 +367,24 @@ pub struct TurnEnded {
     /// From start to end.
     #[serde(default)]
     pub duration_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Types that travel as frames of `turn.v1/run`.
+    const FRAME_TYPES: [&str; 5] = [TEXT_DELTA, REASONING_DELTA, TOOL_OUTPUT, RETRY_SCHEDULED, NOTICE];
+
+    #[test]
+    fn each_type_of_this_file_is_either_a_frame_or_shown_when_it_is_durable() {
+        let declared = include_str!("event.rs").lines().filter_map(|line| {
+            line.strip_prefix("pub const ")?.split_once(": &str = \"")?.1.strip_suffix("\";")
+        });
+        let declared: Vec<&str> = declared.collect();
+        assert!(declared.contains(&TURN_STARTED) && declared.contains(&TURN_ENDED), "{declared:?}");
+        for kind in declared {
+            assert_ne!(FRAME_TYPES.contains(&kind), DURABLE_TYPES.contains(&kind), "{kind}");
+        }
+    }
 }

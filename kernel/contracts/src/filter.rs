@@ -9,7 +9,7 @@
 
 use crate::tool::RunReply;
 use crate::verb::{Limits, Mode, NoFrame, Verb};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -64,7 +64,8 @@ pub enum Reads {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFault {
-    /// The value before the filter passes on; a notice is shown.
+    /// The value before the filter passes on; a notice is shown. What it decided about a call holds, even where its
+    /// operations cannot be applied.
     #[default]
     Open,
     /// The point fails: the turn for `turn.*` and `provider.request`, the call for `tool.*`.
@@ -142,15 +143,30 @@ pub struct About {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ApplyReply {
     /// Applied in order.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "ops")]
     pub ops: Vec<FilterOp>,
     /// At `tool.call` alone: the answer to the call. The tool does not run, nobody is asked whether it may, and no
     /// further filter sees the call; the result goes through the filters of `tool.result` as any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<RunReply>,
     /// At `tool.call` alone: what must hold for the call beside the policy. It makes a decision stricter, never milder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "policy")]
     pub policy: Option<Tightened>,
+}
+
+/// One that cannot be read is one of a later version: what is decided beside it is heard all the same.
+fn ops<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<FilterOp>, D::Error> {
+    let read = |op| FilterOp::deserialize(op).unwrap_or(FilterOp::Unknown);
+    Ok(match Value::deserialize(from)? {
+        Value::Array(ops) => ops.into_iter().map(read).collect(),
+        _ => vec![FilterOp::Unknown],
+    })
+}
+
+/// One that cannot be read is one of a later version.
+fn policy<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Tightened>, D::Error> {
+    let said = Option::<Value>::deserialize(from)?;
+    Ok(said.map(|said| Tightened::deserialize(said).unwrap_or(Tightened::Unknown)))
 }
 
 /// A decision that is at least as strict as the policy's. What the reader does not know is a deny.
@@ -197,7 +213,7 @@ pub enum FilterOp {
         /// Position or key.
         at: Value,
     },
-    /// An operation of a later version. It cannot be applied: the filter failed.
+    /// An operation of a later version, or one that cannot be read. It cannot be applied: the filter failed.
     #[serde(other)]
     Unknown,
 }

@@ -8,7 +8,8 @@ use dispatch_contracts::op::ERROR_TABLE;
 
 const CONTRACTS: &str = "kernel/contracts/src/";
 /// Files whose constants are words of something else: types of events, and instances that the kernel itself is.
-const OTHER_WORDS: [&str; 2] = ["kernel/contracts/src/event.rs", "kernel/contracts/src/kernel.rs"];
+const OTHER_WORDS: [&str; 3] =
+    ["kernel/contracts/src/engine.rs", "kernel/contracts/src/event.rs", "kernel/contracts/src/kernel.rs"];
 
 /// Each `pub const NAME: &str = "word"` of the contracts, with its place. A wire name is no word.
 fn declared() -> Vec<(String, String)> {

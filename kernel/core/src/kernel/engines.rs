@@ -121,7 +121,7 @@ pub(super) async fn answer(
 
 /// The call of `engine.v1/run` out of which `call` was made, and the turn that it runs.
 fn desk_of(shared: &Shared, call: &NativeCall) -> Result<(NativeCall, Arc<Desk>), Fault> {
-    let found = call.parent().and_then(|run| {
+    let found = call.parent().filter(is_run).and_then(|run| {
         let of = run.parent()?.id();
         let desks = shared.engine_turns.lock().unwrap_or_else(PoisonError::into_inner);
         Some((run, Arc::clone(desks.get(&of)?)))
@@ -131,6 +131,11 @@ fn desk_of(shared: &Shared, call: &NativeCall) -> Result<(NativeCall, Arc<Desk>)
             format!("`{}` was called outside of `{}`: no turn is meant", call.verb(), engine::Run::NAME);
         Fault::new(BAD_CALL, message)
     })
+}
+
+/// Whether a call is an engine's; whoever runs turns is called out of `turn.v1/run` as well.
+fn is_run(call: &NativeCall) -> bool {
+    call.verb().split_once('#').is_some_and(|(verb, _)| verb == engine::Run::NAME)
 }
 
 /// The entry of a desk, taken out when its turn ends in whatever way.

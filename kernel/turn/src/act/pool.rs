@@ -157,14 +157,18 @@ fn may_start(ctx: &Ctx<'_>, queue: &VecDeque<Job<'_>>, n_running: usize, exclusi
 }
 
 /// The runs for the calls `open`. Identical calls of a tool that only looks share one, unless a call that may change
-/// something stands between them.
+/// something stands between them, or they are not asked for in the same name: one question has one answer for all.
 fn jobs<'c>(calls: &'c [ToolCall<'_>], open: impl Iterator<Item = usize>) -> VecDeque<Job<'c>> {
     let mut jobs: VecDeque<Job<'c>> = VecDeque::new();
     for idx in open {
         let Fate::Run { tool, args, ask } = &calls[idx].fate else { continue };
         let mut looks = jobs.iter_mut().rev().take_while(|job| job.tool.effect == Effect::Read);
         let shared = looks.find(|job| {
-            tool.effect == Effect::Read && job.tool.name == tool.name && job.args == args && job.ask == *ask
+            tool.effect == Effect::Read
+                && job.tool.name == tool.name
+                && job.args == args
+                && job.ask == *ask
+                && calls[job.calls[0]].asked_by == calls[idx].asked_by
         });
         match shared {
             Some(job) => job.calls.push(idx),

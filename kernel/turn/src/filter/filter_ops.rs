@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
-/// Said of an operation of a later version.
-const NOT_KNOWN: &str = "asks for an operation that this kernel does not know";
+/// Said of an operation that could not be read.
+const NOT_KNOWN: &str = "asks for an operation that this kernel does not know, or that lacks a field";
 
 /// The value of `provider.request`.
 #[derive(Debug, Serialize, Deserialize)]

@@ -21,8 +21,11 @@ use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::sync::PoisonError;
 
+/// Code of the notice about a filter that is fail-open.
+const FILTER_FAILED: &str = "filter_failed";
+
 /// A value at a point: a list of elements that stay bytes, or an object.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Subject {
     List(Vec<Box<RawValue>>),
     Object(Map<String, Value>),
@@ -123,7 +126,8 @@ impl Verdict {
 
 /// `value` after every filter of `point`; each change becomes an event in `changed`.
 ///
-/// Errors: the fault of a filter that is fail-closed. One that is fail-open leaves the value as it was before it.
+/// Errors: the fault of a filter that is fail-closed. One that is fail-open leaves the value as it was before it; what it
+/// decided about a call holds all the same.
 pub(crate) async fn apply(
     ctx: &Ctx<'_>,
     point: Point,
@@ -171,7 +175,7 @@ pub(crate) async fn judge(
                 OnFault::Open => {
                     let message =
                         format!("filter `{}` failed and was passed over: {}", filter.name, fault.message);
-                    ctx.frames.notice("filter_failed", &message).await;
+                    ctx.frames.notice(FILTER_FAILED, &message).await;
                 }
                 OnFault::Closed => {
                     let message = format!("filter `{}` failed: {}", filter.name, fault.message);
@@ -223,26 +227,37 @@ async fn ask(
     if decides && filter.point != Point::ToolCall {
         return Err(Fault::new(BROKEN, "it decides about a call where there is none"));
     }
-    let ops = &reply.ops;
-    if ops.is_empty() && !decides {
+    if reply.ops.is_empty() && !decides {
         return Ok(None);
     }
+    match changed_by(ctx, filter.point, value, &reply.ops) {
+        Ok(next) => Ok(Some((next, reply))),
+        Err(fault) if decides && filter.on_fault == OnFault::Open => {
+            let (name, what) = (&filter.name, fault.message);
+            let message =
+                format!("what filter `{name}` changes was passed over, not what it decided: {what}");
+            ctx.frames.notice(FILTER_FAILED, &message).await;
+            Ok(Some((value.clone(), ApplyReply { ops: Vec::new(), ..reply })))
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+/// `value` after `ops`. Errors: `too_large`, and `broken` for one that does not fit.
+fn changed_by(ctx: &Ctx<'_>, point: Point, value: &Subject, ops: &[FilterOp]) -> Result<Subject, Fault> {
     // A result comes whole to its filters and is cut behind them.
-    let bytes_max = match filter.point {
+    let bytes_max = match point {
         Point::ToolResult => TOOL_RESULT_OPS_BYTES_MAX,
         _ => ctx.tools.limits.filter_ops_bytes_max,
     };
-    if raw(ops).get().len() > bytes_max {
+    if raw(&ops).get().len() > bytes_max {
         return Err(Fault::new(TOO_LARGE, format!("it changes more than {bytes_max} bytes at once")));
     }
     let next = match value {
-        Subject::List(list) => change_list(filter.point, list, ops).map(Subject::List),
-        Subject::Object(object) => change_object(filter.point, object, ops).map(Subject::Object),
+        Subject::List(list) => change_list(point, list, ops).map(Subject::List),
+        Subject::Object(object) => change_object(point, object, ops).map(Subject::Object),
     };
-    match next {
-        Ok(next) => Ok(Some((next, reply))),
-        Err(what) => Err(Fault::new(BROKEN, format!("it {what}"))),
-    }
+    next.map_err(|what| Fault::new(BROKEN, format!("it {what}")))
 }
 
 /// The names of the tools that the model sees, or, at `turn.tools`, would see by now.

@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, watch};
 
 /// One turn that an engine runs.
 pub(crate) struct Desk {
+    conversation_id: String,
     pub(super) turn_id: String,
     pub(super) engine: String,
     pub(super) ports: RouterPorts,
@@ -45,6 +46,7 @@ impl Desk {
         progress: Progress,
     ) -> Self {
         Self {
+            conversation_id: params.conversation_id.clone(),
             turn_id: params.turn_id.clone(),
             engine: params.engine.clone(),
             ports,
@@ -134,8 +136,9 @@ impl Desk {
     }
 
     /// `engine_host.v1/ask`: the policy first, which no engine loosens.
-    pub(super) async fn ask(&self, params: AskParams) -> Result<AskReply, Fault> {
+    pub(super) async fn ask(&self, mut params: AskParams) -> Result<AskReply, Fault> {
         self.check_turn(&params.turn_id)?;
+        self.check_conversation(&mut params.conversation_id)?;
         match self.policy.decide(params.effect) {
             Decision::Allow => Ok(allowed_by_policy()),
             Decision::Deny => Ok(denied_by_policy(&params)),
@@ -160,6 +163,19 @@ impl Desk {
     pub(super) async fn history(&self, params: &HistoryParams) -> Result<HistoryReply, Fault> {
         self.check_turn(&params.turn_id)?;
         self.ports.history(params).await
+    }
+
+    /// What was allowed in one conversation answers nothing in another.
+    fn check_conversation(&self, named: &mut String) -> Result<(), Fault> {
+        if named.is_empty() {
+            self.conversation_id.clone_into(named);
+        }
+        if *named == self.conversation_id {
+            return Ok(());
+        }
+        let (engine, runs) = (&self.engine, &self.conversation_id);
+        let message = format!("engine `{engine}` runs a turn of conversation `{runs}`; it named `{named}`");
+        Err(Fault::new(INVALID, message))
     }
 
     fn check_turn(&self, turn_id: &str) -> Result<(), Fault> {

@@ -44,7 +44,7 @@ impl NativeService for Asker {
 async fn booted(state: &Path) -> Kernel {
     let dir = || state.to_str().expect("UTF-8").to_owned();
     let dirs = Dirs { state: dir(), cache: dir(), ..Dirs::default() };
-    let policy = ToolPolicy { read: Decision::Allow, write: Decision::Deny, exec: Decision::Deny };
+    let policy = ToolPolicy { read: Decision::Allow, write: Decision::Deny, exec: Decision::Ask };
     let runtime = tokio::runtime::Handle::current();
     let (clock, trust) = (Arc::new(SystemClock), Arc::new(TrustNothing));
     let options = BootOptions { dirs, runtime, clock, log_level_max: 1, policy, trust };

@@ -6,7 +6,9 @@ use super::planned;
 use crate::kernel::service::*;
 use dispatch_contracts::engine::EngineSpec;
 use serde_json::{Value, json};
-use stage::{Desk, SHORT_SILENCE_MS, SILENCE_MS, Stage, back, called, commit, delta, emit, end, ended};
+use stage::{
+    Desk, SHORT_SILENCE_MS, SILENCE_MS, Stage, back, called, commit, consent, delta, emit, end, ended,
+};
 use std::sync::Mutex;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,6 +75,7 @@ async fn whatever_an_engine_does_its_turn_ends_once() {
         ("answers nonsense", "failed", "broken", &["tool_call", "tool_result", "error", "turn_ended"]),
         ("emits nonsense", "failed", "broken", &["tool_call", "tool_result", "error", "turn_ended"]),
         ("shows an end", "failed", "broken", &["tool_call", "tool_result", "error", "turn_ended"]),
+        ("shows a consent", "failed", "broken", &["tool_call", "tool_result", "error", "turn_ended"]),
         ("is silent", "failed", "deadline", &["tool_call", "tool_result", "error", "turn_ended"]),
         ("ends and dies", "completed", "stop", &["tool_call", "tool_result", "turn_ended"]),
     ] {
@@ -86,6 +89,7 @@ async fn whatever_an_engine_does_its_turn_ends_once() {
                 "answers nonsense" => return Ok(json!([1])),
                 "emits nonsense" => emit(&call, json!({ "n": 1 })).await,
                 "shows an end" => emit(&call, end()).await,
+                "shows a consent" => emit(&call, consent()).await,
                 "is silent" => std::future::pending().await,
                 "ends and dies" => {
                     let result = json!({ "type": "tool_result", "data": { "tool_call_id": "a" } });
@@ -95,7 +99,7 @@ async fn whatever_an_engine_does_its_turn_ends_once() {
                 other => panic!("nobody does `{other}`"),
             }
             // What broke the contract is not mended by going on.
-            if way == "emits nonsense" || way == "shows an end" {
+            if way == "emits nonsense" || way.starts_with("shows") {
                 call.cancelled().await;
                 commit(&call, 1, 0, json!([end()])).await.expect_err("nothing is taken of it any more");
             }
@@ -245,4 +249,49 @@ async fn an_engine_that_is_not_there_ends_its_turn_and_those_that_are_there_are_
     let played = stage.play("nobody", false).await;
     assert_eq!(played.end(), (json!("failed"), "no_service"));
     assert_eq!(played.kinds(), ["error", "turn_ended"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_asks_for_the_conversation_that_it_runs_and_for_no_other() {
+    let codes = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&codes);
+    let stage = Stage::set(move |call, _| {
+        let codes = Arc::clone(&told);
+        async move {
+            for (conversation, id) in [("c", "own"), ("", "unsaid"), ("another", "another")] {
+                let asked = json!({
+                    "conversation_id": conversation, "turn_id": "t", "tool_call_id": id, "tool": "shell", "effect": "exec", "args": {},
+                });
+                let came = back(&call, "ask", asked).await;
+                codes
+                    .lock()
+                    .expect("no panic")
+                    .push(came.map_or_else(|fault| fault.code, |reply| reply["decision"].to_string()));
+            }
+            commit(&call, 0, 0, json!([end()])).await?;
+            Ok(ended())
+        }
+    });
+    let stage = stage.await;
+    let asked = Arc::clone(&stage.desk.asked);
+    let played = stage.play("toy", false).await;
+    assert_eq!(played.end(), (json!("completed"), "stop"));
+    assert_eq!(*codes.lock().expect("no panic"), ["\"deny\"", "\"deny\"", "invalid"]);
+    assert_eq!(json!(*asked.lock().expect("no panic")), json!([["c", "own"], ["c", "unsaid"]]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_takes_the_commits_of_an_engines_turn_is_not_its_engine() {
+    let mut stage = Stage::set(|call, _| async move {
+        commit(&call, 0, 0, json!([end()])).await?;
+        Ok(ended())
+    })
+    .await;
+    let reached = Arc::new(Mutex::new(Vec::new()));
+    stage.desk.reached = Some(Arc::clone(&reached));
+    let played = stage.play("toy", false).await;
+    assert_eq!(played.end(), (json!("completed"), "stop"));
+    let reached = std::mem::take(&mut *reached.lock().expect("no panic"));
+    let codes: Vec<_> = reached.into_iter().map(|came| came.map_err(|fault| fault.code)).collect();
+    assert_eq!(codes, [Err("bad_call".to_owned())]);
 }

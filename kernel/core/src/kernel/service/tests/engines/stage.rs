@@ -22,6 +22,10 @@ pub(super) struct Desk {
     pub(super) faults: Arc<Mutex<VecDeque<Fault>>>,
     /// Rung with each commit that is written.
     pub(super) written: Arc<Notify>,
+    /// Conversation and call of each question that came.
+    pub(super) asked: Arc<Mutex<Vec<Value>>>,
+    /// What came of asking the kernel what an engine may ask it, once for each commit; absent = it is not asked.
+    pub(super) reached: Option<Arc<Mutex<Vec<Result<Value, Fault>>>>>,
 }
 
 impl NativeService for Desk {
@@ -43,12 +47,20 @@ impl NativeService for Desk {
                 "what a test says",
                 &match call.verb() {
                     turn::Commit::NAME => {
+                        if let Some(reached) = &desk.reached {
+                            let came = back(&call, "steering", json!({})).await;
+                            reached.lock().expect("no panic").push(came);
+                        }
                         let fault = desk.faults.lock().expect("no panic").pop_front();
                         desk.commits.lock().expect("no panic").push(asked);
                         desk.written.notify_one();
                         return fault.map_or_else(|| encode("what a test says", &Empty {}), Err);
                     }
-                    turn::Ask::NAME => json!({ "decision": "deny", "reason": "a person said no" }),
+                    turn::Ask::NAME => {
+                        let about = json!([asked["conversation_id"], asked["tool_call_id"]]);
+                        desk.asked.lock().expect("no panic").push(about);
+                        json!({ "decision": "deny", "reason": "a person said no" })
+                    }
                     turn::Steering::NAME => json!({ "messages": [{ "role": "user" }], "ids": ["i"] }),
                     turn::Boundary::NAME => json!({}),
                     turn::History::NAME => json!({ "messages": [{ "role": "system" }, { "role": "user" }] }),
@@ -191,7 +203,7 @@ impl Stage {
     }
 }
 
-/// A call back of the engine.
+/// A call back to the kernel, as an engine makes it.
 pub(super) async fn back(call: &NativeCall, verb: &str, body: Value) -> Result<Value, Fault> {
     let reply =
         call.child(&format!("engine_host.v1/{verb}"), shared(body.to_string().into_bytes()), 0).await?;
@@ -213,6 +225,10 @@ pub(super) fn delta() -> Value {
 
 pub(super) fn called() -> Value {
     json!({ "type": "tool_call", "data": { "step_id": "t#0", "tool_call_id": "a", "name": "shell", "args": {} } })
+}
+
+pub(super) fn consent() -> Value {
+    json!({ "type": "approval_resolved", "data": { "step_id": "t#0", "tool_call_id": "a", "tool": "shell", "decision": "allow" } })
 }
 
 pub(super) fn ended() -> Value {
