@@ -4,6 +4,7 @@
 //! was told that a start failed must not see it act later.
 
 use crate::adopting::TakenOver;
+use crate::events::{event, raw};
 use crate::orchestrator::Orchestrator;
 use crate::outcome::Outcome;
 use crate::plan::RunPlan;
@@ -12,10 +13,12 @@ use dispatch_sdk::contracts::conversations::{
     Begin, BeginParams, BeginReply, Get, GetParams, HostLife, HostLifeParams, Life, OpenTurn, Seal,
     SealParams, TURN_IN_FLIGHT,
 };
+use dispatch_sdk::contracts::event::INPUT;
 use dispatch_sdk::contracts::fault::{
     CANCELLED, CONFLICT, DEADLINE, INVALID, NO_SERVICE, NOT_FOUND, NOT_REQUIRED, OVERLOADED, PANICKED,
     TOO_LARGE, UNKNOWN_VERB,
 };
+use dispatch_sdk::contracts::message::{Message, Part};
 use dispatch_sdk::contracts::storage::NO_SPACE;
 use dispatch_sdk::contracts::turns::StartReply;
 use dispatch_sdk::{Backoff, Call, Fault, Host};
@@ -37,6 +40,16 @@ const SETTLE_WAIT_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Opening {
     pub(crate) begin: BeginParams,
     pub(crate) place: Place,
+}
+
+impl Opening {
+    /// Puts in what the user said and showed, as an event and as a message.
+    pub(crate) fn says(&mut self, input: &str, shown: Vec<Part>) {
+        let mut message = Message::user(input);
+        message.parts.extend(shown);
+        self.begin.events.push(event(INPUT, &serde_json::json!({ "parts": message.parts })));
+        self.begin.messages.push(raw(&message));
+    }
 }
 
 /// An opened turn on its way to the caller; nothing runs until it says that the caller has it.

@@ -1,9 +1,11 @@
 //! What a client may ask of `turns.v1/start`, checked at the door.
 
 use dispatch_sdk::contracts::conversations::check_id;
-use dispatch_sdk::contracts::fault::INVALID;
+use dispatch_sdk::contracts::fault::{INVALID, TOO_LARGE};
 use dispatch_sdk::contracts::message::MEDIA_TYPE_BYTES_MAX;
-use dispatch_sdk::contracts::turns::{INPUT_BYTES_MAX, INPUT_PARTS_MAX, InputPart, StartParams};
+use dispatch_sdk::contracts::turns::{
+    INPUT_BYTES_MAX, INPUT_IMAGES_BYTES_MAX, INPUT_PARTS_MAX, InputPart, StartParams,
+};
 use dispatch_sdk::{Fault, fault};
 use std::path::Path;
 
@@ -39,6 +41,14 @@ fn check_parts(parts: &[InputPart]) -> Result<(), Fault> {
         let message = format!("`parts` has {} items; at most {INPUT_PARTS_MAX}", parts.len());
         return Err(Fault::new(INVALID, message));
     }
+    let n_bytes: usize = parts.iter().map(shown_bytes).sum();
+    if n_bytes > INPUT_IMAGES_BYTES_MAX {
+        let message = format!(
+            "the pictures in `parts` are {n_bytes} bytes of base64 together; at most {INPUT_IMAGES_BYTES_MAX}; \
+             send fewer or smaller ones"
+        );
+        return Err(Fault::new(TOO_LARGE, message));
+    }
     for part in parts {
         let InputPart::Image { media_type, .. } = part else {
             return Err(Fault::new(INVALID, "`parts` holds a type that is not known here; there is `image`"));
@@ -52,6 +62,13 @@ fn check_parts(parts: &[InputPart]) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+fn shown_bytes(part: &InputPart) -> usize {
+    match part {
+        InputPart::Image { data, .. } => data.len(),
+        InputPart::Unknown => 0,
+    }
 }
 
 /// Refuses what cannot be the name of a provider, model or engine.

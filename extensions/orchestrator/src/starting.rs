@@ -1,6 +1,6 @@
 //! `turns.v1/start`: the input is made durable, then the turn runs without its client.
 
-use crate::events::{event, raw};
+use crate::events::event;
 use crate::opening::{self, Opening};
 use crate::orchestrator::Orchestrator;
 use crate::provider_choice::Providers;
@@ -10,9 +10,8 @@ use dispatch_sdk::contracts::conversations::{
     BeginParams, Conversation, Get, GetParams, Owner, TITLE_CHARS_MAX,
 };
 use dispatch_sdk::contracts::engine::is_native;
-use dispatch_sdk::contracts::event::{INPUT, TURN_STARTED, TurnStarted};
+use dispatch_sdk::contracts::event::{TURN_STARTED, TurnStarted};
 use dispatch_sdk::contracts::fault::IO;
-use dispatch_sdk::contracts::message::{Message, Part};
 use dispatch_sdk::contracts::turn::HISTORY_BYTES_MAX;
 use dispatch_sdk::contracts::turns::{StartParams, StartReply};
 use dispatch_sdk::contracts::{Empty, kernel};
@@ -32,8 +31,10 @@ impl Orchestrator {
             None => None,
         };
         let providers = call.host().call(kernel::Providers, &Empty {}).await?;
-        let shown = showing::kept(&call, std::mem::take(&mut params.parts)).await?;
-        let opening = self.opening(&call, params, shown, before.as_ref(), &providers)?;
+        let (input, parts) = (params.input.clone(), std::mem::take(&mut params.parts));
+        let mut opening = self.opening(&call, params, before.as_ref(), &providers)?;
+        // A start that is refused above keeps no pictures.
+        opening.says(&input, showing::kept(&call, parts).await?);
         // A task: a call that is cut off in the middle must not leave a turn open that nobody looks after.
         let (ack, acked) = oneshot::channel();
         self.host.runtime()?.spawn(Arc::clone(&self).open_and_run(opening, ack));
@@ -44,7 +45,6 @@ impl Orchestrator {
         &self,
         call: &Call,
         params: StartParams,
-        shown: Vec<Part>,
         before: Option<&Conversation>,
         providers: &kernel::ProvidersReply,
     ) -> Result<Opening, Fault> {
@@ -75,8 +75,6 @@ impl Orchestrator {
         let meta = call.meta();
         let turn = Turn::new(conversation_id.clone(), turn_id.clone(), self.host.now_ms());
         let turn = turn.asked_by(meta.clone());
-        let mut message = Message::user(params.input.as_str());
-        message.parts.extend(shown);
         let started = TurnStarted {
             provider: provider.clone(),
             model: model.clone(),
@@ -84,7 +82,6 @@ impl Orchestrator {
             actor: meta.actor.clone(),
             engine: engine.clone(),
         };
-        let input = serde_json::json!({ "parts": message.parts });
         let begin = BeginParams {
             conversation_id,
             create: before.is_none(),
@@ -94,8 +91,8 @@ impl Orchestrator {
             provider,
             model,
             title: params.input.trim_start().chars().take(TITLE_CHARS_MAX).collect(),
-            events: vec![event(TURN_STARTED, &started), event(INPUT, &input)],
-            messages: vec![raw(&message)],
+            events: vec![event(TURN_STARTED, &started)],
+            messages: Vec::new(),
             engine,
             actor: meta.actor,
             owner: owner(meta.tenant.as_ref(), meta.user.as_ref()),
@@ -104,8 +101,9 @@ impl Orchestrator {
             device: meta.device.unwrap_or_default(),
             computer: meta.computer.unwrap_or_default(),
             attempt: 1,
-            // What no request can send is refused here, and not acknowledged and failed then.
-            history_bytes_max: HISTORY_BYTES_MAX as u64,
+            // What no request can send is refused here, and not acknowledged and failed then. An engine is sent the
+            // input alone.
+            history_bytes_max: if native { HISTORY_BYTES_MAX as u64 } else { 0 },
         };
         Ok(Opening { begin, place: self.turns.enter(turn)? })
     }

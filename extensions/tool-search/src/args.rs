@@ -1,6 +1,6 @@
 //! The arguments of `glob` and `grep`, and what the model is told about them.
 
-use crate::output::{GLOB_PATHS_MAX, GREP_MATCHES_MAX, LINE_CHARS_MAX, RESULTS_BYTES_MAX};
+use crate::bounds::{GLOB_PATHS_MAX, GREP_MATCHES_MAX, LINE_CHARS_MAX, RESULTS_BYTES_MAX};
 use dispatch_sdk::contracts::exec::{LinePattern, PatternKind, SEARCH_MS, SearchParams};
 use dispatch_sdk::contracts::tool::{Effect, Locality, ToolSpec};
 use dispatch_sdk::{Fault, whole_number};

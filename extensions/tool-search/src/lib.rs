@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bounds;
 mod output;
 
 use crate::args::{GlobArgs, GrepArgs};

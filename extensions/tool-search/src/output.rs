@@ -3,6 +3,7 @@
 //! It must not know how it was found.
 
 use crate::args::{GlobArgs, GrepArgs};
+use crate::bounds::RESULTS_BYTES_MAX;
 use dispatch_sdk::contracts::exec::{
     FileKind, FoundLine, IGNORE_BYTES_MAX, IGNORE_FILE_BYTES_MAX, SEARCH_MS, SearchReply, SearchStop,
 };
@@ -10,19 +11,6 @@ use dispatch_sdk::contracts::tool::RunReply;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::fmt::Write as _;
-
-/// Paths of one answer at most.
-pub(crate) const GLOB_PATHS_MAX: usize = 1_000;
-/// Matches of one answer at most.
-pub(crate) const GREP_MATCHES_MAX: usize = 500;
-/// Bytes of one answer at most.
-pub(crate) const OUTPUT_BYTES_MAX: usize = 128 * 1024;
-/// Characters of a line that are shown.
-pub(crate) const LINE_CHARS_MAX: usize = 500;
-/// What all notes together stay below.
-const NOTES_BYTES_MAX: usize = 1024;
-/// What is left for results.
-pub(crate) const RESULTS_BYTES_MAX: usize = OUTPUT_BYTES_MAX - NOTES_BYTES_MAX;
 
 /// The answer of `glob`.
 pub(crate) fn paths(args: &GlobArgs, reply: SearchReply) -> RunReply {

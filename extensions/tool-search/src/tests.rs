@@ -2,7 +2,7 @@
 
 use crate::SearchTools;
 use crate::args::{GrepArgs, parse};
-use crate::output::{GLOB_PATHS_MAX, GREP_MATCHES_MAX, LINE_CHARS_MAX, OUTPUT_BYTES_MAX, RESULTS_BYTES_MAX};
+use crate::bounds::{GLOB_PATHS_MAX, GREP_MATCHES_MAX, LINE_CHARS_MAX, OUTPUT_BYTES_MAX, RESULTS_BYTES_MAX};
 use dispatch_sdk::Fault;
 use dispatch_sdk::contracts::exec::{
     FileKind, FoundFile, FoundLine, LinePattern, PatternKind, SEARCH_MS, SearchParams, SearchReply,

@@ -25,6 +25,8 @@ pub const NO_ENGINE: &str = "no_engine";
 pub const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most parts beside the text of one input.
 pub const INPUT_PARTS_MAX: usize = 8;
+/// Most bytes of all its pictures together, as base64: a call carries 16 MiB, the text among them.
+pub const INPUT_IMAGES_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Most rows of a turn, and operations of its filters, in one explanation together; the newest are kept.
 pub const EXPLAIN_ITEMS_MAX: usize = 4_000;
 /// Most bytes of one value in an explanation, counted as JSON; a larger one is cut to a text.
@@ -84,7 +86,7 @@ pub struct StartParams {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum InputPart {
-    /// A picture, of at most `message::IMAGE_BYTES_MAX` bytes.
+    /// A picture, of at most `message::IMAGE_BYTES_MAX` bytes; all together at most [`INPUT_IMAGES_BYTES_MAX`].
     Image {
         /// As `image/png`.
         #[schemars(length(max = 128), regex(pattern = "^image/[a-zA-Z0-9.+-]+$"))]

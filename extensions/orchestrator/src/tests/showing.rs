@@ -3,7 +3,7 @@
 use super::world::World;
 use dispatch_sdk::contracts::kernel::KERNEL_INSTANCE;
 use dispatch_sdk::contracts::turn::{Keep, KeepParams};
-use dispatch_sdk::contracts::turns::INPUT_PARTS_MAX;
+use dispatch_sdk::contracts::turns::{INPUT_IMAGES_BYTES_MAX, INPUT_PARTS_MAX};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -29,16 +29,23 @@ async fn what_cannot_be_shown_is_refused_before_a_turn_begins() {
     let world = World::new().await;
     world.host.on("conversations.v1/keep_blob", |_| Err(dispatch_sdk::Fault::new("no_space", "full")));
     let image = |media_type: &str| json!({ "type": "image", "media_type": media_type, "data": "aGVsbG8=" });
+    let large = json!({
+        "type": "image", "media_type": "image/png", "data": "a".repeat(INPUT_IMAGES_BYTES_MAX),
+    });
     for (parts, code) in [
         (vec![image("text/html")], "invalid"),
         (vec![image("image/png, text/html")], "invalid"),
         (vec![json!({ "type": "hologram" })], "invalid"),
         (vec![image("image/png"); INPUT_PARTS_MAX + 1], "invalid"),
+        (vec![image("image/png"), large], "too_large"),
         (vec![image("image/png")], "no_space"),
     ] {
         let fault = world.start(json!({ "input": "see", "parts": parts })).await.expect_err("it is refused");
         assert_eq!(fault.code, code, "{fault}");
     }
+    // Nor is anything kept for a start that is refused.
+    let start = json!({ "input": "see", "parts": [image("image/png")], "engine": "nobody's" });
+    assert_eq!(world.start(start).await.expect_err("it is refused").code, "no_engine");
     assert_eq!(world.host.calls_of("conversations.v1/begin"), Vec::<Value>::new());
     assert_eq!(world.host.calls_of("conversations.v1/keep_blob").len(), 1);
 }
