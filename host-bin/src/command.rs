@@ -22,6 +22,8 @@ use tokio::time::Instant;
 
 /// What turns have to end as interrupted before the command that shows one of them is cancelled.
 const TURNS_END_WITHIN: Duration = Duration::from_secs(5);
+/// What somebody has to take what a command shows, once it was told to end.
+const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Boots the build and runs the command in it.
 pub(crate) fn run(invocation: &Invocation, name: &str, argv: &[String]) -> Result<u8, Refusal> {
@@ -141,10 +143,13 @@ async fn drive(
             Ok(Frame::Frame(frame)) => {
                 // On a thread of its own: nobody may be taking what is written, and signals must be heard all the same.
                 let mut writing = tokio::task::spawn_blocking(move || write(&frame));
+                let began = Instant::now();
                 let written = loop {
                     tokio::select! {
                         written = &mut writing => break written.unwrap_or_else(|e| Err(e.into())),
                         ending = signals.next() => told.take(ending, kernel, &call),
+                        // Its thread is left behind, and nothing is written after it.
+                        () = told.waited_for_a_reader(began) => break Err(std::io::ErrorKind::TimedOut.into()),
                     }
                 };
                 frames_written.send_modify(|written| *written += 1);
@@ -181,6 +186,8 @@ async fn drive(
 #[derive(Default)]
 struct Told {
     ending: Option<Ending>,
+    /// When it was told so.
+    at: Option<Instant>,
     /// When the command is cancelled, if what it waits for has not ended by then.
     cancel_at: Option<Instant>,
 }
@@ -192,6 +199,7 @@ impl Told {
             std::process::exit(i32::from(ending.code()));
         }
         self.ending = Some(ending);
+        self.at = Some(Instant::now());
         match ending {
             Ending::Terminate | Ending::Hangup if kernel.interrupt_turns() > 0 => {
                 self.cancel_at = Some(Instant::now() + TURNS_END_WITHIN);
@@ -201,10 +209,19 @@ impl Told {
     }
 
     async fn waited_enough(&self) {
-        match self.cancel_at {
-            Some(at) => tokio::time::sleep_until(at).await,
-            None => std::future::pending().await,
-        }
+        until(self.cancel_at).await;
+    }
+
+    /// Ready when what has been written since `began` is not taken, though the command must end.
+    async fn waited_for_a_reader(&self, began: Instant) {
+        until(self.at.map(|told| told.max(began) + TAKEN_WITHIN)).await;
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -4,8 +4,8 @@ use crate::host::{Host, Ran, Running, conversation_of, dialogue, only};
 use dispatch_testkit::fake_llm::{Action, Rule, Script};
 use house::bin_dir;
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Command, Stdio};
+use std::io::{BufRead as _, BufReader, ErrorKind, PipeReader, Read as _, Write as _};
+use std::process::{Child, Command, Stdio};
 
 /// Most lines of a log among which one is looked for, and most looks at what another process writes.
 const LOOKED_AT_MAX: usize = 10_000;
@@ -187,4 +187,46 @@ fn a_run_that_was_started_to_outlive_its_terminal_does() {
     events.read_to_string(&mut rest).expect("readable");
     assert_eq!(child.wait().expect("waited").code(), Some(0), "{rest}");
     assert!(rest.contains("\"completed\""), "{rest}");
+}
+
+/// A standard output that takes nothing: a pipe that is full and that nobody reads.
+fn full_pipe() -> (PipeReader, Stdio) {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    rustix::io::ioctl_fionbio(&writer, true).expect("a pipe can be told not to wait");
+    let full = loop {
+        if let Err(e) = writer.write(&[0]) {
+            break e;
+        }
+    };
+    assert_eq!(full.kind(), ErrorKind::WouldBlock, "{full}");
+    rustix::io::ioctl_fionbio(&writer, false).expect("and told to wait again");
+    (reader, writer.into())
+}
+
+/// The exit code, for which is waited no longer than a host may take in all.
+fn code_of(mut child: Child) -> Option<i32> {
+    for _ in 0..LOOKED_AT_MAX {
+        if let Some(status) = child.try_wait().expect("waited") {
+            return status.code();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    child.kill().expect("killed");
+    panic!("it did not end: {:?}", child.wait_with_output());
+}
+
+#[test]
+fn one_signal_ends_a_run_whose_output_nobody_reads() {
+    for (name, code) in [("TERM", 143), ("INT", 130)] {
+        let host = stalling();
+        let (_reader, unread) = full_pipe();
+        let mut command = host.command(&["--json", "think"]);
+        let child = command.stdout(unread).stderr(Stdio::piped()).spawn().expect("started");
+        // By then it has shown that the turn began, and waits until somebody reads it.
+        host.llm.block_on(host.llm.await_requests(1, std::time::Duration::from_secs(60)));
+        signal(name, child.id());
+        assert_eq!(code_of(child), Some(code), "{name}");
+        let locks = std::fs::read_dir(host.home().join("state/hosts")).expect("there").count();
+        assert_eq!(locks, 0, "{name}: it ended in order");
+    }
 }
