@@ -24,8 +24,8 @@ pub(super) struct Desk {
     pub(super) written: Arc<Notify>,
     /// Conversation and call of each question that came.
     pub(super) asked: Arc<Mutex<Vec<Value>>>,
-    /// What came of asking the kernel what an engine may ask it, once for each commit; absent = it is not asked.
-    pub(super) reached: Option<Arc<Mutex<Vec<Result<Value, Fault>>>>>,
+    /// Codes that came of asking the kernel what an engine may ask it, once for each commit; absent = it is not asked.
+    pub(super) refusals: Option<Arc<Mutex<Vec<String>>>>,
 }
 
 impl NativeService for Desk {
@@ -47,9 +47,10 @@ impl NativeService for Desk {
                 "what a test says",
                 &match call.verb() {
                     turn::Commit::NAME => {
-                        if let Some(reached) = &desk.reached {
+                        if let Some(refusals) = &desk.refusals {
                             let came = back(&call, "steering", json!({})).await;
-                            reached.lock().expect("no panic").push(came);
+                            let code = came.expect_err("it is not the engine").code;
+                            refusals.lock().expect("no panic").push(code);
                         }
                         let fault = desk.faults.lock().expect("no panic").pop_front();
                         desk.commits.lock().expect("no panic").push(asked);
