@@ -15,6 +15,7 @@ use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Most bytes of one read.
@@ -98,6 +99,8 @@ impl<F: AsFd> Input<F> {
             std::io::stderr().write_all(question.prompt.as_bytes())?;
         }
         let bytes_max = usize::try_from(params.bytes_max).unwrap_or(usize::MAX);
+        let first_within = Duration::from_millis(params.first_within_ms);
+        let first_until = (params.first_within_ms > 0).then(|| Instant::now() + first_within);
         let mut looked_at = 0;
         let end = loop {
             let line_end =
@@ -108,7 +111,12 @@ impl<F: AsFd> Input<F> {
                 // One byte more than asked for tells whether anything is left.
                 None if self.held.len() > bytes_max => break bytes_max,
                 None if self.eof => break self.held.len(),
-                None => self.fill(gone)?,
+                None => {
+                    let until = first_until.filter(|_| self.held.is_empty());
+                    if !self.fill(gone, until)? {
+                        return Ok(ReadReply { text: String::new(), eof: false, truncated: false });
+                    }
+                }
             }
         };
         let taken: Vec<u8> = self.held.drain(..end).collect();
@@ -118,12 +126,16 @@ impl<F: AsFd> Input<F> {
         Ok(ReadReply { text, eof, truncated: !eof && !line_ended })
     }
 
-    /// Waits for more, and takes it; an end of a terminal's input ends this read alone.
-    fn fill(&mut self, gone: &AtomicBool) -> std::io::Result<()> {
+    /// Waits for more, and takes it; answers whether there was any before `until`. An end of a terminal's input ends this
+    /// read alone.
+    fn fill(&mut self, gone: &AtomicBool, until: Option<Instant>) -> std::io::Result<bool> {
         let patience = Timespec { tv_sec: 0, tv_nsec: LOOK_MS * 1_000_000 };
         loop {
             if gone.load(Ordering::Relaxed) {
                 return Err(std::io::ErrorKind::Interrupted.into());
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(false);
             }
             let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
             match rustix::event::poll(&mut fds, Some(&patience)) {
@@ -139,7 +151,7 @@ impl<F: AsFd> Input<F> {
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
             Err(e) => return Err(e.into()),
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -156,7 +168,7 @@ mod tests {
     }
 
     fn params(bytes_max: u64, line: bool) -> ReadParams {
-        ReadParams { bytes_max, line, question: None }
+        ReadParams { bytes_max, line, question: None, first_within_ms: 0 }
     }
 
     #[test]
@@ -175,6 +187,22 @@ mod tests {
         let mut input = input("one\ntwo\nthree");
         let mut line = || input.read(&params(9, true), &HERE).unwrap().text;
         assert_eq!([line(), line(), line(), line()], ["one\n", "two\n", "three", ""]);
+    }
+
+    #[test]
+    fn a_pipe_that_says_nothing_in_time_is_left_and_one_that_began_is_read_to_its_end() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let mut input = Input::of(reader);
+        let soon = ReadParams { first_within_ms: 1, ..params(9, false) };
+        let nothing = ReadReply { text: String::new(), eof: false, truncated: false };
+        assert_eq!(input.read(&soon, &HERE).unwrap(), nothing);
+        writer.write_all(b"be").unwrap();
+        let ends = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            writer.write_all(b"gan").unwrap();
+        });
+        assert_eq!(input.read(&soon, &HERE).unwrap().text, "began");
+        ends.join().unwrap();
     }
 
     #[test]

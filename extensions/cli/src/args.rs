@@ -19,7 +19,7 @@ const OPTIONS: [(&str, &str, &str); 6] = [
 ];
 const PROMPT: (&str, &str) = (
     "PROMPT",
-    "What to say, its words joined by a space; below them comes what standard input holds, if it is no terminal. `-` types it",
+    "What to say, its words joined by a space; below them comes what standard input holds, if it is no terminal and begins within 3 s. `-` types it",
 );
 
 /// What `run` is asked to do.

@@ -82,7 +82,10 @@ async fn question(run: &Run, asked: &AskParams, effect: &str) -> Result<AskReply
 /// One line that was typed after the prompt stood there.
 async fn answer(run: &Run, screen: &Screen, prompt: &str) -> Result<ReadReply, Fault> {
     let question = Some(Question { after_frames: screen.n_frames(), prompt: prompt.to_owned() });
-    run.call.host().call(Read, &ReadParams { bytes_max: ANSWER_BYTES_MAX, line: true, question }).await
+    run.call
+        .host()
+        .call(Read, &ReadParams { bytes_max: ANSWER_BYTES_MAX, line: true, question, first_within_ms: 0 })
+        .await
 }
 
 async fn refused(run: &Run, screen: &mut Screen, reply: &ReadReply) -> Result<AskReply, Fault> {

@@ -6,12 +6,11 @@ use crate::unrun::Unrun;
 use dispatch_sdk::contracts::command::{Read, ReadParams};
 use dispatch_sdk::contracts::turns::INPUT_BYTES_MAX;
 use dispatch_sdk::{Fault, Host};
-use std::time::Duration;
 
 /// Reads of standard input before it counts as ended.
 const READS_MAX: usize = 4096;
-/// How long standard input is read before a person is told.
-const TOLD_AFTER_MS: u64 = 3_000;
+/// How long words wait for the first byte of what may stand below them.
+const FIRST_WITHIN_MS: u64 = 3_000;
 
 /// Why there is no prompt.
 #[derive(Debug, PartialEq)]
@@ -32,8 +31,11 @@ pub(crate) async fn prompt(run: &Run, args: &RunArgs) -> Result<String, NoPrompt
         [word] if word == "-" => "",
         words => &words.join(" "),
     };
-    let typed = run.tty.stdin && !words.is_empty();
-    let read = if typed { String::new() } else { read_all_telling(run, !run.tty.stdin).await? };
+    let read = match (words.is_empty(), run.tty.stdin) {
+        (true, _) => read_all(&run.call.host(), 0).await?.unwrap_or_default(),
+        (false, true) => String::new(),
+        (false, false) => context(run).await?,
+    };
     let text = match (words.trim().is_empty(), read.trim().is_empty()) {
         (false, true) => words.to_owned(),
         (true, false) if args.words.is_empty() || words.is_empty() => read,
@@ -50,26 +52,30 @@ pub(crate) async fn prompt(run: &Run, args: &RunArgs) -> Result<String, NoPrompt
     Ok(text)
 }
 
-/// The same as `read_all`, with a note when it takes long: whoever holds the other end may not know that it is read.
-async fn read_all_telling(run: &Run, is_told: bool) -> Result<String, NoPrompt> {
+/// What comes below the words. A pipe that nobody writes to and nobody closes is common (a job, a remote shell): it is
+/// left out after a while, which a note says.
+async fn context(run: &Run) -> Result<String, NoPrompt> {
     let host = run.call.host();
-    let mut reading = std::pin::pin!(read_all(&host));
-    tokio::select! {
-        biased;
-        read = &mut reading => return read,
-        () = host.sleep(Duration::from_millis(TOLD_AFTER_MS)), if is_told => {}
+    if let Some(text) = read_all(&host, FIRST_WITHIN_MS).await? {
+        return Ok(text);
     }
-    let note = "· standard input is read to its end first; `< /dev/null` goes without";
+    let note = "· nothing came on standard input within 3 s, so it is left out; `-` in the place of the words waits for it";
     run.screen.lock().await.note(note).await.map_err(NoPrompt::Unread)?;
-    reading.await
+    Ok(String::new())
 }
 
-/// Standard input to its end, without the line feeds at the end; longer than allowed when it was cut.
-async fn read_all(host: &Host) -> Result<String, NoPrompt> {
+/// Standard input to its end, without the line feeds at the end; longer than allowed when it was cut. `None` where nothing
+/// came within `first_within_ms`; 0 = waits for ever.
+async fn read_all(host: &Host, first_within_ms: u64) -> Result<Option<String>, NoPrompt> {
     let mut text = String::new();
-    let params = ReadParams { bytes_max: INPUT_BYTES_MAX as u64 + 1, line: false, question: None };
+    let bytes_max = INPUT_BYTES_MAX as u64 + 1;
+    let mut params = ReadParams { bytes_max, line: false, question: None, first_within_ms };
     for _ in 0..READS_MAX {
         let reply = host.call(Read, &params).await.map_err(NoPrompt::Unread)?;
+        if first_within_ms > 0 && text.is_empty() && reply.text.is_empty() && !reply.eof {
+            return Ok(None);
+        }
+        params.first_within_ms = 0;
         text.push_str(&reply.text);
         if reply.eof || reply.truncated || text.len() > INPUT_BYTES_MAX {
             break;
@@ -79,5 +85,5 @@ async fn read_all(host: &Host) -> Result<String, NoPrompt> {
     if text.len() <= INPUT_BYTES_MAX {
         text.truncate(kept);
     }
-    Ok(text)
+    Ok(Some(text))
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// `350 ms`, `1.2 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
+/// `350 ms`, `1.2 s`, `12 s`, `3 min 5 s`, `2 hours 10 min`.
 pub(crate) fn duration(ms: u64) -> String {
     let s = ms / 1000;
     match s {
@@ -11,7 +11,8 @@ pub(crate) fn duration(ms: u64) -> String {
         1..10 if !ms.is_multiple_of(1000) => format!("{s}.{} s", ms % 1000 / 100),
         1..60 => format!("{s} s"),
         60..3600 => format!("{} min {} s", s / 60, s % 60),
-        _ => format!("{} h {} min", s / 3600, s % 3600 / 60),
+        3600..7200 => format!("1 hour {} min", s % 3600 / 60),
+        _ => format!("{} hours {} min", s / 3600, s % 3600 / 60),
     }
 }
 
@@ -41,7 +42,8 @@ mod tests {
             (1_250, "1.2 s"),
             (59_999, "59 s"),
             (185_000, "3 min 5 s"),
-            (7_800_000, "2 h 10 min"),
+            (3_600_000, "1 hour 0 min"),
+            (7_800_000, "2 hours 10 min"),
         ] {
             assert_eq!(duration(ms), words);
         }

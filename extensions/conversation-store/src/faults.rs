@@ -32,7 +32,7 @@ pub(crate) fn turn_in_flight(id: &str, head: &Head) -> Fault {
     let open = head.open_turn();
     let turn_id = open.as_ref().map_or("", |open| open.turn_id.as_str());
     let message = format!(
-        "cannot begin a turn in conversation `{id}`: turn `{turn_id}` is open; wait for its end, or seal it if its host is dead"
+        "cannot begin a turn in conversation `{id}`: turn `{turn_id}` is open; wait for its end, or stop it (`turns.stop`); `dispatch doctor` says if its host is not known to live"
     );
     let detail = serde_json::to_value(&open).expect("a struct of strings always encodes");
     Fault::new(TURN_IN_FLIGHT, message).with_detail(detail)

@@ -112,6 +112,13 @@ pub struct ReadParams {
     /// So that an answer is one to what stands on the screen. Only a terminal's input is thrown away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Question>,
+    /// How long to wait for the first byte, in ms; 0 = for ever. Where none came, the answer is empty and no end.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub first_within_ms: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// What stands on the screen before an answer is read.

@@ -3,6 +3,7 @@
 use crate::host::{Host, Ran, conversation_of, dialogue, only, types};
 use dispatch_testkit::fake_llm::{Action, Rule, Script, When};
 use serde_json::{Value, json};
+use std::process::Stdio;
 
 /// First a call of `read_file`, then an answer that holds what came back.
 fn read_then_answer() -> Script {
@@ -167,6 +168,19 @@ fn standard_input_is_the_prompt_when_it_is_no_terminal() {
     command.stdin(std::fs::File::open(file).expect("just written"));
     let ran = Ran::of(command.output().expect("started"));
     assert_eq!((ran.code, ran.stdout.trim()), (Some(0), "You said: from a pipe"), "{}", ran.stderr);
+}
+
+#[test]
+fn words_go_without_a_standard_input_that_nobody_writes_to_and_nobody_closes() {
+    let host = Host::new(Script::rules(vec![Rule::always(vec![Action::text("You said: {{last_user}}")])]));
+    let mut command = host.command(&["words alone"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("started");
+    let silent = child.stdin.take();
+    let ran = Ran::of(child.wait_with_output().expect("it ends"));
+    drop(silent);
+    assert_eq!((ran.code, ran.stdout.trim()), (Some(0), "You said: words alone"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("nothing came on standard input within 3 s"), "{}", ran.stderr);
 }
 
 #[test]

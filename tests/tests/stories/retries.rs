@@ -92,7 +92,7 @@ fn an_endpoint_that_asks_for_hours_ends_the_turn_and_the_person_reads_the_time()
     let build = build_with_policy(&host, "{}");
     let ran = host.run(&["--build", build.to_str().expect("UTF-8"), "hi"]);
     assert_eq!(ran.code, Some(75), "{}", ran.stderr);
-    assert!(ran.stderr.contains("retry after 2 h 0 min"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("retry after 2 hours 0 min"), "{}", ran.stderr);
     assert_eq!(host.llm.requests().len(), 1);
 }
 

@@ -83,6 +83,7 @@ pub(super) fn samples() -> Vec<Golden> {
         ),
         golden::<Read>(
             vec![ReadParams {
+                first_within_ms: 3_000,
                 bytes_max: 4096,
                 line: true,
                 question: Some(Question { after_frames: 3, prompt: "allow? ".to_owned() }),
