@@ -6,11 +6,11 @@
 use crate::backup::{Copy, Existing, sync_dir_of};
 use crate::checkpoint::WAL_BYTES_KEPT;
 use crate::connection::{BUSY_STEP, BUSY_WAIT_MAX, Company, connect, connect_in, open_reader};
-use crate::names::identity;
+use crate::names::{beside, identity};
 use crate::restore;
 use crate::schema::{self, Found};
 use crate::settings::{Settings, Synchronous};
-use crate::trouble::{fault_of, is_busy, vanished};
+use crate::trouble::{fault_of, is_busy, log_alone, vanished};
 use dispatch_sdk::contracts::storage::NO_SPACE;
 use dispatch_sdk::{Fault, fault};
 use rusqlite::{Connection, OpenFlags};
@@ -53,8 +53,12 @@ fn open_in(settings: &Settings, company: Company) -> Result<Connection, Fault> {
             return Err(Fault::new(fault::INVALID, message));
         }
         Ok(metadata) if metadata.len() > 0 => look_first(path, company)?,
-        Ok(_) => Found::Empty,
+        Ok(_) => {
+            refuse_log_alone(path)?;
+            Found::Empty
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            refuse_log_alone(path)?;
             make(path).map_err(|error| cannot_make(path, &error))?;
             Found::Empty
         }
@@ -67,6 +71,16 @@ fn open_in(settings: &Settings, company: Company) -> Result<Connection, Fault> {
         return Err(vanished(path, path, "another file lies there"));
     }
     Ok(connection)
+}
+
+/// Looks at the log first: another process that makes the store has written its file before there is any.
+fn refuse_log_alone(path: &Path) -> Result<(), Fault> {
+    let bytes = |name: &Path| std::fs::metadata(name).map_or(0, |metadata| metadata.len());
+    let log = beside(path, "-wal");
+    match bytes(&log) > 0 && bytes(path) == 0 {
+        true => Err(log_alone(path, &log)),
+        false => Ok(()),
+    }
 }
 
 fn refuse_old_library(version: i32) -> Result<(), Fault> {

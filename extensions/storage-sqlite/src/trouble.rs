@@ -130,6 +130,16 @@ pub(crate) fn vanished(path: &Path, name: &Path, found: &str) -> Fault {
     Fault::new(CORRUPT, message).with_detail(json!({ "path": shown.to_string(), "reason": VANISHED }))
 }
 
+/// The file at `path` is not there, or empty, and its `log` is: SQLite would delete that, and what was written last with it.
+pub(crate) fn log_alone(path: &Path, log: &Path) -> Fault {
+    let (shown, log) = (path.display(), log.display());
+    let message = format!(
+        "the store `{shown}` has no file, but its log `{log}` is there and may hold what was written last; nothing is \
+         opened: put the file back, or move the log away (then a backup can be put there, or an empty store begins)"
+    );
+    Fault::new(CORRUPT, message).with_detail(json!({ "path": shown.to_string(), "reason": VANISHED }))
+}
+
 pub(crate) fn no_space(path: &Path) -> Fault {
     let message = format!(
         "the disk that holds `{}` is full: nothing was written; make room on the file system of `{}` and try again",

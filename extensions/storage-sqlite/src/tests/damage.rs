@@ -102,3 +102,31 @@ async fn a_directory_in_its_place_is_refused() {
     let fault = open_at(dir.path()).await.err().unwrap();
     assert_eq!(fault.code, INVALID, "{fault}");
 }
+
+#[tokio::test]
+async fn a_log_whose_file_is_gone_is_never_opened_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dispatch.db");
+    let store = open_at(&path).await.unwrap();
+    commit(&store, &CommitParams { put: vec![put("acked", "1")], ..CommitParams::default() }).await.unwrap();
+    // As after a kill: the file has been moved away, and its log holds what was written last.
+    let (away, log) = (dir.path().join("away.db"), dir.path().join("dispatch.db-wal"));
+    let (file, written) = (std::fs::read(&path).unwrap(), std::fs::read(&log).unwrap());
+    store.stop().await.unwrap();
+    for placed in [None, Some(&b""[..])] {
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&away, &file).unwrap();
+        std::fs::write(&log, &written).unwrap();
+        if let Some(empty) = placed {
+            std::fs::write(&path, empty).unwrap();
+        }
+        let fault = open_at(&path).await.err().expect("it is refused");
+        assert_eq!(fault.code, CORRUPT, "{fault}");
+        assert!(fault.message.contains("put the file back"), "{fault}");
+        assert!(std::fs::read(&log).unwrap() == written, "the log is as it was");
+        std::fs::rename(&away, &path).unwrap();
+        let store = open_at(&path).await.unwrap();
+        assert_eq!(keys(&store).await, ["acked"]);
+        store.stop().await.unwrap();
+    }
+}
