@@ -3,6 +3,7 @@
 use crate::argv::Environment;
 use crate::exit::{Refusal, TRY_AGAIN};
 use dispatch_contracts::kernel::Dirs;
+use rustix::io::Errno;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -52,7 +53,17 @@ pub(crate) fn shown(environment: &Environment, dirs: &Dirs) -> String {
 pub(crate) fn refusal(dirs: &Dirs, failed: String) -> Refusal {
     let kept = [&dirs.data, &dirs.state, &dirs.cache, &dirs.run];
     let found = kept.into_iter().find_map(|dir| Some((dir, probe(Path::new(dir)).err()?)));
-    let Some((dir, error)) = found else { return Refusal::config(failed) };
+    let Some((dir, error)) = found else {
+        // What filled the disk may be gone by now: half a copy, for one.
+        let full = [Errno::NOSPC, Errno::DQUOT].map(|errno| format!("(os error {})", errno.raw_os_error()));
+        return match full.iter().any(|text| failed.contains(text)) {
+            true => Refusal {
+                code: TRY_AGAIN,
+                message: format!("the disk is full, make room and try again: {failed}"),
+            },
+            false => Refusal::config(failed),
+        };
+    };
     match is_full(&error) {
         true => {
             let message =
@@ -68,6 +79,8 @@ pub(crate) fn refusal(dirs: &Dirs, failed: String) -> Refusal {
 /// Tries whether a file can be made in `dir`, and grow.
 fn probe(dir: &Path) -> io::Result<()> {
     let path = dir.join(format!(".dispatch-probe-{}", std::process::id()));
+    // One of a process of this number that was killed.
+    let _ = std::fs::remove_file(&path);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
     let written = file.write_all(&vec![0; PROBE_BYTES]).and_then(|()| file.sync_all());
     let removed = std::fs::remove_file(&path);
